@@ -1,0 +1,61 @@
+# Every target is also a plain command: see CONTRIBUTING.md.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+PORT ?= 8000
+
+BIN := $(VENV)/bin
+DATA := data/synthetic-laptop
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help book test lint data serve lock clean
+
+help:  ## list the targets
+	@echo "usage: make TARGET [JOBS=n] [PORT=n]"
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+book: $(VENV)/.installed-book $(DATA)/dataset.json  ## environment, data, all notebooks, the site in _build/html
+	@$(BIN)/python -m tools.build_book --jobs $(JOBS)
+
+test: $(VENV)/.installed-test $(DATA)/dataset.json  ## all tests, slow ones too (those of the site after make book)
+	$(BIN)/python -m pytest -q -ra
+
+lint: $(VENV)/.installed-test  ## style of code and notebooks, no stored outputs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify --keep-id book/*.ipynb
+
+data: $(DATA)/dataset.json  ## the embedded data set
+
+serve:  ## look at the built site on this machine: PORT=8000
+	@test -f _build/html/index.html || { echo "_build/html/index.html does not exist: run make book first" >&2; exit 1; }
+	$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lock: $(VENV)/.installed-test  ## choose the newest allowed versions again: writes constraints.txt
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m tools.lock
+
+clean:  ## delete what was built: site, runs, embedded data (not the environment)
+	rm -rf _build runs $(DATA)
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	    v[:2] in ((3, 11), (3, 12)) or sys.exit("$(PYTHON) is Python %d.%d; the book needs 3.11 or 3.12. Name another one: make book PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-book: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing packages into $(VENV) (about 6 GB, some minutes)"
+	$(PIP_INSTALL) -e ".[book]"
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed-book
+	$(PIP_INSTALL) -e ".[book,test]"
+	@touch $@
+
+$(DATA)/dataset.json: $(VENV)/.installed-book $(shell find data_prep -name '*.py' -o -name '*.safetensors')
+	$(BIN)/python -m data_prep synthetic --preset laptop --out $(DATA) --workers $(JOBS)
+	@touch $@
