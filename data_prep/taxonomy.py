@@ -1,0 +1,168 @@
+"""The attacks in one table: name, family, what it does and how strong it is.
+
+``strength`` is the one dial of each attack. The synthetic generators draw the strength of each
+image uniformly from ``LOWEST_SHARE`` times that number up to the number itself, so that a
+detector never sees a single fixed strength.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LIVE = "live"
+FAKE = "fake"
+LABELS = (LIVE, FAKE)
+FAMILIES = ("physical", "editing", "adversarial")
+LOWEST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class AttackType:
+    """One type of attack (an attack instrument, in the words of ISO/IEC 30107).
+
+    ``strength`` is the upper end of the range an image's strength is drawn from, in
+    ``strength_unit``.
+    """
+
+    name: str
+    family: str
+    description: str
+    strength: float
+    strength_unit: str
+
+
+_TABLE = (
+    AttackType(
+        "print",
+        "physical",
+        "a photo printed with halftone ink on bent paper and captured again",
+        0.45,
+        "halftone contrast (0 = continuous tone, 1 = dots only)",
+    ),
+    AttackType(
+        "replay",
+        "physical",
+        "a photo shown on a display and captured again, with true aliasing (moiré)",
+        0.5,
+        "sub-pixel contrast (0 = no visible grid, 1 = stripes only)",
+    ),
+    AttackType(
+        "face_swap",
+        "editing",
+        "the inner face of another subject blended into the capture",
+        2.0,
+        "coarseness of the decoder (times the pixel pitch of the capture)",
+    ),
+    AttackType(
+        "reenactment",
+        "editing",
+        "brows, eyes and mouth warped to another expression",
+        0.075,
+        "standard deviation of landmark shifts (head units; a head is about 1.4 wide)",
+    ),
+    AttackType(
+        "attribute",
+        "editing",
+        "hair color, age, make-up or glasses changed by a decoder",
+        1.7,
+        "coarseness of the decoder (times the pixel pitch of the capture)",
+    ),
+    AttackType(
+        "gan",
+        "editing",
+        "the whole picture re-synthesized by an up-sampling decoder",
+        0.012,
+        "amplitude of the checkerboard (standard deviation of the gain)",
+    ),
+    AttackType(
+        "inpainting",
+        "editing",
+        "patches of the face cut out and filled from their surroundings",
+        0.24,
+        "largest half-axis of a patch (head units; a head is about 1.4 wide)",
+    ),
+    AttackType(
+        "talking",
+        "editing",
+        "the mouth region replaced to follow another sound track",
+        1.0,
+        "change of the mouth's opening (0 = none, 1 = closed to wide open)",
+    ),
+    AttackType(
+        "fgsm",
+        "adversarial",
+        "one step along the sign of the gradient (Goodfellow et al. 2015)",
+        8.0,
+        "largest change of a value (1/255)",
+    ),
+    AttackType(
+        "pgd",
+        "adversarial",
+        "projected gradient steps from a random start (Madry et al. 2018)",
+        8.0,
+        "largest change of a value (1/255)",
+    ),
+    AttackType(
+        "mifgsm",
+        "adversarial",
+        "sign steps along a smoothed gradient with momentum (Dong et al. 2018)",
+        7.0,
+        "largest change of a value (1/255)",
+    ),
+    AttackType(
+        "cw",
+        "adversarial",
+        "the smallest change in L2 that dodges recognition (Carlini and Wagner 2017)",
+        5.0,
+        "largest root mean square change (1/255)",
+    ),
+    AttackType(
+        "advdrop",
+        "adversarial",
+        "detail dropped by an adversarial quantization of 8 x 8 DCT blocks (Duan et al. 2021)",
+        28.0,
+        "largest quantization step of a DCT coefficient (1/255)",
+    ),
+    AttackType(
+        "semantic",
+        "adversarial",
+        "a smooth adversarial change of color and exposure",
+        0.10,
+        "largest relative change of a value",
+    ),
+)
+
+ATTACK_TYPES: dict[str, AttackType] = {row.name: row for row in _TABLE}
+
+
+def attack_type(name: str) -> AttackType:
+    """Look up one attack by name.
+
+    Raises:
+        ValueError: no attack has that name; the message lists those that exist.
+    """
+    try:
+        return ATTACK_TYPES[name]
+    except KeyError:
+        known = ", ".join(ATTACK_TYPES)
+        raise ValueError(f"unknown attack type {name!r}; known types: {known}") from None
+
+
+def types_of(family: str) -> tuple[str, ...]:
+    """Names of a family's attacks, in the order of the table.
+
+    Raises:
+        ValueError: no family has that name.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}; known families: {', '.join(FAMILIES)}")
+    return tuple(row.name for row in _TABLE if row.family == family)
+
+
+def family_of(type_name: str) -> str:
+    """Family of a type; a live image has the family ``"live"``.
+
+    Raises:
+        ValueError: no attack has that name.
+    """
+    return LIVE if type_name == LIVE else attack_type(type_name).family
