@@ -1,0 +1,1 @@
+"""What `make` runs around the two packages: building the book, locking versions."""
