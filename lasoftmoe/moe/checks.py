@@ -1,0 +1,30 @@
+"""The errors that all layers of the branch share, and the precision they share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def require_positive(**sizes: int) -> None:
+    """Raise ValueError for the first size that is not a whole number of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name} has to be a whole number of at least 1, got {size!r}")
+
+
+def require_tokens(x: Tensor, dim: int) -> None:
+    """Raise ValueError unless ``x`` is (batch, tokens, dim)."""
+    if x.dim() != 3 or x.shape[-1] != dim:
+        raise ValueError(f"expected x of shape (batch, tokens, {dim}), got {tuple(x.shape)}")
+
+
+def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise ValueError unless ``value`` is one of ``known``."""
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision widened to float32; float32 and float64 as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,0 +1,97 @@
+"""Soft MoE (paper, Eq. 2-4; Puigcerver et al., "From Sparse to Soft Mixtures of Experts")."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lasoftmoe.moe.checks import at_least_float32, require_positive, require_tokens
+from lasoftmoe.moe.experts import Experts
+from lasoftmoe.moe.routing import RoutedLayer, Routing
+
+
+class SoftMoE(RoutedLayer):
+    """Every slot is an average of all tokens, every output token a mixture of all slots.
+
+    Args:
+        dim: width d of the tokens.
+        num_experts: number of experts e.
+        slots_per_expert: slots s of each expert; the layer has e * s slots in all.
+        hidden_dim: hidden width of the experts; ``None`` means 4 * dim.
+        normalize_routing: compute the logits from L2-normalized tokens and L2-normalized
+            columns of Phi times a learned scale (Puigcerver et al., section 2.3). ``False`` is
+            X Phi as Eq. 2 and Eq. 4 print it; such logits have no bound, and under float16
+            they overflow beyond 65504 (bfloat16 holds them). The experts receive the raw
+            tokens either way.
+        routing_scale: initial value of that scale; ``None`` means sqrt(dim), which gives
+            logits of unit variance at the start.
+
+    Raises:
+        ValueError: a size below 1, or tokens of the wrong shape in ``forward``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_experts: int = 4,
+        slots_per_expert: int = 49,
+        hidden_dim: int | None = None,
+        *,
+        normalize_routing: bool = False,
+        routing_scale: float | None = None,
+    ) -> None:
+        super().__init__()
+        require_positive(dim=dim, num_experts=num_experts, slots_per_expert=slots_per_expert)
+        self.dim = dim
+        self.num_experts = num_experts
+        self.slots_per_expert = slots_per_expert
+        self.phi = nn.Parameter(torch.randn(num_experts, slots_per_expert, dim))
+        self.experts = Experts(num_experts, dim, 4 * dim if hidden_dim is None else hidden_dim)
+        self.scale: nn.Parameter | None = None
+        if normalize_routing:
+            scale = dim**0.5 if routing_scale is None else routing_scale
+            # One element in one dimension: sharded training refuses 0-d parameters.
+            self.scale = nn.Parameter(torch.full((1,), float(scale)))
+        elif routing_scale is not None:
+            raise ValueError("routing_scale has an effect only with normalize_routing=True")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Send tokens ``x`` (batch, tokens, dim) through the experts; the same shape is back."""
+        routing = self.route(x)
+        dispatch, combine = routing.dispatch.flatten(2), routing.combine.flatten(2)
+        slots = dispatch.transpose(1, 2) @ x  # Eq. 2: (batch, experts * slots, dim)
+        outputs = self.experts(slots.unflatten(1, (self.num_experts, self.slots_per_expert)))
+        return combine @ outputs.flatten(1, 2)  # Eq. 4
+
+    def route(self, x: Tensor) -> Routing:
+        """Logits, dispatch and combine weights of tokens ``x`` (batch, tokens, dim)."""
+        require_tokens(x, self.dim)
+        logits = at_least_float32(self.routing_logits(x))
+        dispatch = self.dispatch_weights(logits)
+        combine = self.combine_weights(logits)
+        return Routing(logits, dispatch.to(x.dtype), combine.to(x.dtype))
+
+    def routing_logits(self, x: Tensor) -> Tensor:
+        """X Phi, (batch, tokens, experts, slots)."""
+        phi = self.phi
+        if self.scale is not None:
+            x = F.normalize(at_least_float32(x), dim=-1).to(x.dtype)
+            phi = F.normalize(at_least_float32(phi), dim=-1) * self.scale
+        logits = x @ phi.to(x.dtype).flatten(0, 1).T
+        return logits.unflatten(-1, (self.num_experts, self.slots_per_expert))
+
+    def dispatch_weights(self, logits: Tensor) -> Tensor:
+        """D of Eq. 2: for each slot, a distribution over the tokens."""
+        return logits.softmax(dim=1)
+
+    def combine_weights(self, logits: Tensor) -> Tensor:
+        """C of Eq. 4: for each token, a distribution over the slots of all experts."""
+        return logits.flatten(2).softmax(dim=-1).view_as(logits)
+
+    def extra_repr(self) -> str:
+        return (
+            f"dim={self.dim}, num_experts={self.num_experts}, "
+            f"slots_per_expert={self.slots_per_expert}, "
+            f"normalize_routing={self.scale is not None}"
+        )
