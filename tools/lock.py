@@ -5,7 +5,6 @@ Run as ``python -m tools.lock`` (``make lock``); needs uv.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -50,7 +49,7 @@ def main() -> None:
     check_lines(text)
     temporary = ROOT / "constraints.txt.new"
     temporary.write_text(text)
-    os.replace(temporary, ROOT / "constraints.txt")
+    temporary.replace(ROOT / "constraints.txt")
     print(f"constraints.txt: {len(text.splitlines())} packages")
 
 

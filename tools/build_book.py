@@ -1,0 +1,155 @@
+"""Execute every notebook, then build the site: ``python -m tools.build_book`` (``make book``).
+
+Notebooks run side by side under the preset that LASOFTMOE_PRESET names. What they printed is kept
+in ``_build/executed/<preset>`` and used again only while nothing it depends on has changed
+(`tools.fingerprint`). The site in ``_build/html`` is built from these outputs, warnings being
+errors. After any failure no site is left behind that could be mistaken for the current one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from tools.fingerprint import notebook_fingerprint, shared_fingerprint, site_fingerprint
+from tools.run_notebooks import Run, Store, execute_all
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+INDEX = BUILD / "html" / "index.html"
+SITE_STAMP = BUILD / "site.json"
+RUN_TIMES = BUILD / "run_times.json"
+
+
+def chapters(book: Path) -> list[Path]:
+    """The notebooks that the table of contents names, in its order."""
+    toc = yaml.safe_load((book / "_toc.yml").read_text())
+    entries = [entry for part in toc["parts"] for entry in part["chapters"]]
+    names = [toc["root"], *(entry["file"] for entry in entries)]
+    return [book / f"{name}.ipynb" for name in names if (book / f"{name}.ipynb").exists()]
+
+
+def check_preset(preset: str) -> None:
+    """Stop early with the known names when the preset does not exist."""
+    known = sorted(path.stem for path in (ROOT / "lasoftmoe" / "presets").glob("*.yaml"))
+    if preset not in known:
+        raise SystemExit(f"LASOFTMOE_PRESET={preset!r} is not a preset; known: {', '.join(known)}")
+
+
+def datasets() -> list[Path]:
+    """Prepared datasets that notebooks may read: the embedded one and the reader's own."""
+    own = os.environ.get("LASOFTMOE_DATA")
+    return [ROOT / "data" / "synthetic-laptop", *([Path(own)] if own else [])]
+
+
+def kernel_environment(preset: str) -> None:
+    """Set what kernels inherit."""
+    os.environ["LASOFTMOE_PRESET"] = preset
+    if preset == "laptop":
+        # One thread a notebook: the notebooks share the cores, and sums come out the same
+        # whatever the number of cores.
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = "1"
+
+
+def fill_cache(paths: list[Path], runs: list[Run], store: Store) -> None:
+    """Write the execution cache of Jupyter Book anew from the stored runs.
+
+    The current notebook gives cells and metadata, the stored run only the outputs: the cache
+    would hand back metadata (alt texts, tags) as they were when the notebook ran.
+    """
+    from jupyter_cache import get_cache
+    from jupyter_cache.cache.main import CacheBundleIn
+
+    shutil.rmtree(BUILD / ".jupyter_cache", ignore_errors=True)
+    cache = get_cache(BUILD / ".jupyter_cache")
+    for path, run in zip(paths, runs, strict=True):
+        notebook, executed = nbformat.read(path, as_version=4), store.read(path.stem)
+        outputs = [cell for cell in executed.cells if cell.cell_type == "code"]
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for cell, done in zip(cells, outputs, strict=True):
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        for key in ("widgets", "language_info"):
+            if key in executed.metadata:
+                notebook.metadata[key] = executed.metadata[key]
+        bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": run.seconds})
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def remove_site() -> None:
+    """Delete the site and what it was built from, but no finished run."""
+    for folder in ("html", ".doctrees", ".jupyter_cache", "jupyter_execute"):
+        shutil.rmtree(BUILD / folder, ignore_errors=True)
+    SITE_STAMP.unlink(missing_ok=True)
+
+
+def build_site() -> None:
+    """Call Jupyter Book, warnings being errors."""
+    jupyter_book = Path(sys.executable).parent / "jupyter-book"
+    command = [str(jupyter_book), "build", "book", "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode or not INDEX.exists():
+        remove_site()
+        raise SystemExit("the site was not built: see the warnings above")
+
+
+def print_times(runs: list[Run]) -> None:
+    """One line a notebook, and the same as JSON beside the site."""
+    for run in runs:
+        state = "failed" if run.error else "read back" if run.reused else "executed"
+        print(f"  {run.notebook:<28}{run.seconds:>8.1f} s  {state}")
+    records = [{k: v for k, v in asdict(run).items() if k != "error"} for run in runs]
+    BUILD.mkdir(exist_ok=True)
+    RUN_TIMES.write_text(json.dumps(records, indent=1) + "\n")
+
+
+def build(jobs: int) -> None:
+    """Bring runs and site up to date; exits with 1 when a cell fails or the site has a warning."""
+    preset = os.environ.get("LASOFTMOE_PRESET") or "laptop"
+    check_preset(preset)
+    kernel_environment(preset)
+    # Notebooks of the big preset share one GPU: one after the other.
+    jobs = jobs if preset == "laptop" else 1
+    timeout = yaml.safe_load((ROOT / "_config.yml").read_text())["execute"]["timeout"]
+    shared = shared_fingerprint(ROOT, datasets())
+    paths = chapters(ROOT / "book")
+    marks = {path: notebook_fingerprint(shared, path) for path in paths}
+    site = site_fingerprint(ROOT, marks.values())
+    if INDEX.exists() and SITE_STAMP.exists() and json.loads(SITE_STAMP.read_text()) == site:
+        print(f"nothing changed: {INDEX.relative_to(ROOT)}")
+        return
+    remove_site()
+    store = Store(BUILD / "executed" / preset)
+    print(f"preset {preset}: {len(paths)} notebooks, {jobs} at a time", flush=True)
+    runs = asyncio.run(execute_all(marks, jobs, timeout, store))
+    print_times(runs)
+    failures = [run.error for run in runs if run.error]
+    if failures:
+        raise SystemExit("\n".join(["", *failures, f"{len(failures)} notebook(s) failed; no site"]))
+    fill_cache(paths, runs, store)
+    build_site()
+    SITE_STAMP.write_text(json.dumps(site))
+
+
+def main() -> None:
+    """Read the command line, build, say where the site lies."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="notebooks at a time")
+    start = time.perf_counter()
+    build(parser.parse_args().jobs)
+    print(f"{INDEX} ({time.perf_counter() - start:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()

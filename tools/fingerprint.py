@@ -1,0 +1,103 @@
+"""What decides whether a notebook's stored outputs still hold.
+
+The execution cache of Jupyter Book compares code cells only, so an edit to an imported package,
+another preset or other data would leave stale outputs in the book. These fingerprints cover all
+that a run can depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import nbformat
+from packaging.requirements import Requirement
+
+PACKAGES = ("lasoftmoe", "data_prep")
+SKIPPED_FOLDERS = {"__pycache__", ".ipynb_checkpoints"}
+# Prose and the look of the site: no cell reads them.
+PROSE_SUFFIXES = {".ipynb", ".md", ".yml", ".bib", ".css", ".svg"}
+
+
+def digest(parts: Iterable[tuple[str, bytes]]) -> str:
+    """Hash named byte strings; the order of ``parts`` does not matter."""
+    total = hashlib.sha256()
+    for name, content in sorted(parts):
+        total.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def files_below(folder: Path, root: Path) -> list[tuple[str, bytes]]:
+    """Every file below ``folder`` as (path relative to ``root``, content)."""
+    return [
+        (path.relative_to(root).as_posix(), path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and not SKIPPED_FOLDERS & set(path.parts)
+    ]
+
+
+def installed_versions(distribution: str = "lasoftmoe") -> list[tuple[str, bytes]]:
+    """Versions installed of the packages that ``distribution`` needs at run time."""
+    found = [("python", sys.version.encode())]
+    for line in requires(distribution) or []:
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found.append((requirement.name, version(requirement.name).encode()))
+        except PackageNotFoundError:
+            found.append((requirement.name, b"absent"))
+    return found
+
+
+def settings() -> list[tuple[str, bytes]]:
+    """Environment variables of the project, the preset among them."""
+    return [(key, value.encode()) for key, value in os.environ.items() if "LASOFTMOE_" in key]
+
+
+def shared_fingerprint(root: Path, datasets: Iterable[Path]) -> str:
+    """Hash what all notebooks depend on.
+
+    Covers the packages with their presets and weights, files beside the notebooks that code may
+    read, ``constraints.txt`` and installed versions, the environment's settings, and
+    ``dataset.json`` of each dataset folder (it holds the checksum of the whole dataset).
+    """
+    parts = installed_versions() + settings()
+    for package in PACKAGES:
+        parts += files_below(root / package, root)
+    parts += [
+        (name, content)
+        for name, content in files_below(root / "book", root)
+        if Path(name).suffix not in PROSE_SUFFIXES and "/_" not in name
+    ]
+    parts.append(("constraints.txt", (root / "constraints.txt").read_bytes()))
+    for folder in datasets:
+        info = folder / "dataset.json"
+        parts.append((f"dataset {folder}", info.read_bytes() if info.exists() else b"absent"))
+    return digest(parts)
+
+
+def notebook_fingerprint(shared: str, notebook: Path) -> str:
+    """Hash the code of one notebook together with what all notebooks depend on.
+
+    Prose is left out: correcting a sentence must not train a model again.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = [
+        (f"{index:04}", f"{sorted(cell.metadata.get('tags', []))}\n{cell.source}".encode())
+        for index, cell in enumerate(cell for cell in cells if cell.cell_type == "code")
+    ]
+    return digest([("shared", shared.encode()), *code])
+
+
+def site_fingerprint(root: Path, notebooks: Iterable[str]) -> str:
+    """Hash what the pages are made of: sources, configuration, fingerprints of all runs."""
+    parts = files_below(root / "book", root)
+    parts.append(("_config.yml", (root / "_config.yml").read_bytes()))
+    parts.append(("runs", "\n".join(notebooks).encode()))
+    parts += files_below(root / "tools", root)
+    return digest(parts)
