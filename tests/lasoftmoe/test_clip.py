@@ -1,0 +1,305 @@
+"""Loading CLIPs, preprocessing, and the branch that must not change step 0."""
+
+import json
+import warnings
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+from lasoftmoe.clip import add_moe, load_clip, moe_parameters
+from lasoftmoe.config import MoEConfig
+from lasoftmoe.small_clip import EMBEDDED_WEIGHTS, build_small_clip, read_description
+from lasoftmoe.small_tokenizer import SmallTokenizer, UnknownWordError, collect_vocabulary
+
+SMALL_BRANCH = {"num_experts": 2, "slots_per_expert": 4, "hidden_ratio": 2.0}
+LA = MoEConfig(kind="la", **SMALL_BRANCH)
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    return load_clip("small", None)
+
+
+@pytest.fixture(scope="module")
+def paper_clip():
+    """The paper's architecture, randomly initialized and cut down to two blocks."""
+    torch.manual_seed(0)
+    bundle = load_clip("ViT-B-16-quickgelu", None)
+    del bundle.model.visual.transformer.resblocks[2:]
+    del bundle.model.transformer.resblocks[2:]
+    return bundle
+
+
+@pytest.fixture
+def faces():
+    return torch.randint(0, 256, (3, 3, 96, 96), generator=torch.Generator().manual_seed(1)).byte()
+
+
+# --- the branch -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["soft", "la"])
+@pytest.mark.parametrize("variant", ["paper", "stable"])
+def test_a_new_branch_leaves_the_small_clip_bit_for_bit_as_it_was(small, faces, kind, variant):
+    with torch.no_grad():
+        before = small.embed_images(faces)
+        add_moe(small.model.visual, MoEConfig(kind=kind, variant=variant, **SMALL_BRANCH))
+        assert torch.equal(small.embed_images(faces), before)
+
+
+def test_a_new_branch_leaves_vit_b_16_bit_for_bit_as_it_was(paper_clip):
+    images = torch.rand(2, 3, 224, 224)
+    with torch.no_grad():
+        before = paper_clip.embed_images(images)
+        add_moe(paper_clip.model.visual, MoEConfig(kind="la", rank=32))
+        assert torch.equal(paper_clip.embed_images(images), before)
+    assert isinstance(
+        paper_clip.model.visual.transformer.resblocks[0].mlp.gelu, open_clip.transformer.QuickGELU
+    )
+
+
+def test_the_state_dict_of_plain_clip_lacks_only_the_branch(small):
+    plain = {k: v.clone() for k, v in small.model.state_dict().items()}
+    add_moe(small.model.visual, LA)
+    missing, unexpected = small.model.load_state_dict(plain, strict=False)
+    assert not unexpected
+    assert missing and all(".moe." in name for name in missing)
+
+
+def test_only_the_chosen_blocks_get_a_branch(small):
+    add_moe(small.model.visual, MoEConfig(kind="soft", blocks=[1, 3], **SMALL_BRANCH))
+    with_branch = [hasattr(b.mlp, "moe") for b in small.model.visual.transformer.resblocks]
+    assert with_branch == [False, True, False, True]
+
+
+def test_kind_none_changes_nothing(small):
+    names = list(small.model.state_dict())
+    add_moe(small.model.visual, MoEConfig(kind="none"))
+    assert list(small.model.state_dict()) == names
+    assert moe_parameters(small.model) == []
+
+
+def test_every_branch_parameter_gets_a_gradient_after_one_step(small, faces):
+    add_moe(small.model.visual, LA, torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(moe_parameters(small.model), lr=0.1)
+    target = F.normalize(torch.randn(3, 128, generator=torch.Generator().manual_seed(2)), dim=-1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (small.embed_images(faces) * target).sum().neg().backward()
+        optimizer.step()
+    without = [p for p in moe_parameters(small.model) if p.grad is None or not p.grad.any()]
+    assert moe_parameters(small.model) and not without
+
+
+def test_a_trained_branch_treats_each_image_on_its_own(small, faces):
+    add_moe(small.model.visual, LA)
+    with torch.no_grad():
+        for parameter in moe_parameters(small.model):
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        together, alone = small.embed_images(faces), small.embed_images(faces[:1])
+    assert torch.allclose(together[:1], alone, atol=1e-4)
+
+
+def test_the_generator_fixes_the_branch_and_spares_the_global_one(small):
+    weights = []
+    for _ in range(2):
+        state = torch.random.get_rng_state()
+        visual = load_clip("small", None).model.visual
+        torch.random.set_rng_state(state)
+        add_moe(visual, LA, torch.Generator().manual_seed(7))
+        assert torch.equal(torch.random.get_rng_state(), state)
+        weights.append(moe_parameters(visual))
+        torch.rand(5)
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize("blocks", [[4], [-1], [0, 0]])
+def test_wrong_block_numbers_are_named(small, blocks):
+    with pytest.raises(ValueError, match="from 0 to 3"):
+        add_moe(small.model.visual, MoEConfig(kind="la", blocks=blocks))
+
+
+def test_a_second_branch_in_the_same_block_is_refused(small):
+    add_moe(small.model.visual, LA)
+    with pytest.raises(ValueError, match="already"):
+        add_moe(small.model.visual, LA)
+
+
+def test_a_sequence_first_tower_is_refused(small):
+    small.model.visual.transformer.batch_first = False
+    with pytest.raises(ValueError, match="sequence first"):
+        add_moe(small.model.visual, LA)
+
+
+def test_a_resnet_tower_is_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tower = open_clip.model._build_vision_tower(
+            64, {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
+        )
+    with pytest.raises(ValueError, match="ModifiedResNet has no transformer blocks"):
+        add_moe(tower, LA)
+
+
+# --- preprocessing ----------------------------------------------------------------------------
+
+
+def test_uint8_and_float_images_are_the_same_to_preprocess(small, faces):
+    assert torch.equal(small.preprocess(faces), small.preprocess(faces.float() / 255))
+
+
+def test_preprocess_subtracts_the_mean_and_divides_by_the_deviation(small):
+    mean = torch.tensor(small.mean).view(1, 3, 1, 1).expand(1, 3, 96, 96)
+    assert torch.allclose(small.preprocess(mean), torch.zeros(1, 3, 96, 96), atol=1e-6)
+    one_deviation_up = mean + torch.tensor(small.std).view(1, 3, 1, 1)
+    assert torch.allclose(small.preprocess(one_deviation_up), torch.ones(1, 3, 96, 96), atol=1e-5)
+
+
+def test_preprocess_resizes_and_lets_gradients_through(small):
+    images = torch.rand(2, 3, 120, 120, requires_grad=True)
+    small.embed_images(images).sum().backward()
+    assert small.preprocess(images).shape == (2, 3, 96, 96)
+    assert images.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (torch.full((1, 3, 96, 96), 200.0), ValueError, "Divide by 255"),
+        (torch.zeros(1, 3, 96, 96, dtype=torch.int64), TypeError, "int64"),
+        (torch.zeros(3, 96, 96), ValueError, r"\(3, 96, 96\)"),
+    ],
+)
+def test_images_in_the_wrong_form_are_refused(small, images, error, message):
+    with pytest.raises(error, match=message):
+        small.preprocess(images)
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def test_texts_survive_the_tokenizer(small):
+    text = "this is an image of a live face"
+    ids = small.tokenize([text])
+    assert ids.shape == (1, 32)
+    assert small.tokenize.decode(ids[0]) == text
+
+
+def test_the_end_of_text_has_the_highest_id_in_every_row(small):
+    ids = small.tokenize(["a photo of a face", "fake"])
+    assert ids.argmax(dim=1).tolist() == [6, 2]
+
+
+def test_unknown_words_are_named_with_near_ones(small):
+    with pytest.raises(UnknownWordError, match=r"'fotograph'.*'zebra'|'zebra'.*'fotograph'"):
+        small.tokenize(["a fotograph of a zebra"])
+    with pytest.raises(UnknownWordError, match=r"near: .*photo"):
+        small.tokenize(["a photoo"])
+
+
+def test_a_text_longer_than_the_context_is_refused_rather_than_cut(small):
+    with pytest.raises(ValueError, match="reads at most 32"):
+        small.tokenize([" ".join(["face"] * 40)])
+
+
+def test_a_vocabulary_must_be_byte_pair_tokens_without_duplicates():
+    assert collect_vocabulary(["a face", "A face"]) == ["a</w>", "face</w>"]
+    for vocabulary in (["notatoken!</w>"], ["a</w>", "a</w>"]):
+        with pytest.raises(ValueError, match="distinct byte-pair tokens"):
+            SmallTokenizer(vocabulary, 8)
+
+
+# --- files and errors -------------------------------------------------------------------------
+
+
+def test_the_embedded_weights_load_and_are_small():
+    bundle = load_clip()
+    assert not bundle.model.training
+    assert EMBEDDED_WEIGHTS.stat().st_size <= 10e6
+    with torch.no_grad():
+        assert bundle.embed_images(torch.rand(2, 3, 96, 96)).isfinite().all()
+
+
+def test_an_unknown_name_says_which_names_there_are():
+    with pytest.raises(ValueError, match=r"no CLIP named 'ViT-Z'.*ViT-B-16-quickgelu"):
+        load_clip("ViT-Z", None)
+
+
+def test_an_unknown_tag_says_which_tags_there_are():
+    with pytest.raises(ValueError, match=r"no weights tagged 'laion'.*openai"):
+        load_clip("ViT-B-16-quickgelu", "laion")
+    with pytest.raises(ValueError, match="expected 'embedded'"):
+        load_clip("small", "openai")
+
+
+@pytest.mark.parametrize("name", ["small", "ViT-B-16-quickgelu"])
+def test_a_missing_weights_file_is_named(tmp_path, name):
+    missing = tmp_path / "none.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"none\.(safetensors|json)"):
+        load_clip(name, str(missing))
+
+
+def test_a_missing_file_of_weights_beside_its_description(tmp_path):
+    description = EMBEDDED_WEIGHTS.with_suffix(".json")
+    (tmp_path / "mine.json").write_bytes(description.read_bytes())
+    with pytest.raises(FileNotFoundError, match="pretraining"):
+        load_clip("small", str(tmp_path / "mine.safetensors"))
+
+
+def _altered_copy(folder, change):
+    tensors = load_file(EMBEDDED_WEIGHTS)
+    change(tensors)
+    save_file(tensors, folder / "mine.safetensors")
+    description = EMBEDDED_WEIGHTS.with_suffix(".json")
+    (folder / "mine.json").write_bytes(description.read_bytes())
+    return str(folder / "mine.safetensors")
+
+
+def test_weights_of_another_shape_name_the_tensor_and_both_shapes(tmp_path):
+    path = _altered_copy(tmp_path, lambda t: t.update({"visual.class_embedding": torch.zeros(7)}))
+    expected = r"visual.class_embedding has shape \(7,\), this model needs \(96,\)"
+    with pytest.raises(ValueError, match=expected):
+        load_clip("small", path)
+
+
+def test_missing_tensors_are_named(tmp_path):
+    path = _altered_copy(tmp_path, lambda t: t.pop("visual.proj"))
+    with pytest.raises(ValueError, match=r"visual\.proj is missing"):
+        load_clip("small", path)
+
+
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
+    path = _altered_copy(tmp_path, lambda t: None)
+    (tmp_path / "mine.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        load_clip("small", path)
+
+
+def test_a_description_without_an_architecture_is_refused(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"vocabulary": []}))
+    with pytest.raises(ValueError, match="architecture"):
+        read_description(tmp_path / "x.json")
+
+
+def test_weights_that_cannot_be_downloaded_say_how_to_get_them(monkeypatch):
+    def offline(*args, **kwargs):
+        raise RuntimeError("Failed to download weights for tag 'openai': offline")
+
+    monkeypatch.setattr(open_clip, "create_model", offline)
+    with pytest.raises(ConnectionError, match=r"(?s)offline.*HF_HOME.*\.safetensors"):
+        load_clip("ViT-B-16-quickgelu", "openai")
+
+
+def test_weights_of_a_small_clip_do_not_fit_a_vit():
+    with pytest.raises(ValueError, match="do not fit ViT-B-16-quickgelu"):
+        load_clip("ViT-B-16-quickgelu", str(EMBEDDED_WEIGHTS))
+
+
+def test_the_small_clip_is_under_a_million_parameters():
+    config, tokenizer, _ = read_description(EMBEDDED_WEIGHTS.with_suffix(".json"))
+    model = build_small_clip(config, tokenizer.vocab_size)
+    assert sum(p.numel() for p in model.parameters()) < 1e6
