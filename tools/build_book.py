@@ -41,10 +41,16 @@ def chapters(book: Path) -> list[Path]:
 
 
 def check_preset(preset: str) -> None:
-    """Stop early with the known names when the preset does not exist."""
-    known = sorted(path.stem for path in (ROOT / "lasoftmoe" / "presets").glob("*.yaml"))
-    if preset not in known:
-        raise SystemExit(f"LASOFTMOE_PRESET={preset!r} is not a preset; known: {', '.join(known)}")
+    """Stop before any notebook runs when the preset is unknown or this machine lacks its needs."""
+    from lasoftmoe.config import load_config
+    from lasoftmoe.experiment import data_folder
+    from lasoftmoe.preflight import check_requirements
+
+    try:
+        config = load_config("vanilla", preset)
+        check_requirements(config, data_folder(config))
+    except ValueError as error:
+        raise SystemExit(f"preset {preset}: {error}") from None
 
 
 def datasets() -> list[Path]:
@@ -117,7 +123,6 @@ def print_times(runs: list[Run]) -> None:
 def build(jobs: int) -> None:
     """Bring runs and site up to date; exits with 1 when a cell fails or the site has a warning."""
     preset = os.environ.get("LASOFTMOE_PRESET") or "laptop"
-    check_preset(preset)
     kernel_environment(preset)
     # Notebooks of the big preset share one GPU: one after the other.
     jobs = jobs if preset == "laptop" else 1
@@ -130,6 +135,7 @@ def build(jobs: int) -> None:
         print(f"nothing changed: {INDEX.relative_to(ROOT)}")
         return
     remove_site()
+    check_preset(preset)
     store = Store(BUILD / "executed" / preset)
     print(f"preset {preset}: {len(paths)} notebooks, {jobs} at a time", flush=True)
     runs = asyncio.run(execute_all(marks, jobs, timeout, store))

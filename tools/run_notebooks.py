@@ -6,18 +6,19 @@ import asyncio
 import json
 import os
 import re
+import tempfile
+import textwrap
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 from traitlets.config import Config
 
 HEARTBEAT_SECONDS = 20
-# Kernels that start together can pick the same free TCP port; files do not collide.
-SOCKETS = Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
 ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -50,11 +51,11 @@ class Store:
         run.reused = True
         return run if run.fingerprint == fingerprint else None
 
-    def read(self, notebook: str) -> nbformat.NotebookNode:
+    def read(self, notebook: str) -> NotebookNode:
         """The executed notebook."""
         return nbformat.read(self._paths(notebook)[0], as_version=4)
 
-    def write(self, run: Run, executed: nbformat.NotebookNode) -> None:
+    def write(self, run: Run, executed: NotebookNode) -> None:
         """Keep a finished run; the record goes last, so a killed build leaves no half of one."""
         path, record = self._paths(run.notebook)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,17 +71,19 @@ class Store:
             path.unlink(missing_ok=True)
 
 
-def describe_failure(notebook: Path, client: NotebookClient, cell: int, error: Exception) -> str:
+def describe_failure(path: Path, notebook: NotebookNode, cell: int, error: Exception) -> str:
     """Say which notebook and which cell failed, with its code and the traceback."""
-    source = client.nb.cells[cell].source
-    reason = (
-        error.traceback if isinstance(error, CellExecutionError) else f"{type(error).__name__}: "
-    )
-    if not isinstance(error, CellExecutionError):
-        reason += str(error)
-    code = "\n".join(f"    {line}" for line in source.splitlines())
-    text = f"{notebook.name}, cell {cell + 1} of {len(client.nb.cells)}:\n{code}\n{reason}"
+    failed_in_cell = isinstance(error, CellExecutionError)
+    reason = error.traceback if failed_in_cell else f"{type(error).__name__}: {error}"
+    code = textwrap.indent(notebook.cells[cell].source, "    ")
+    text = f"{path.name}, cell {cell + 1} of {len(notebook.cells)}:\n{code}\n{reason}"
     return ANSI_COLOR.sub("", text)
+
+
+def sockets(folder: str) -> Config:
+    """Talk to a kernel over files in ``folder``: no port to race for, none open to others."""
+    manager = {"transport": "ipc", "ip": f"{folder}/kernel"} if os.name == "posix" else {}
+    return Config({"KernelManager": manager})
 
 
 async def heartbeat(name: str, progress: dict[str, int], total: int) -> None:
@@ -97,28 +100,29 @@ async def execute(path: Path, fingerprint: str, timeout: int, store: Store) -> R
     run = Run(path.stem, fingerprint)
     notebook = nbformat.read(path, as_version=4)
     progress = {"cell": 0}
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_name="python3",
-        record_timing=False,
-        config=SOCKETS,
-        resources={"metadata": {"path": str(path.parent)}},
-        on_cell_start=lambda cell, cell_index: progress.update(cell=cell_index),
-    )
     print(f"  running  {path.name}", flush=True)
     pulse = asyncio.create_task(heartbeat(path.name, progress, len(notebook.cells)))
     start = time.perf_counter()
-    try:
-        await client.async_execute()
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        run.error = describe_failure(path, client, progress["cell"], error)
-    finally:
-        pulse.cancel()
+    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            kernel_name="python3",
+            record_timing=False,  # the execution cache wants none in the cells
+            config=sockets(folder),
+            resources={"metadata": {"path": str(path.parent)}},
+            on_cell_start=lambda cell, cell_index: progress.update(cell=cell_index),
+        )
+        try:
+            await client.async_execute()
+        except (CellExecutionError, TimeoutError, RuntimeError) as error:
+            run.error = describe_failure(path, notebook, progress["cell"], error)
+        finally:
+            pulse.cancel()
     run.seconds = round(time.perf_counter() - start, 1)
     print(f"  {'FAILED' if run.error else 'finished'} {path.name} {run.seconds} s", flush=True)
     if run.error is None:
-        store.write(run, client.nb)
+        store.write(run, notebook)
     return run
 
 
