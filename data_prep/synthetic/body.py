@@ -1,0 +1,68 @@
+"""Neck, ears and clothes: simple shapes in the plane of the picture, drawn as layers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+
+from data_prep.synthetic.geometry import View
+from data_prep.synthetic.hair import Layer
+from data_prep.synthetic.noise import FINE, SKIN, bell, blend, noise, rgb, smoothstep
+from data_prep.synthetic.session import NECKLINES
+from data_prep.synthetic.shading import PLAIN_WRAP, shade
+
+_EDGE = 0.012
+"""Half width of a soft edge, about a pixel."""
+
+
+def neck(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
+    """A cylinder under the chin that lies in the head's shadow."""
+    half = (0.40 + 0.07 * p.male) * p.head_width / 0.70
+    flare = 0.14 * smoothstep(-1.05, -1.45, view.y)
+    x = view.x / (half + flare)
+    alpha = smoothstep(_EDGE, -_EDGE, (view.x.abs() - half - flare)) * smoothstep(
+        -0.35, -0.45, view.y
+    )
+    normal = torch.stack([x.clamp(-1, 1), torch.zeros_like(x), (1 - x * x).clamp(min=0.02).sqrt()])
+    color = p.skin * (1 + 0.03 * noise(SKIN, view.x, view.y))
+    shadow = 0.38 + 0.62 * smoothstep(-0.95, -1.45, view.y + 0.1 * x.abs())
+    return shade(F.normalize(normal, dim=0), color, s, 0.02, 8.0) * shadow, alpha
+
+
+def ears(view: View, p: SimpleNamespace, s: SimpleNamespace) -> list[Layer]:
+    """Both ears; long hair hides them."""
+    if p.long_hair and not p.bald:
+        return []
+    layers = []
+    for side in (-1.0, 1.0):
+        x = view.x - side * 1.01 * p.head_width * view.cos_yaw
+        y = view.y - (p.eye_y - 0.10) * view.cos_pitch
+        turned = min(max(1 - 0.5 * side * view.sin_yaw, 0.3), 1.4)
+        radius = (x / (0.11 * turned)) ** 2 + (y / p.ear_length) ** 2
+        normal = torch.stack([x / 0.15 + 0.5 * side, y / 0.4, torch.full_like(x, 0.6)])
+        color = p.skin * rgb(1.0, 0.88, 0.86) * (0.75 + 0.25 * torch.cos(5 * radius))
+        lit = 0.85 * shade(F.normalize(normal, dim=0), color, s, 0.02, 8.0)
+        layers.append((lit, smoothstep(1.12, 0.88, radius)))
+    return layers
+
+
+def clothes(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
+    """Shoulders with a neckline and its trim."""
+    x, y, ax = view.x, view.y, view.x.abs()
+    kind = NECKLINES[int(s.neckline)]
+    shoulder = -1.16 - 0.05 * (1 - p.male) - 0.55 * (ax - 0.35).clamp(min=0) ** 1.3
+    shoulder = torch.maximum(shoulder, -1.12 - 0.9 * (ax - 0.30).clamp(min=0))
+    alpha = smoothstep(-_EDGE, _EDGE, shoulder - y)
+    depth = {"round": 0.16, "v": 0.42, "collar": 0.10}[kind]
+    opening = -1.14 - depth * (1 - (ax / 0.46).clamp(max=1) ** (1.0 if kind == "v" else 2.2))
+    alpha = alpha * smoothstep(-_EDGE, _EDGE, opening - y + 3 * (ax - 0.46).clamp(min=0))
+    folds = 0.10 * noise(SKIN, 0.5 * x + s.clothing[0].item(), 0.35 * y) + 0.04 * noise(FINE, x, y)
+    color = s.clothing * (0.92 + folds)
+    trim = bell(y - opening + 0.04, 0.035) * (ax < 0.5)
+    if kind == "collar":
+        trim = smoothstep(0.16, 0.12, (ax - 0.30).abs() + 0.5 * (y + 1.28).abs())
+    color = blend(color, s.clothing_trim * (0.92 + folds), 0.85 * trim)
+    slope = torch.stack([0.55 * x, torch.full_like(x, 0.45), torch.full_like(x, 0.75)])
+    return shade(F.normalize(slope, dim=0), color, s, wrap=PLAIN_WRAP), alpha

@@ -1,0 +1,167 @@
+"""Words for pictures: what a person looks like, on what medium, and how the picture feels."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from data_prep.synthetic.identity import BEARDS, HAIR_NAMES, Identities
+from data_prep.synthetic.session import Sessions
+
+MEDIA: dict[str, tuple[str, ...]] = {
+    "photo": ("a photo of", "a picture of", "a camera photo of", "this is a photo of"),
+    "print": ("a printed picture of", "a paper print of", "a photo of a print of"),
+    "screen": ("a picture on a screen of", "a screen showing", "a photo of a screen showing"),
+}
+
+TEXTURES: dict[str, tuple[str, ...]] = {
+    "clean": ("clean", "sharp", ""),
+    "noisy": ("noisy", "grainy"),
+    "blurry": ("blurry", "soft"),
+    "compressed": ("compressed", "jpeg"),
+    "upscaled": ("upscaled", "low resolution"),
+    "tinted": ("blotchy colors", "tinted"),
+}
+"""Texture kinds (see nuisance.apply_texture) and the words for each; "" leaves it unsaid."""
+
+SKIN_WORDS = ("light", "tan", "dark")
+_BEARD_WORDS = {
+    "none": "",
+    "full": "a full beard",
+    "mustache": "a mustache",
+    "stubble": "stubble",
+}
+
+PROMPT_TEMPLATES = (
+    "There is a {} face in this photo.",
+    "{} face is in this photo.",
+    "A photo of a {} face.",
+    "This is an example of a {} face.",
+    "This is how a {} face looks like.",
+    "This photo contains {} face.",
+    "The picture is a {} face.",
+    "This is an image of a {} face.",
+)
+"""T-1 to T-8 of the paper's Table 4; kept here because the vocabulary must know their words."""
+
+PROMPT_LABELS = ("live", "fake", "real", "spoof", "attack", "genuine", "bona fide")
+
+_OTHER_WORDS = (
+    "edited swapped digital physical adversarial replay mask noise human this is not an",
+    "a face of a person shown on paper, on a screen or on a display",
+)
+
+
+def describe(identities: Identities, sessions: Sessions) -> list[dict[str, str]]:
+    """What one could say about each picture, as words; "" where there is nothing to say.
+
+    Keys: sex, age, hair, beard, glasses, skin, smile, mouth, looking.
+    """
+    return [
+        _describe_person(identities.row(i)) | _describe_moment(sessions.row(i))
+        for i in range(len(identities))
+    ]
+
+
+def _describe_person(person) -> dict[str, str]:
+    length = "long" if person.long_hair else "short"
+    hair = f"{length} {HAIR_NAMES[int(person.hair_index)]} hair"
+    tone = person.skin_tone
+    return {
+        "sex": "man" if person.male else "woman",
+        "age": "old" if person.age > 0.62 else "young" if person.age < 0.3 else "middle aged",
+        "hair": "no hair" if person.bald else hair,
+        "beard": _BEARD_WORDS[BEARDS[int(person.beard)]],
+        "glasses": "glasses" if person.glasses else "",
+        "skin": SKIN_WORDS[0 if tone < 5 / 3 else 1 if tone < 10 / 3 else 2],
+    }
+
+
+def _describe_moment(session) -> dict[str, str]:
+    looking = "left" if session.yaw < -0.18 else "right" if session.yaw > 0.18 else ""
+    return {
+        "smile": "smiling" if session.smile > 0.45 else "",
+        "mouth": "an open mouth" if session.mouth_open > 0.4 else "",
+        "looking": looking,
+    }
+
+
+def caption(
+    attributes: Mapping[str, str],
+    medium: str,
+    rng: random.Random,
+    texture: str | None = None,
+    local: bool = False,
+) -> str:
+    """A sentence about a picture; attributes are left out at random, as people would.
+
+    Args:
+        attributes: one of the dictionaries of ``describe``.
+        medium: "photo", "print" or "screen".
+        rng: chooses words and what to leave out.
+        texture: a key of TEXTURES, or None to say nothing of the texture.
+        local: whether the texture covers a part of the picture only ("partly blurry : ...").
+
+    Raises:
+        ValueError: for an unknown medium or texture.
+    """
+    if medium not in MEDIA:
+        raise ValueError(f"unknown medium {medium!r}; expected one of {', '.join(MEDIA)}")
+    sentence = f"{rng.choice(MEDIA[medium])} a {_noun_phrase(attributes, rng)}"
+    traits = _traits(attributes, rng)
+    if traits:
+        sentence += " with " + " and ".join(traits)
+    if attributes["looking"] and rng.random() < 0.4:
+        sentence += f" looking {attributes['looking']}"
+    return texture_words(texture, local, rng) + sentence
+
+
+def texture_words(texture: str | None, local: bool, rng: random.Random) -> str:
+    """The beginning of a caption that names the texture, or ""."""
+    if texture is None:
+        return ""
+    if texture not in TEXTURES:
+        raise ValueError(f"unknown texture {texture!r}; expected one of {', '.join(TEXTURES)}")
+    word = rng.choice(TEXTURES[texture])
+    return f"{'partly ' if local else ''}{word} : " if word else ""
+
+
+def _noun_phrase(attributes: Mapping[str, str], rng: random.Random) -> str:
+    words = []
+    if rng.random() < 0.6:
+        words.append(attributes["age"])
+    if attributes["smile"] and rng.random() < 0.7:
+        words.append(attributes["smile"])
+    words.append(attributes["sex"] if rng.random() < 0.9 else rng.choice(("person", "face")))
+    return " ".join(words)
+
+
+def _traits(attributes: Mapping[str, str], rng: random.Random) -> list[str]:
+    chances = {"hair": 0.8, "beard": 0.8, "glasses": 0.85, "skin": 0.5, "mouth": 0.4}
+    traits = []
+    for name, chance in chances.items():
+        word = attributes[name]
+        if word and rng.random() < chance:
+            traits.append(f"{word} skin" if name == "skin" else word)
+    rng.shuffle(traits)
+    return traits
+
+
+def _vocabulary_texts() -> list[str]:
+    texts = [template.format(label) for template in PROMPT_TEMPLATES for label in PROMPT_LABELS]
+    texts += [phrase for phrases in MEDIA.values() for phrase in phrases]
+    texts += [f"partly {word} :" for words in TEXTURES.values() for word in words if word]
+    texts += [f"{length} {color} hair" for length in ("long", "short") for color in HAIR_NAMES]
+    texts += [f"{tone} skin" for tone in SKIN_WORDS]
+    texts += [word for word in _BEARD_WORDS.values() if word]
+    texts += [
+        "a young smiling man with no hair and glasses looking left",
+        "an old woman with an open mouth looking right",
+        "a middle aged person",
+        "a face",
+    ]
+    return texts + list(_OTHER_WORDS)
+
+
+VOCABULARY_TEXTS: list[str] = _vocabulary_texts()
+"""Texts that together use every word that captions and prompts can contain."""

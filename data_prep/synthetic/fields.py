@@ -1,0 +1,148 @@
+"""Two small tools the samplers share: a table of tensors, and random numbers per row."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Self, TypeVar
+
+import torch
+from torch import Tensor
+
+_DRAWS_PER_ROW = 160
+
+Table = TypeVar("Table", bound="Fields")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """Base of a table of tensors: every field is one column, its first dimension the rows."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, dataclasses.fields(self)[0].name))
+
+    def _columns(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> Self:
+        """The chosen rows as a table again, also for a single row number."""
+        if isinstance(rows, int):
+            rows = [rows]
+        return type(self)(**{name: column[rows] for name, column in self._columns().items()})
+
+    def repeat(self, times: int) -> Self:
+        """Every row ``times`` times, copies side by side (a, a, b, b, ...)."""
+        return type(self)(
+            **{name: c.repeat_interleave(times, dim=0) for name, c in self._columns().items()}
+        )
+
+    def replace(self, **columns: Tensor) -> Self:
+        """A copy with some columns exchanged.
+
+        Raises:
+            ValueError: if a column is unknown or its shape differs from the old one's.
+        """
+        for name, column in columns.items():
+            old = self._columns().get(name)
+            if old is None:
+                raise ValueError(
+                    f"{type(self).__name__} has no column {name!r}; it has: "
+                    + ", ".join(self._columns())
+                )
+            if column.shape != old.shape:
+                raise ValueError(
+                    f"column {name!r} has shape {tuple(column.shape)}, expected {tuple(old.shape)}"
+                )
+        return dataclasses.replace(self, **columns)
+
+    def row(self, index: int) -> SimpleNamespace:
+        """One row for drawing: numbers as Python floats, colors as (3, 1, 1), the rest as is."""
+        values = {}
+        for name, column in self._columns().items():
+            value = column[index]
+            if value.dim() == 0:
+                values[name] = value.item()
+            elif value.shape == (3,):
+                values[name] = value.view(3, 1, 1)
+            else:
+                values[name] = value
+        return SimpleNamespace(**values)
+
+
+def concatenate(tables: Sequence[Table]) -> Table:
+    """Stack tables of one kind below each other."""
+    first = tables[0]
+    names = [field.name for field in dataclasses.fields(first)]
+    return type(first)(**{name: torch.cat([getattr(t, name) for t in tables]) for name in names})
+
+
+class Draws:
+    """Random numbers for the rows ``start`` to ``start + rows``; a row has its own generator.
+
+    Row i therefore depends on (seed, i) only: sampling 10 or 1,000 rows gives the same row 7,
+    and a worker can draw one row without drawing the others.
+    """
+
+    def __init__(self, rows: int, seed: int, start: int = 0) -> None:
+        self.numbers = range(start, start + rows)
+        self._table = torch.empty(rows, _DRAWS_PER_ROW, dtype=torch.float64)
+        for row, number in zip(self._table, self.numbers, strict=True):
+            row.uniform_(generator=_generator(seed, number))
+        self._used = 0
+
+    def unit(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), (rows, *shape), float64."""
+        count = math.prod(shape)
+        start, self._used = self._used, self._used + count
+        if self._used > _DRAWS_PER_ROW:
+            raise ValueError(f"a row needs more than {_DRAWS_PER_ROW} draws; raise _DRAWS_PER_ROW")
+        return self._table[:, start : self._used].reshape(len(self.numbers), *shape)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Uniform numbers in [low, high)."""
+        return (low + (high - low) * self.unit(*shape)).float()
+
+    def normal(
+        self,
+        mean: float,
+        std: float,
+        low: float = -math.inf,
+        high: float = math.inf,
+        shape: tuple[int, ...] = (),
+    ) -> Tensor:
+        """Normal numbers, clamped to [low, high]."""
+        standard = torch.special.ndtri(self.unit(*shape).clamp(1e-9, 1 - 1e-9))
+        return (mean + std * standard).clamp(low, high).float()
+
+    def chance(self, probability: float | Tensor) -> Tensor:
+        """1.0 with the given probability, else 0.0."""
+        return (self.unit() < probability).float()
+
+    def choice(self, weights: Tensor) -> Tensor:
+        """An index per row by the weights, (kinds,) or (rows, kinds)."""
+        cumulative = (weights / weights.sum(-1, keepdim=True)).double().cumsum(-1)
+        index = (self.unit(1) >= cumulative).sum(-1)
+        return index.clamp(max=weights.shape[-1] - 1)
+
+    def even(self, seed_offset: float, step: float) -> Tensor:
+        """Numbers in [0, 1) that fill the interval evenly over any run of rows.
+
+        An additive recurrence (Weyl sequence): far more even than random numbers, and still
+        a function of the row's number alone.
+        """
+        numbers = torch.tensor(list(self.numbers), dtype=torch.float64)
+        return (seed_offset + step * numbers) % 1.0
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    """A generator for one row; the multipliers keep neighboring pairs far apart."""
+    return torch.Generator().manual_seed(
+        (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**63
+    )
+
+
+def seed_number(seed: int, salt: int) -> float:
+    """A number in [0, 1) from a seed, for offsets shared by all rows."""
+    return torch.rand(1, generator=_generator(seed, -1 - salt), dtype=torch.float64).item()

@@ -1,0 +1,223 @@
+"""The shape of a head and where the camera's rays meet it.
+
+The camera is orthographic. Head space has x to the right of the picture, y up and z out of
+the face; the unit is half a head height. A head is an egg given by a width profile, and
+the nose, sockets, lips and cheeks are heights added along the ray (a height field).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from data_prep.synthetic.noise import bell, bell2, smoothstep
+
+
+@dataclass(frozen=True)
+class View:
+    """Picture coordinates and the pose of the head for one picture."""
+
+    u: Tensor
+    """Right, -1 to 1 over the picture, (h, w)."""
+    v: Tensor
+    """Up, -1 to 1 over the picture."""
+    x: Tensor
+    """As ``u``, in the units and around the middle of the head, upright."""
+    y: Tensor
+    cos_yaw: float
+    sin_yaw: float
+    cos_pitch: float
+    sin_pitch: float
+
+    def to_head(self, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Head coordinates of the points (x, y, depth) before the camera."""
+        across = self.cos_yaw * self.x - self.sin_yaw * depth
+        out = self.sin_yaw * self.x + self.cos_yaw * depth
+        return (
+            across,
+            self.cos_pitch * self.y + self.sin_pitch * out,
+            -self.sin_pitch * self.y + self.cos_pitch * out,
+        )
+
+
+def make_view(session: SimpleNamespace, size: int) -> View:
+    """The view of a session on a square picture of ``size`` pixels."""
+    ticks = (torch.arange(size) + 0.5) / size * 2 - 1
+    v, u = torch.meshgrid(-ticks, ticks, indexing="ij")
+    shift_x, shift_y = session.shift.tolist()
+    right, up = (u - shift_x) / session.scale, (v - shift_y) / session.scale
+    cos_roll, sin_roll = math.cos(session.roll), math.sin(session.roll)
+    return View(
+        u=u,
+        v=v,
+        x=cos_roll * right + sin_roll * up,
+        y=-sin_roll * right + cos_roll * up,
+        cos_yaw=math.cos(session.yaw),
+        sin_yaw=math.sin(session.yaw),
+        cos_pitch=math.cos(session.pitch),
+        sin_pitch=math.sin(session.pitch),
+    )
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What the rays met: head coordinates, depth, normals and the distance to the outline."""
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    depth: Tensor
+    """Along the camera's axis, larger is closer to the camera."""
+    normal: Tensor
+    """Unit vectors in camera axes, (3, h, w)."""
+    inside: Tensor
+    """About 1 in the middle, 0 on the outline, negative outside (1 - radius squared)."""
+
+
+def hit_egg(
+    view: View,
+    width: Callable[[Tensor], Tensor],
+    height: float,
+    depth: float,
+    roundness: float,
+    center_y: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Ray depth and ``inside`` of an egg (x / width(y))² + (z / depth)² + |y / height|^r = 1.
+
+    The width and the power depend on y, which depends on the answer; two fixed-point steps
+    are enough because the egg is steep where they matter. Rays that miss get the depth at
+    which they pass closest, so that colors go on smoothly across the outline.
+    """
+    ray = torch.full_like(view.x, 0.6)
+    slope_x, slope_z = -view.sin_yaw, view.cos_pitch * view.cos_yaw
+    start_x = view.cos_yaw * view.x
+    start_z = -view.sin_pitch * view.y + view.cos_pitch * view.sin_yaw * view.x
+    for _ in range(2):
+        _, y, _ = view.to_head(ray)
+        y = y - center_y
+        inverse_w2 = width(y) ** -2
+        rest = 1 - (y.abs() / height).clamp(max=1.2) ** roundness
+        a = slope_x**2 * inverse_w2 + slope_z**2 / depth**2
+        b = 2 * (start_x * slope_x * inverse_w2 + start_z * slope_z / depth**2)
+        c = start_x**2 * inverse_w2 + start_z**2 / depth**2 - rest
+        discriminant = b * b - 4 * a * c
+        ray = (-b + discriminant.clamp(min=0).sqrt()) / (2 * a)
+    return ray, discriminant / (4 * a)
+
+
+def surface_normals(view: View, depth: Tensor) -> Tensor:
+    """Unit normals of the surface (x, y, depth) by central differences, (3, h, w)."""
+    position = torch.stack([view.x, view.y, depth])
+    across = F.pad(position[:, :, 2:] - position[:, :, :-2], (1, 1, 0, 0), mode="replicate")
+    upward = F.pad(position[:, :-2] - position[:, 2:], (0, 0, 1, 1), mode="replicate")
+    return F.normalize(torch.linalg.cross(across, upward, dim=0), dim=0)
+
+
+def head_surface(view: View, person: SimpleNamespace, landmarks: Landmarks) -> Surface:
+    """The skin of the head, with all its bumps."""
+    egg, inside = hit_egg(
+        view,
+        lambda y: head_profile(person, y),
+        person.head_height,
+        person.head_depth,
+        person.head_roundness,
+    )
+    # Bumps fade towards the outline, where a height along the ray would tear the surface.
+    strength = 0.5 + 0.5 * smoothstep(0, 0.35, inside)
+    depth = egg
+    for _ in range(3):
+        x, y, _ = view.to_head(depth)
+        depth = egg + strength * face_height(person, landmarks, x, y)
+    x, y, z = view.to_head(depth)
+    return Surface(x, y, z, depth, surface_normals(view, depth), inside)
+
+
+def head_profile(person: SimpleNamespace, y: Tensor) -> Tensor:
+    """Half width of the head at height y: temples, cheekbones, jaw corners and chin."""
+    shape = 1 - person.jaw * smoothstep(0.0, 1.0, -y)
+    shape = shape - person.temple * bell(y - 0.38, 0.18) + person.cheekbone * bell(y + 0.08, 0.2)
+    return person.head_width * (shape + person.jaw_corner * bell(y + 0.60, 0.16))
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Heights and openings that several parts of the face share, for one picture."""
+
+    nose_y: float
+    mouth_y: float
+    mouth_width: float
+    jaw_drop: float
+    """How far the lips are apart."""
+    smile: float
+
+
+def find_landmarks(person: SimpleNamespace, session: SimpleNamespace) -> Landmarks:
+    """Places of nose and mouth for this expression; a broad smile bares the teeth."""
+    nose_y = person.eye_y - person.nose_length
+    grin = max(session.smile - 0.45, 0.0)
+    return Landmarks(
+        nose_y=nose_y,
+        mouth_y=nose_y - person.mouth_offset,
+        mouth_width=person.mouth_width * (1 + 0.20 * max(session.smile, 0.0)),
+        jaw_drop=max(0.10 * session.mouth_open, 0.13 * grin),
+        smile=session.smile,
+    )
+
+
+def face_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, y: Tensor) -> Tensor:
+    """Height of the face above the egg at canonical places (x, y)."""
+    ax = x.abs()
+    return (
+        _nose_height(p, marks, x, ax, y)
+        + _eye_height(p, ax, y)
+        + _mouth_height(p, marks, x, y)
+        + _cheek_height(p, marks, x, ax, y)
+    )
+
+
+def _nose_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, ax: Tensor, y: Tensor) -> Tensor:
+    down = (p.eye_y - 0.02 - y) / p.nose_length
+    along = smoothstep(-0.15, 1.0, down) * (1 - smoothstep(1.0, 1.22, down))
+    slope = down.clamp(0, 1)
+    bridge = (0.25 + 0.75 * slope) * along * bell(x, p.nose_width * (0.42 + 0.42 * slope))
+    tip = bell2(x, y - marks.nose_y - 0.01, p.nose_width * 0.62, 0.055)
+    wings = bell2(ax - p.nose_width, y - marks.nose_y, 0.038, 0.042)
+    return p.nose_height * bridge + p.nose_tip * tip + 0.055 * wings
+
+
+def _eye_height(p: SimpleNamespace, ax: Tensor, y: Tensor) -> Tensor:
+    dx, dy = ax - p.eye_x, y - p.eye_y
+    socket = bell2(dx, dy, p.eye_width * 1.05, 0.085)
+    ridge = bell2(dx, dy - 0.9 * p.brow_offset, 0.2, 0.07)
+    ball = (1 - (dx / (1.05 * p.eye_width)) ** 2 - (dy / 0.085) ** 2).clamp(min=0).sqrt()
+    return -0.075 * socket + p.brow_ridge * ridge + 0.03 * ball
+
+
+def _mouth_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, y: Tensor) -> Tensor:
+    width, drop, dy = marks.mouth_width, marks.jaw_drop, y - marks.mouth_y
+    return (
+        0.04 * bell2(x, dy - 0.02, width * 0.75, 0.07)
+        + 0.030 * bell2(x, dy + p.lower_lip * 0.6 + drop, width * 0.55, p.lower_lip * 0.7)
+        + 0.022 * bell2(x, dy - p.upper_lip * 0.5, width * 0.6, p.upper_lip * 0.7)
+        - 0.020 * bell2(x, dy, width * 0.9, 0.014)
+        - 0.025 * bell2(x, dy + p.lower_lip * 1.6 + drop, width * 0.7, 0.035)
+    )
+
+
+def _cheek_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, ax: Tensor, y: Tensor) -> Tensor:
+    smile = max(marks.smile, 0.0)
+    cheek = p.cheek * bell2(ax - 0.40, y + 0.12 + 0.03 * marks.smile, 0.15, 0.11)
+    apple = 0.02 * smile * bell2(ax - 0.36, y - marks.nose_y, 0.10, 0.08)
+    chin = p.chin * bell2(x, y + p.head_height * 0.84, 0.15, 0.10)
+    groove = 0.012 * bell2(x, y - (marks.mouth_y + marks.nose_y) / 2 - 0.01, 0.018, 0.05)
+    below = marks.nose_y - y
+    line = bell(ax - (0.13 + 0.5 * p.nose_width + 0.45 * below), 0.03)
+    reach = smoothstep(-0.05, 0.02, below) * (1 - smoothstep(0.2, 0.32, below))
+    fold = (0.008 + 0.018 * p.age) * (0.5 + 0.8 * smile) * line * reach
+    return cheek + apple + chin - groove - fold

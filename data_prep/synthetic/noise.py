@@ -1,0 +1,90 @@
+"""Banks of ready-made noise that wrap around, and the smooth functions everything is drawn with."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BANK_SIZE = 512
+SKIN, BLOTCHES, FINE, SPOTS = range(4)
+"""Channels: skin (broad and fine), soft blotches, single-pixel grain, separate small spots."""
+
+_OCTAVES = {
+    SKIN: ((8, 0.5), (16, 0.3), (64, 0.35), (128, 0.35), (256, 0.35)),
+    BLOTCHES: ((4, 0.6), (8, 0.4), (16, 0.3)),
+    FINE: ((256, 1.0), (512, 0.6)),
+}
+
+
+@functools.cache
+def noise_bank() -> Tensor:
+    """The four banks, (4, 1, 1, size + 1, size + 1), each of about unit variance (spots: 0 to 2).
+
+    The last row and column repeat the first, so that bilinear sampling wraps without a seam.
+    """
+    generator = torch.Generator().manual_seed(1)
+    layers = []
+    for channel in (SKIN, BLOTCHES, FINE):
+        layer = sum(weight * _periodic(cells, generator) for cells, weight in _OCTAVES[channel])
+        layers.append(layer / layer.std())
+    layers.append(_spots(generator))
+    return torch.stack([F.pad(layer, (0, 1, 0, 1), mode="circular") for layer in layers])
+
+
+def _periodic(cells: int, generator: torch.Generator) -> Tensor:
+    """Smooth noise of ``cells`` random values a side, (1, 1, size, size)."""
+    values = torch.randn(1, 1, cells, cells, generator=generator)
+    if cells == BANK_SIZE:
+        return values
+    step = BANK_SIZE // cells
+    padded = F.pad(values, (3, 3, 3, 3), mode="circular")
+    large = F.interpolate(padded, scale_factor=step, mode="bicubic", align_corners=False)
+    return large[..., 3 * step : -3 * step, 3 * step : -3 * step]
+
+
+def _spots(generator: torch.Generator) -> Tensor:
+    spots = torch.zeros(1, 1, BANK_SIZE, BANK_SIZE)
+    rows, columns = torch.randint(0, BANK_SIZE - 1, (2, 900), generator=generator).tolist()
+    for row, column, strength in zip(
+        rows, columns, torch.rand(900, generator=generator), strict=True
+    ):
+        spots[..., row : row + 2, column : column + 2] += strength
+    return 2 * F.avg_pool2d(F.pad(spots, (1, 1, 1, 1), mode="circular"), 3, stride=1)
+
+
+def noise(channel: int, x: Tensor, y: Tensor) -> Tensor:
+    """Noise at places (h, w); one whole bank spans two units and then repeats."""
+    grid = torch.stack([(x + 1) % 2 - 1, (y + 1) % 2 - 1], dim=-1)[None]
+    bank = noise_bank()[channel]
+    return F.grid_sample(bank, grid, mode="bilinear", padding_mode="border", align_corners=True)[
+        0, 0
+    ]
+
+
+def smoothstep(start: float | Tensor, end: float | Tensor, x: Tensor) -> Tensor:
+    """0 before ``start``, 1 after ``end``, a smooth cubic between (also for start > end)."""
+    t = ((x - start) / (end - start)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def bell(x: Tensor, width: float | Tensor) -> Tensor:
+    """Gaussian bump of height 1."""
+    return torch.exp(-0.5 * (x / width) ** 2)
+
+
+def bell2(dx: Tensor, dy: Tensor, width: float | Tensor, height: float | Tensor) -> Tensor:
+    """Gaussian hill of height 1 in two dimensions."""
+    return torch.exp(-0.5 * ((dx / width) ** 2 + (dy / height) ** 2))
+
+
+def blend(base: Tensor, color: Tensor, amount: Tensor) -> Tensor:
+    """``base`` (3, h, w) moved towards ``color`` (3, h, w) or (3, 1, 1) by ``amount`` (h, w)."""
+    return base + (color - base) * amount
+
+
+def rgb(red: float, green: float, blue: float) -> Tensor:
+    """A color for blending, (3, 1, 1)."""
+    return torch.tensor([red, green, blue]).view(3, 1, 1)

@@ -1,0 +1,159 @@
+"""From a person and a session to linear light: the layers are painted from back to front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from data_prep.synthetic import face_parts as parts
+from data_prep.synthetic.background import paint_background
+from data_prep.synthetic.body import clothes, ears, neck
+from data_prep.synthetic.geometry import (
+    Landmarks,
+    Surface,
+    View,
+    find_landmarks,
+    head_surface,
+    make_view,
+)
+from data_prep.synthetic.hair import Layer, hair_curtain, hair_shell
+from data_prep.synthetic.identity import Identities
+from data_prep.synthetic.noise import SKIN, blend, noise, smoothstep
+from data_prep.synthetic.session import Sessions
+from data_prep.synthetic.shading import shade
+
+RENDER_SIZE = 144
+_FARTHEST_OUTLINE = 0.05
+_CLOSEST_NOSE = 1.15
+"""Depths of the outline and of a long nose, which become 0.1 and 1 in the depth map."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Pictures and what the renderer knows about each pixel; all (b, ., size, size) float32."""
+
+    radiance: Tensor
+    """Linear RGB, 0 and up, (b, 3, size, size)."""
+    canonical: Tensor
+    """Place on the face (x right, y up, in half head heights), (b, 2, size, size).
+
+    It follows the skin under the pixel; outside the face it goes on smoothly and means nothing.
+    """
+    face_mask: Tensor
+    """How much of the pixel is skin of the face (or what it wears: beard, glasses), 0 to 1."""
+    depth: Tensor
+    """0 outside the face; inside from 0.1 (outline) to 1 (tip of a long nose): larger is closer."""
+
+
+def render(identities: Identities, sessions: Sessions, size: int = RENDER_SIZE) -> Rendering:
+    """Draw row i of ``identities`` in row i of ``sessions``.
+
+    Pictures are drawn one at a time: this is as fast as in batches on one core, and a picture
+    cannot depend on its neighbors, not even by a rounding error.
+
+    Raises:
+        ValueError: if the two tables have different lengths.
+    """
+    if len(identities) != len(sessions):
+        raise ValueError(
+            f"{len(identities)} identities and {len(sessions)} sessions: expected equal numbers; "
+            "repeat the identities with .repeat(pictures_per_person)"
+        )
+    drawn = [_render_one(identities.row(i), sessions.row(i), size) for i in range(len(identities))]
+    return Rendering(*(torch.stack(maps) for maps in zip(*drawn, strict=True)))
+
+
+def _render_one(
+    person: SimpleNamespace, session: SimpleNamespace, size: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    view = make_view(session, size)
+    marks = find_landmarks(person, session)
+    surface = head_surface(view, person, marks)
+    face_alpha = smoothstep(-0.03, 0.03, surface.inside)
+    hair = hair_shell(view, surface, person, session)
+    curtain = hair_curtain(view, person, session)
+
+    picture = paint_background(view, session)
+    picture = _over(picture, curtain)
+    picture = _over(picture, neck(view, person, session))
+    for ear in ears(view, person, session):
+        picture = _over(picture, ear)
+    picture = _over(picture, clothes(view, person, session))
+    picture = _over(picture, _front_of(curtain, view))
+    picture = _over(picture, (_lit_face(surface, person, session, marks, hair), face_alpha))
+    picture = _over(picture, hair)
+
+    mask = face_alpha if hair is None else face_alpha * (1 - hair[1])
+    closeness = (surface.depth - _FARTHEST_OUTLINE) / (_CLOSEST_NOSE - _FARTHEST_OUTLINE)
+    depth = mask * (0.1 + 0.9 * closeness.clamp(0, 1))
+    radiance = picture.clamp(min=0) * session.exposure
+    return radiance, torch.stack([surface.x, surface.y]), mask[None], depth[None]
+
+
+def _over(picture: Tensor, layer: Layer | None) -> Tensor:
+    return picture if layer is None else blend(picture, *layer)
+
+
+def _front_of(curtain: Layer | None, view: View) -> Layer | None:
+    """The part of long hair that falls in front of the shoulders."""
+    if curtain is None:
+        return None
+    color, alpha = curtain
+    return color, alpha * smoothstep(0.48, 0.58, view.x.abs())
+
+
+def _lit_face(
+    surface: Surface,
+    person: SimpleNamespace,
+    session: SimpleNamespace,
+    marks: Landmarks,
+    hair: Layer | None,
+) -> Tensor:
+    """Paint and light the face, linear RGB (3, size, size)."""
+    canvas = parts.make_canvas(surface, person)
+    albedo = parts.paint_skin(canvas, person, marks)
+    albedo = parts.paint_brows(albedo, canvas, person, session)
+    eyes = parts.paint_eyes(albedo, canvas, person, session)
+    mouth = parts.paint_mouth(eyes.albedo, canvas, person, marks)
+    albedo = parts.paint_nose(mouth.albedo, canvas, person, marks)
+    albedo, beard = parts.paint_beard(albedo, canvas, person, marks, mouth)
+    albedo, glare = parts.paint_glasses(albedo, canvas, person)
+
+    lips = mouth.lower_lip + 0.4 * mouth.upper_lip
+    specular = session.shine * parts.shine_map(canvas, person, marks) * (1 - 0.8 * beard)
+    specular = specular + 0.30 * lips * (0.3 + person.makeup)
+    lit = shade(_skin_normals(surface, canvas, person), albedo, session, specular, gloss=14.0)
+    lit = lit * parts.occlusion(canvas, person, marks) * _hair_shadow(hair)
+    return lit + (0.6 * eyes.glint + glare) * session.key
+
+
+def _skin_normals(surface: Surface, canvas: parts.Canvas, person: SimpleNamespace) -> Tensor:
+    """Normals with the fine relief of skin, stronger with age."""
+    ox, oy = canvas.offset
+    relief = torch.stack(
+        [
+            canvas.grain,
+            noise(SKIN, 0.9 * canvas.y + ox, 0.9 * canvas.x - oy),
+            torch.zeros_like(canvas.x),
+        ]
+    )
+    return F.normalize(surface.normal + 0.03 * (0.4 + person.age) * relief, dim=0)
+
+
+def _hair_shadow(hair: Layer | None) -> Tensor | float:
+    """Hair keeps light from the skin right below it: a blurred, lowered copy of its alpha."""
+    if hair is None:
+        return 1.0
+    size = hair[1].shape[-1]
+    reach = max(size // 36, 1) * 2 + 1
+    alpha = hair[1][None, None]
+    lowered = F.pad(alpha, (0, 0, reach // 2, 0))[..., :size, :]
+    soft = F.avg_pool2d(lowered, reach, stride=1, padding=reach // 2, count_include_pad=False)
+    return 1 - 0.5 * soft[0, 0]
+
+
+__all__ = ["RENDER_SIZE", "Rendering", "render"]
