@@ -6,8 +6,16 @@ command line: a key that is not a field here is an error in all three.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+import yaml
+
+from lasoftmoe.paths import PRESETS
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,12 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The optimiser and its schedule. The paper gives Adam, 1e-6 and nothing else."""
+    """The optimizer and its schedule. The paper gives Adam, 1e-6 and nothing else.
+
+    ``batch_size`` is per process. ``moe_learning_rate=None`` means the same as
+    ``learning_rate``. ``keep_epoch="best_on_dev"`` keeps the weights of the epoch with the
+    highest AUC on dev and implies ``dev_auc``, which measures it after every epoch.
+    """
 
     epochs: int = 8
     batch_size: int = 32
@@ -86,17 +99,112 @@ class TrainingConfig:
     clip_grad_norm: float | None = 1.0
     flip: bool = True
     shift_pixels: int = 4
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["no", "bf16"] = "no"
+    dev_auc: bool = False
+    keep_epoch: Literal["last", "best_on_dev"] = "last"
     num_workers: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no training can use."""
+        for name, least in (("epochs", 0), ("batch_size", 1), ("eval_batch_size", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"training.{name} is {getattr(self, name)}, not {least} or more")
+        if self.learning_rate <= 0 or (self.moe_learning_rate or 1) <= 0:
+            raise ValueError("training: learning rates must be greater than 0")
 
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """One run: data, method, training and the seed that fixes all its randomness."""
+    """One run: data, method, training and the seed that fixes all its randomness.
+
+    ``device="any"`` takes a GPU where there is one; ``"cuda"`` refuses to start without.
+    """
 
     name: str
     preset: str
     seed: int = 0
+    device: Literal["any", "cuda"] = "any"
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+class ConfigError(ValueError):
+    """An experiment, a preset or a field that does not exist, or a value that does not fit."""
+
+
+def known_presets() -> list[str]:
+    """Names that ``preset`` can have."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem != "experiments")
+
+
+def known_experiments() -> list[str]:
+    """Names that ``name`` can have, in the order of the paper's ablation."""
+    return list(_read_yaml(PRESETS / "experiments.yaml"))
+
+
+def load_config(
+    name: str,
+    preset: str | None = None,
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+) -> ExperimentConfig:
+    """The configuration of an experiment under a preset.
+
+    Args:
+        name: one of ``known_experiments()``.
+        preset: one of ``known_presets()``; ``None`` takes the environment variable
+            ``LASOFTMOE_PRESET``, or ``laptop``.
+        seed: fixes all randomness of the run.
+        overrides: nested dictionary of fields to change, such as ``{"training": {"epochs": 2}}``.
+
+    Raises:
+        ConfigError: an unknown name, or a value of the wrong type.
+    """
+    preset = preset or os.environ.get("LASOFTMOE_PRESET") or "laptop"
+    if preset not in known_presets():
+        raise ConfigError(f"no preset {preset!r}; known presets: {', '.join(known_presets())}")
+    experiments = _read_yaml(PRESETS / "experiments.yaml")
+    if name not in experiments:
+        raise ConfigError(f"no experiment {name!r}; known experiments: {', '.join(experiments)}")
+    values: dict[str, Any] = {"name": name, "preset": preset, "seed": seed}
+    for layer in (_read_yaml(PRESETS / f"{preset}.yaml"), experiments[name], overrides or {}):
+        values = _merged(values, layer)
+    return config_from_dict(values)
+
+
+def config_from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
+    """Check nested plain values against the dataclasses' types and build them.
+
+    Raises:
+        ConfigError: a key that is not a field, or a value of the wrong type.
+    """
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(ExperimentConfig)
+    try:
+        return ExperimentConfig(**vars(parser.instantiate_classes(parser.parse_object(values))))
+    except jsonargparse.ArgumentError as error:
+        raise ConfigError(f"configuration: {error}") from error
+
+
+def config_to_yaml(config: ExperimentConfig) -> str:
+    """The configuration as ``config.yaml`` holds it."""
+    return yaml.safe_dump(asdict(config), sort_keys=False)
+
+
+def read_config(path: Path) -> ExperimentConfig:
+    """Read a run's ``config.yaml``."""
+    return config_from_dict(_read_yaml(path))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes`` laid over it, dictionary by dictionary."""
+    result = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if nested else value
+    return result

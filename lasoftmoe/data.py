@@ -1,0 +1,207 @@
+"""A prepared dataset (see ``data_prep.manifest``) as torch datasets, one per split.
+
+Images are decoded once into an array of bytes that later processes map into memory, so opening a
+dataset a second time takes milliseconds and several notebooks share one copy.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from data_prep.manifest import SPLITS, DatasetError, PreparedDataset, read_dataset, read_image
+from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
+
+Batch = dict[str, Any]
+
+
+class FaceDataset(Dataset):
+    """One split of one protocol.
+
+    An item is a dictionary: ``image`` uint8 (3, height, width), ``is_attack`` bool scalar,
+    ``attack_type`` and ``id`` words. ``table`` holds the same facts, and everything else the
+    manifest says, one row an item.
+    """
+
+    def __init__(
+        self, images: np.ndarray, table: pd.DataFrame, split: str, protocol: str, checksum: str
+    ) -> None:
+        """``table.row`` says where in ``images``, uint8 (n, 3, height, width), an item lies."""
+        self.images = images
+        self.table = table.reset_index(drop=True)
+        self.split = split
+        self.protocol = protocol
+        self.checksum = checksum
+        self._rows = self.table["row"].to_numpy()
+        self._is_attack = torch.tensor(self.table["is_attack"].to_numpy(dtype=bool))
+        self._types = self.table["attack_type"].tolist()
+        self._ids = self.table["id"].tolist()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: int) -> Batch:
+        return {
+            "image": torch.from_numpy(np.array(self.images[self._rows[index]])),
+            "is_attack": self._is_attack[index],
+            "attack_type": self._types[index],
+            "id": self._ids[index],
+        }
+
+    def batch(self, indices: list[int]) -> Batch:
+        """Several items at once: ``image`` (batch, 3, height, width), ``is_attack`` (batch,)."""
+        return {
+            "image": torch.from_numpy(np.asarray(self.images[self._rows[indices]])),
+            "is_attack": self._is_attack[indices],
+            "attack_type": [self._types[i] for i in indices],
+            "id": [self._ids[i] for i in indices],
+        }
+
+    # The data loader asks for whole batches through this name, which spares it stacking items.
+    __getitems__ = batch
+
+    def subset(self, keep: np.ndarray | list[int]) -> FaceDataset:
+        """The items at these positions (or where a boolean column is true), images shared."""
+        positions = np.arange(len(self))[np.asarray(keep)]
+        return FaceDataset(
+            self.images, self.table.iloc[positions], self.split, self.protocol, self.checksum
+        )
+
+    def __repr__(self) -> str:
+        attacks = int(self._is_attack.sum())
+        live = len(self) - attacks
+        return f"FaceDataset({self.protocol}/{self.split}: {live} live, {attacks} attacks)"
+
+
+def open_dataset(
+    folder: str | Path, protocol: str = "p1", image_size: int | None = None
+) -> dict[str, FaceDataset]:
+    """The splits train, dev and test of a prepared dataset.
+
+    Args:
+        folder: a prepared dataset.
+        protocol: name of one of its ``protocols/*.parquet``.
+        image_size: side in pixels that images are delivered in; ``None``: as ``dataset.json``
+            says. Another size than the files' is resampled once, while decoding.
+
+    Raises:
+        DatasetError: no such folder or protocol, a split without images, an image that does not
+            decode or has another size than ``dataset.json`` says.
+    """
+    dataset = _read(Path(folder))
+    if protocol not in dataset.protocols:
+        known = ", ".join(sorted(dataset.protocols)) or "none"
+        raise DatasetError(f"no protocol {protocol!r} in {folder}; it has: {known}")
+    images = _decoded(dataset, image_size)
+    table = dataset.manifest.rename(columns={"type": "attack_type"})
+    table = table.assign(is_attack=table["label"] == "fake", row=np.arange(len(table)))
+    table = table.merge(dataset.protocols[protocol], on="id")
+    checksum = dataset.info["checksums"]["dataset"]
+    splits = {}
+    for split in SPLITS:
+        rows = table[table["split"] == split].drop(columns="split")
+        if rows.empty:
+            raise DatasetError(f"protocol {protocol!r} of {folder} has no image in split {split!r}")
+        splits[split] = FaceDataset(images, rows, split, protocol, checksum)
+    return splits
+
+
+def batches(
+    dataset: FaceDataset,
+    batch_size: int,
+    shuffle: bool = False,
+    generator: torch.Generator | None = None,
+    drop_last: bool = False,
+    num_workers: int = 0,
+) -> DataLoader[Batch]:
+    """Iterate over a dataset in batches; the order of a shuffle is fixed by ``generator``'s seed.
+
+    The last, smaller batch is kept unless ``drop_last``. Evaluation keeps it, since every image
+    counts; training drops it, since the contrastive losses depend on the size of a batch.
+    """
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        generator=generator,
+        drop_last=drop_last,
+        num_workers=num_workers,
+        collate_fn=_already_collated,
+    )
+
+
+def _already_collated(batch: Batch) -> Batch:
+    return batch
+
+
+def _read(folder: Path) -> PreparedDataset:
+    if not folder.is_dir():
+        how = (
+            "`make data` writes the embedded one"
+            if folder.resolve() == EMBEDDED_DATA.resolve()
+            else "`python -m data_prep --help` lists the commands that write one"
+        )
+        raise DatasetError(f"no prepared dataset at {folder}: {how}")
+    return read_dataset(folder)
+
+
+def _decoded(dataset: PreparedDataset, image_size: int | None) -> np.ndarray:
+    """All images in the manifest's order, uint8 (n, 3, size, size), mapped from a cached file."""
+    declared = dataset.info["image_size"]
+    size = image_size or declared
+    if size is None:
+        raise DatasetError(
+            f"{dataset.folder}/dataset.json leaves image_size open (its images differ in size); "
+            "say which size to deliver them in: open_dataset(..., image_size=224)"
+        )
+    # Beside the runs, not in the dataset's folder, which may be read-only or shared.
+    cache = runs_folder() / ".decoded" / f"{dataset.info['checksums']['dataset'][:16]}-{size}.npy"
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache.with_suffix(".lock")):
+        if not cache.exists():
+            _decode_into(cache, dataset, size)
+    return np.load(cache, mmap_mode="r")
+
+
+def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
+    rows = dataset.manifest[["id", "path"]].to_dict("records")
+    declared = dataset.info["image_size"]
+    partial = cache.with_name(f"{cache.stem}.{os.getpid()}.partial")
+    try:
+        array = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), 3, size, size))
+
+        def decode(index: int) -> None:
+            path = dataset.folder / rows[index]["path"]
+            pixels = read_image(path, rows[index]["id"])
+            array[index] = _at_size(pixels, path, declared, size).transpose(2, 0, 1)
+
+        with ThreadPoolExecutor() as pool:
+            work = pool.map(decode, range(len(rows)))
+            for _ in tqdm(work, total=len(rows), desc="decode images", unit="image"):
+                pass
+        array.flush()
+        partial.replace(cache)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _at_size(pixels: np.ndarray, path: Path, declared: int | None, size: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    if declared is not None and (height, width) != (declared, declared):
+        raise DatasetError(
+            f"{path} is {width} x {height} pixels, but dataset.json says {declared} x {declared}"
+        )
+    if (height, width) != (size, size):
+        image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
+        pixels = np.asarray(image)
+    return pixels

@@ -1,0 +1,87 @@
+"""Score a dataset and report the error rates; the threshold always comes from dev."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from lasoftmoe import metrics
+from lasoftmoe.data import FaceDataset, batches
+from lasoftmoe.metrics import Report
+
+DEV_EER = "dev EER"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Reports on dev and test at one threshold, and the scores that they come from.
+
+    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, subject.
+    """
+
+    dev: Report
+    test: Report
+    scores: pd.DataFrame
+
+
+@torch.no_grad()
+def score(
+    detector: torch.nn.Module, dataset: FaceDataset, batch_size: int = 128, progress: bool = True
+) -> pd.DataFrame:
+    """The detector's score of every image, in the dataset's order.
+
+    Returns:
+        columns id, attack_score (higher = more likely an attack), is_attack, attack_type, subject.
+
+    Raises:
+        ValueError: a score is not finite.
+    """
+    device = next(detector.parameters()).device
+    was_training = detector.training
+    detector.eval()
+    loader = batches(dataset, batch_size)
+    bar = tqdm(loader, desc=f"score {dataset.split}", disable=not progress, leave=False)
+    scores = torch.cat([detector.attack_score(b["image"].to(device)).float().cpu() for b in bar])
+    detector.train(was_training)
+    table = dataset.table[["id", "is_attack", "attack_type", "subject"]].copy()
+    table.insert(1, "attack_score", scores.double().numpy())
+    broken = table.loc[~torch.isfinite(scores).numpy(), "id"]
+    if len(broken):
+        raise ValueError(
+            f"{len(broken)} of {len(table)} scores are not finite, the first for image "
+            f"{broken.iloc[0]!r}; the detector's weights have probably diverged"
+        )
+    return table
+
+
+def report(scores: pd.DataFrame, threshold: float | None, source: str | None = None) -> Report:
+    """The metrics of a table of scores as ``score`` returns it."""
+    return metrics.evaluate(
+        scores["attack_score"], scores["is_attack"], threshold, scores["attack_type"], source
+    )
+
+
+def evaluate_detector(
+    detector: torch.nn.Module,
+    dev: FaceDataset,
+    test: FaceDataset,
+    batch_size: int = 128,
+    progress: bool = True,
+) -> Evaluation:
+    """Choose the threshold at dev's equal error rate, then report dev and test with it."""
+    parts = {
+        "dev": score(detector, dev, batch_size, progress),
+        "test": score(detector, test, batch_size, progress),
+    }
+    scores = pd.concat([t.assign(split=split) for split, t in parts.items()], ignore_index=True)
+    return from_scores(scores[["split", *parts["dev"].columns]])
+
+
+def from_scores(scores: pd.DataFrame) -> Evaluation:
+    """The same reports from stored scores, so that a run's figures can be checked later."""
+    dev, test = (scores[scores["split"] == split] for split in ("dev", "test"))
+    threshold = metrics.eer_threshold(dev["attack_score"], dev["is_attack"])
+    return Evaluation(report(dev, threshold, DEV_EER), report(test, threshold, DEV_EER), scores)

@@ -1,0 +1,258 @@
+"""One run, one folder: train, evaluate and keep everything; ask twice and it is read back.
+
+``runs/<name>-<hash>/`` holds config.yaml, log.csv, scores.parquet, report.json and
+model.safetensors. The hash covers the configuration, the dataset's checksum, the code that can
+change the result and the pretrained weights: whatever changes there makes another run. The folder
+appears in one step when everything is written, so a run that was killed leaves nothing that looks
+finished; it goes on from its last epoch when asked for again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import PartialState
+from filelock import FileLock
+from torch import nn
+
+from lasoftmoe import checkpoint, provenance
+from lasoftmoe.checkpoint import Checkpoint
+from lasoftmoe.config import ClipConfig, ExperimentConfig, config_to_yaml, load_config, read_config
+from lasoftmoe.data import FaceDataset, open_dataset
+from lasoftmoe.detector import build_detector
+from lasoftmoe.evaluation import DEV_EER, Evaluation, evaluate_detector
+from lasoftmoe.paths import EMBEDDED_DATA, WEIGHTS, runs_folder
+from lasoftmoe.preflight import check_requirements
+from lasoftmoe.training import train
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as it lies in its folder.
+
+    ``report`` is what report.json says (``report["test"]["acer"]`` and so on, fractions);
+    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, subject;
+    ``log`` one row a training step.
+    """
+
+    name: str
+    folder: Path
+    config: ExperimentConfig
+    report: dict[str, Any]
+    scores: pd.DataFrame
+    log: pd.DataFrame
+
+    def detector(self) -> nn.Module:
+        """The trained detector, in evaluation mode, on the CPU."""
+        detector = build_detector(self.config.detector, self.config.seed)
+        checkpoint.load_weights(detector, self.folder / "model.safetensors")
+        return detector.eval()
+
+    def datasets(self) -> dict[str, FaceDataset]:
+        """The splits that the run was trained and evaluated on."""
+        return open_datasets(self.config)
+
+
+def run(
+    name: str,
+    preset: str | None = None,
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+) -> Run:
+    """Train and evaluate an experiment, or read it back if that was done before.
+
+    Args:
+        name: zero_shot, vanilla, soft_moe, la_soft_moe or la_soft_moe_stable.
+        preset: laptop or a100; ``None`` takes the environment variable ``LASOFTMOE_PRESET``,
+            or laptop.
+        seed: fixes all randomness.
+        overrides: fields to change, such as ``{"training": {"epochs": 2}}``.
+
+    Raises:
+        ConfigError, PresetError, DatasetError, TrainingError: each says what to do.
+    """
+    return run_config(load_config(name, preset, seed, overrides))
+
+
+def run_config(config: ExperimentConfig) -> Run:
+    """``run`` for a configuration that is already put together."""
+    check_requirements(config, data_folder(config))
+    datasets = open_datasets(config)
+    identity = run_identity(config, datasets["train"].checksum)
+    folder = runs_folder() / f"{config.name}-{identity[:12]}"
+    locks = runs_folder() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{folder.name}.lock"):
+        if not folder.exists():
+            _execute(config, datasets, folder, identity)
+    return read_run(folder)
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a finished run.
+
+    Raises:
+        FileNotFoundError: the folder is not a finished run.
+    """
+    folder = Path(folder)
+    if not (folder / REPORT).is_file():
+        raise FileNotFoundError(f"{folder} is not a finished run: it has no {REPORT}")
+    return Run(
+        name=folder.name.rsplit("-", 1)[0],
+        folder=folder,
+        config=read_config(folder / "config.yaml"),
+        report=json.loads((folder / REPORT).read_text("utf-8")),
+        scores=pd.read_parquet(folder / "scores.parquet"),
+        log=pd.read_csv(folder / "log.csv"),
+    )
+
+
+def all_runs() -> list[Run]:
+    """Every finished run, oldest first."""
+    reports = runs_folder().glob(f"[!.]*/{REPORT}")
+    return [read_run(path.parent) for path in sorted(reports, key=lambda p: p.stat().st_mtime)]
+
+
+def data_folder(config: ExperimentConfig) -> Path | None:
+    """The prepared dataset of a configuration; ``None`` if nothing names one.
+
+    Its own ``data.folder`` comes first; else ``LASOFTMOE_DATA`` for presets that need it (they
+    are those for a GPU), and the embedded dataset for the others.
+    """
+    if config.data.folder:
+        return Path(config.data.folder)
+    if config.device == "cuda":
+        named = os.environ.get("LASOFTMOE_DATA")
+        return Path(named) if named else None
+    return EMBEDDED_DATA
+
+
+def open_datasets(config: ExperimentConfig) -> dict[str, FaceDataset]:
+    """The splits that a configuration names."""
+    folder = data_folder(config)
+    if folder is None:
+        raise ValueError("no dataset: set LASOFTMOE_DATA or data.folder")
+    return open_dataset(folder, config.data.protocol, config.data.image_size)
+
+
+def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
+    """A digest of all that determines a run's result (but for the hardware and torch itself)."""
+    settings = asdict(config)
+    settings["data"].pop("folder")  # the same data elsewhere is the same data
+    parts = {
+        "settings": settings,
+        "dataset": dataset_checksum,
+        "code": provenance.code_hash(),
+        "weights": _weights_hash(config.detector.clip),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_hash(clip: ClipConfig) -> str | None:
+    """Digest of the pretrained weights where they are a file; a tag or ``None`` names itself."""
+    if clip.pretrained == "embedded":
+        files = sorted(WEIGHTS.glob(f"{clip.name}_clip.*"))
+        files = [path for path in files if path.suffix in (".safetensors", ".json")]
+        return "-".join(provenance.file_hash(path) for path in files)
+    if clip.pretrained and Path(clip.pretrained).is_file():
+        return provenance.file_hash(Path(clip.pretrained))
+    return clip.pretrained
+
+
+def _execute(
+    config: ExperimentConfig, datasets: dict[str, FaceDataset], folder: Path, identity: str
+) -> None:
+    """Do the run in a hidden folder and move it into place; the caller holds the run's lock.
+
+    An error removes the hidden folder. A killed process leaves it, with the last epoch's
+    checkpoint inside, for the next attempt.
+    """
+    partial = runs_folder() / ".partial" / folder.name
+    partial.mkdir(parents=True, exist_ok=True)
+    resume = Checkpoint(partial / "checkpoint.safetensors")
+    try:
+        detector = build_detector(config.detector, config.seed).to(PartialState().device)
+        wall, cpu = time.perf_counter(), time.process_time()
+        log = train(
+            detector,
+            datasets["train"],
+            datasets["dev"],
+            config.training,
+            config.seed,
+            checkpoint=resume,
+        )
+        cost = {
+            "train_seconds": time.perf_counter() - wall,
+            "train_cpu_seconds": time.process_time() - cpu,
+        }
+        batch_size = config.training.eval_batch_size
+        evaluation = evaluate_detector(detector, datasets["dev"], datasets["test"], batch_size)
+        resume.path.unlink(missing_ok=True)
+        (partial / "config.yaml").write_text(config_to_yaml(config), "utf-8")
+        log.to_csv(partial / "log.csv", index=False)
+        evaluation.scores.to_parquet(partial / "scores.parquet")
+        checkpoint.save_weights(detector, partial / "model.safetensors")
+        report = _report(config, datasets, detector, log, evaluation, cost | {"hash": identity})
+        text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+        (partial / REPORT).write_text(text, "utf-8")
+        partial.replace(folder)
+    except Exception:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _report(
+    config: ExperimentConfig,
+    datasets: dict[str, FaceDataset],
+    detector: nn.Module,
+    log: pd.DataFrame,
+    evaluation: Evaluation,
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """What report.json says; every figure with what is needed to trust or repeat it."""
+    return {
+        "name": config.name,
+        "preset": config.preset,
+        "seed": config.seed,
+        "threshold": evaluation.test.threshold,
+        "threshold_source": DEV_EER,
+        "test": evaluation.test.to_dict(),
+        "dev": evaluation.dev.to_dict(),
+        "dataset": {
+            "checksum": datasets["train"].checksum,
+            "protocol": config.data.protocol,
+            "images": {split: len(dataset) for split, dataset in datasets.items()},
+        },
+        "parameters": _parameter_counts(detector),
+        "steps": len(log),
+        **facts,
+        "hardware": provenance.hardware(),
+        "device": PartialState().device.type,
+        "threads": torch.get_num_threads(),
+        "versions": provenance.versions(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": provenance.commit(),
+    }
+
+
+def _parameter_counts(detector: nn.Module) -> dict[str, int]:
+    """Numbers of weights: in all, those that training may change, and those of the MoE branch."""
+    groups = {name: sum(p.numel() for p in g) for name, g in detector.parameter_groups().items()}
+    return {
+        "total": sum(p.numel() for p in detector.parameters()),
+        "trained": sum(groups.values()),
+        "moe": groups.get("moe", 0),
+    }
