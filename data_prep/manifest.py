@@ -1,7 +1,8 @@
-"""The contract of a prepared dataset: one folder, three kinds of file.
+"""The contract of a prepared dataset: one folder of images and tables.
 
 - ``manifest.parquet``: one row an image (columns in ``MANIFEST_SCHEMA``; more are allowed);
 - ``protocols/<name>.parquet``: which image ids are train, dev and test;
+- further tables ``<name>.parquet`` with an ``id`` column, where a dataset has them (captions);
 - ``dataset.json``: name, version, licence, seed, generator, image_size, counts, checksums.
 
 ``dataset.json`` is written last: a folder without it is not a dataset yet.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,6 +50,7 @@ class PreparedDataset:
     manifest: pd.DataFrame
     protocols: dict[str, pd.DataFrame]
     info: dict[str, Any]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def _stays_inside(path: str) -> bool:
@@ -117,7 +119,9 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
     for path in sorted((folder / "protocols").glob("*.parquet")):
         protocols[path.stem] = _read_table(path)
         check_protocol(protocols[path.stem], manifest, path, _subjects_may_cross(info))
-    return PreparedDataset(folder, manifest, protocols, info)
+    paths = [path for path in sorted(folder.glob("*.parquet")) if path.stem != "manifest"]
+    tables = {path.stem: _read_table(path) for path in paths}
+    return PreparedDataset(folder, manifest, protocols, info, tables)
 
 
 def write_dataset(
@@ -125,8 +129,11 @@ def write_dataset(
     manifest: pd.DataFrame,
     protocols: dict[str, pd.DataFrame],
     info: dict[str, Any],
+    tables: dict[str, pd.DataFrame] | None = None,
 ) -> PreparedDataset:
     """Check and write the tables of a dataset whose images already lie where the rows say.
+
+    ``tables`` are further ones by name; each has an ``id`` column.
 
     Adds ``counts`` (label, family and type, and the splits of each protocol) and ``checksums``
     to ``info``. The checksums depend on what the tables say and on the images' bytes, not on how
@@ -140,19 +147,15 @@ def write_dataset(
     for name, table in protocols.items():
         path = folder / "protocols" / f"{name}.parquet"
         check_protocol(table, manifest, path, _subjects_may_cross(info))
-    info = {
-        **info,
-        "counts": _counts(manifest, protocols),
-        "checksums": _checksums(folder, manifest, protocols),
-    }
+    everything = _named_tables(manifest, protocols, tables or {})
+    counts = _counts(manifest, protocols)
+    info = {**info, "counts": counts, "checksums": _checksums(folder, everything)}
     _check_info(info, folder / "dataset.json")
-    (folder / "protocols").mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "manifest.parquet", lambda path: manifest.to_parquet(path))
-    for name, table in protocols.items():
-        write_atomically(folder / "protocols" / f"{name}.parquet", table.to_parquet)
+    for name, table in everything.items():
+        write_atomically(folder / f"{name}.parquet", table.to_parquet)
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / "dataset.json", lambda path: path.write_text(text, "utf-8"))
-    return PreparedDataset(folder, manifest, protocols, info)
+    return PreparedDataset(folder, manifest, protocols, info, tables or {})
 
 
 def validate(folder: str | Path) -> PreparedDataset:
@@ -167,7 +170,8 @@ def validate(folder: str | Path) -> PreparedDataset:
         for path in (row[name] for name in columns):
             if not pd.isna(path):
                 read_image(dataset.folder / path, row["id"])
-    found = _checksums(dataset.folder, dataset.manifest, dataset.protocols)
+    tables = _named_tables(dataset.manifest, dataset.protocols, dataset.tables)
+    found = _checksums(dataset.folder, tables)
     for name, expected in dataset.info["checksums"].items():
         if found.get(name) != expected:
             raise DatasetError(
@@ -312,17 +316,24 @@ def _value_counts(values: pd.Series) -> dict[str, int]:
     return {str(key): int(count) for key, count in values.value_counts().sort_index().items()}
 
 
-def _checksums(
-    folder: Path, manifest: pd.DataFrame, protocols: dict[str, pd.DataFrame]
-) -> dict[str, str]:
+def _named_tables(
+    manifest: pd.DataFrame, protocols: dict[str, pd.DataFrame], tables: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """All tables by their path without the ending, as the checksums call them."""
+    named = {f"protocols/{name}": table for name, table in protocols.items()}
+    return {"manifest": manifest, **named, **tables}
+
+
+def _checksums(folder: Path, tables: dict[str, pd.DataFrame]) -> dict[str, str]:
     images = hashlib.sha256()
+    manifest = tables["manifest"]
     columns = [name for name in ("path", "mask", "depth") if name in manifest]
     for row in manifest.sort_values("id").to_dict("records"):
         for path in (row[name] for name in columns):
             if not pd.isna(path):
                 images.update(path.encode() + b"\0" + _digest_file(folder / path, row["id"]))
-    sums = {"images": images.hexdigest(), "manifest": _digest_table(manifest)}
-    sums |= {f"protocols/{name}": _digest_table(table) for name, table in protocols.items()}
+    sums = {name: _digest_table(table) for name, table in tables.items()}
+    sums["images"] = images.hexdigest()
     everything = json.dumps(sums, sort_keys=True).encode()
     return {"dataset": hashlib.sha256(everything).hexdigest(), **sums}
 

@@ -85,8 +85,8 @@ _TABLE = (
         "talking",
         "editing",
         "the mouth region replaced to follow another sound track",
-        1.0,
-        "change of the mouth's opening (0 = none, 1 = closed to wide open)",
+        2.0,
+        "coarseness of the decoder (times the pixel pitch of the capture)",
     ),
     AttackType(
         "fgsm",

@@ -1,0 +1,107 @@
+"""Building a folder unit by unit, so that an interrupted build goes on where it stopped.
+
+While a build runs, ``.work`` in the folder holds the recipe and one small file for every finished
+unit. A unit counts as finished only when its file is there, and that is written after everything
+else of the unit. The caller writes ``dataset.json`` last and then calls ``clean_up``.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
+from data_prep.manifest import DatasetError
+from data_prep.parallel import run_units
+
+_WORK = ".work"
+
+Row = dict[str, Any]
+
+
+def prepare_folder(folder: Path, recipe: dict[str, Any], overwrite: bool = False) -> bool:
+    """Make ``folder`` ready for a build by ``recipe`` (JSON values).
+
+    Returns:
+        True when a finished dataset of the very same recipe already lies there.
+
+    Raises:
+        DatasetError: the folder holds something else (with ``overwrite``: something that is not
+            a dataset of this command; datasets of another recipe are then deleted).
+    """
+    found = _recipe_in(folder)
+    if found == recipe:
+        return (folder / "dataset.json").is_file()
+    if found is not None and not overwrite:
+        changed = sorted(key for key in recipe if found.get(key) != recipe[key])
+        raise DatasetError(
+            f"{folder} holds a dataset made by another recipe (different: {', '.join(changed)}); "
+            "choose another folder, or replace it with --overwrite"
+        )
+    if found is not None:
+        shutil.rmtree(folder)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(
+            f"{folder} exists and is not a dataset of this command; choose a new or empty folder"
+        )
+    _write_json(folder / _WORK / "recipe.json", recipe)
+    return False
+
+
+def build_units(
+    folder: Path,
+    units: dict[str, Any],
+    make: Callable[[Any], list[Row]],
+    workers: int | None,
+    description: str,
+) -> list[Row]:
+    """Make every unit that is not finished yet; returns the rows of all, in the units' order.
+
+    ``make(unit)`` writes a unit's files and returns its rows of the manifest. It runs in other
+    processes, so it has to be importable.
+    """
+    done = {name for name in units if _marker(folder, name).is_file()}
+    left = [(name, unit) for name, unit in units.items() if name not in done]
+    made = run_units(functools.partial(_build_one, folder, make), left, workers, description)
+    rows = dict(zip((name for name, _ in left), made, strict=True))
+    for name in done:
+        rows[name] = json.loads(_marker(folder, name).read_text("utf-8"))
+    return [row for name in units for row in rows[name]]
+
+
+def clean_up(folder: Path) -> None:
+    """Remove the traces of building, also those of a build that was killed."""
+    shutil.rmtree(folder / _WORK, ignore_errors=True)
+    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+def _build_one(
+    folder: Path, make: Callable[[Any], list[Row]], named_unit: tuple[str, Any]
+) -> list[Row]:
+    name, unit = named_unit
+    rows = make(unit)
+    _write_json(_marker(folder, name), rows)
+    return rows
+
+
+def _recipe_in(folder: Path) -> dict[str, Any] | None:
+    finished, unfinished = folder / "dataset.json", folder / _WORK / "recipe.json"
+    if finished.is_file():
+        return json.loads(finished.read_text("utf-8")).get("recipe")
+    if unfinished.is_file():
+        return json.loads(unfinished.read_text("utf-8"))
+    return None
+
+
+def _marker(folder: Path, name: str) -> Path:
+    return folder / _WORK / f"{name}.json"
+
+
+def _write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
