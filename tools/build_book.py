@@ -42,15 +42,15 @@ def chapters(book: Path) -> list[Path]:
 
 def check_preset(preset: str) -> None:
     """Stop before any notebook runs when the preset is unknown or this machine lacks its needs."""
-    from lasoftmoe.config import load_config
+    from lasoftmoe.config import ConfigError, load_config
     from lasoftmoe.experiment import data_folder
-    from lasoftmoe.preflight import check_requirements
+    from lasoftmoe.preflight import PresetError, check_requirements
 
     try:
         config = load_config("vanilla", preset)
         check_requirements(config, data_folder(config))
-    except ValueError as error:
-        raise SystemExit(f"preset {preset}: {error}") from None
+    except (ConfigError, PresetError) as error:
+        raise SystemExit(str(error)) from None
 
 
 def datasets() -> list[Path]:

@@ -1,0 +1,140 @@
+"""The built site in Debian's Chromium, opened from the file system as a reader would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.book.conftest import CHAPTERS, PAGES
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.slow
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+SETTLED = "document.readyState === 'complete' && (!window.MathJax || MathJax.startup.promise)"
+
+
+@dataclass
+class Visit:
+    """A page and all that went wrong while it loaded."""
+
+    page: sync_api.Page
+    failed: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.page.on("requestfailed", lambda request: self.failed.append(request.url))
+        self.page.on("request", self._note_outside)
+        self.page.on("console", self._note_console)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note_outside(self, request: sync_api.Request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.outside.append(request.url)
+
+    def _note_console(self, message: sync_api.ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def problems(self) -> dict[str, list[str]]:
+        found = {"failed": self.failed, "outside": self.outside, "console": self.errors}
+        return {kind: what for kind, what in found.items() if what}
+
+
+@pytest.fixture(scope="session")
+def browser(site: Path) -> Iterator[sync_api.Browser]:
+    """Chromium, or a skip with the reason."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        pytest.skip("no chromium: apt-get install chromium, or name one in CHROMIUM")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: sync_api.Browser, site: Path) -> Iterator:
+    """Open a page by name; closes what was opened."""
+    opened: list[sync_api.Page] = []
+
+    def open_page(name: str, width: int = 1200, **options: str) -> Visit:
+        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        opened.append(page)
+        visit = Visit(page)
+        visit.watch()
+        page.goto((site / f"{name}.html").as_uri())
+        page.wait_for_function(SETTLED)
+        return visit
+
+    yield open_page
+    for page in opened:
+        page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_loads_from_file_without_failed_or_outside_requests(visit, name: str) -> None:
+    opened = visit(name)
+    opened.page.wait_for_load_state("networkidle")
+    assert opened.problems() == {}
+    assert opened.page.locator("article h1").count() == 1
+    assert opened.page.get_attribute("html", "lang") == "en"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_equations_of_chapters_are_typeset(visit, name: str) -> None:
+    page = visit(name).page
+    page.wait_for_selector("article mjx-container")
+    assert page.locator("article mjx-container").count() > 0
+    assert page.locator("mjx-merror").count() == 0
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_figures_of_chapters_are_drawn_and_described(visit, name: str) -> None:
+    page = visit(name).page
+    page.wait_for_load_state("networkidle")
+    pictures = page.locator("article img").evaluate_all(
+        "images => images.map(i => ({width: i.naturalWidth, alt: i.alt, source: i.src}))"
+    )
+    assert pictures, "a chapter without a figure"
+    for picture in pictures:
+        assert picture["width"] > 0, picture
+        assert picture["alt"].strip(), picture
+
+
+def test_next_and_previous_walk_through_the_book(visit) -> None:
+    page = visit(PAGES[0]).page
+    for name in PAGES[1:]:
+        page.click("a.right-next")
+        page.wait_for_url(f"**/{name}.html")
+    for name in reversed(PAGES[:-1]):
+        page.click("a.left-prev")
+        page.wait_for_url(f"**/{name}.html")
+
+
+def test_search_finds_dispatch(visit) -> None:
+    page = visit("search").page
+    page.goto(page.url + "?q=dispatch")
+    page.wait_for_selector("#search-results li a")
+    found = page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
+    assert any("06_soft_moe" in address for address in found), found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_does_not_scroll_sideways(visit, name: str) -> None:
+    page = visit(name, width=390).page
+    page.wait_for_load_state("networkidle")
+    wide = page.evaluate("[document.documentElement.scrollWidth, document.body.scrollWidth]")
+    assert max(wide) <= 390, f"{wide} pixels wide on a screen of 390"
+
+
+def test_dark_mode_follows_the_reader(visit) -> None:
+    opened = visit(PAGES[0], color_scheme="dark")
+    assert opened.page.get_attribute("html", "data-theme") == "dark"
+    assert opened.problems() == {}

@@ -1,0 +1,166 @@
+"""The files that set up an environment agree with one another and say nothing twice."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from tools.lock import LOWEST_PYTHON, PINS, check_lines
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCKED = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def direct_requirements() -> list[Requirement]:
+    """What pyproject.toml names, with all extras."""
+    lines = PROJECT["dependencies"] + [line for extra in EXTRAS.values() for line in extra]
+    return [Requirement(line) for line in lines]
+
+
+def pip_section() -> list[str]:
+    """The lines that environment.yml hands to pip."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    sections = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert len(sections) == 1, "environment.yml has one pip section"
+    return sections[0]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Top-level names that a file imports."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules.add(node.module.partition(".")[0])
+    return modules
+
+
+@pytest.mark.parametrize("requirement", direct_requirements(), ids=lambda r: r.name)
+def test_locked_version_is_one_that_pyproject_allows(requirement: Requirement) -> None:
+    name = canonicalize_name(requirement.name)
+    assert name in LOCKED, f"{name} is missing from constraints.txt: run make lock"
+    assert requirement.specifier.contains(LOCKED[name]), f"{name}: run make lock"
+
+
+def test_constraints_hold_names_and_versions_only() -> None:
+    check_lines((ROOT / "constraints.txt").read_text())
+    assert set(PINS) <= {f"{name}=={locked}" for name, locked in LOCKED.items()}
+    assert "uv" not in LOCKED
+
+
+@pytest.mark.parametrize(
+    "line", ["--index-url https://host/simple", "torch>=2", "torch @ file:///x"]
+)
+def test_lock_refuses_lines_that_are_not_name_and_version(line: str) -> None:
+    with pytest.raises(SystemExit, match="name==version"):
+        check_lines(f"numpy==2.4.6\n{line}\n")
+
+
+def test_environment_yml_names_the_project_and_a_python_that_it_allows() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == PROJECT["name"]
+    assert f"python={LOWEST_PYTHON}" in environment["dependencies"]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(LOWEST_PYTHON)
+    assert "pip" in environment["dependencies"]
+
+
+def test_environment_yml_installs_this_project_with_its_extras_at_locked_versions() -> None:
+    options = dict(line.removeprefix("--").split(" ", 1) for line in pip_section())
+    assert options.keys() == {"constraint", "editable"}, "names stand in pyproject.toml only"
+    assert (ROOT / options["constraint"]).samefile(ROOT / "constraints.txt")
+    folder, extras = re.fullmatch(r"(.+)\[(.+)\]", options["editable"]).groups()
+    assert (ROOT / folder).samefile(ROOT)
+    assert set(extras.split(",")) == {"book", "test"} <= EXTRAS.keys()
+
+
+@pytest.mark.slow
+def test_pip_section_of_environment_yml_asks_for_nothing_else() -> None:
+    """A dry run of pip in this environment, whose versions are the locked ones.
+
+    Conda itself cannot be run on the machines that build this project (no channel to reach), so
+    the python and channel lines of environment.yml are only parsed, by the tests above. Like
+    conda, the test runs pip in the folder of environment.yml.
+    """
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-input"]
+    arguments = [word for line in pip_section() for word in line.split()]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    planned = re.findall(r"^Would install (.*)$", done.stdout, re.MULTILINE)
+    names = {item.rsplit("-", 1)[0] for line in planned for item in line.split()}
+    assert names <= {"lasoftmoe"}, f"not at their locked versions: {names}"
+
+
+@pytest.mark.slow
+def test_a_built_wheel_carries_presets_and_weights(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("lasoftmoe", "data_prep"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-text"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
+    done = subprocess.run([*command, str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    tracked = {
+        path.relative_to(source).as_posix()
+        for package in ("lasoftmoe", "data_prep")
+        for path in (source / package).rglob("*")
+        if path.suffix in {".py", ".yaml", ".safetensors", ".json"}
+    }
+    assert tracked <= packed, f"not packed: {sorted(tracked - packed)[:5]}"
+    assert not any(name.startswith(("tests/", "tools/", "book/")) for name in packed)
+
+
+def test_whatever_the_packages_import_is_declared() -> None:
+    """A module that only comes along with another package would vanish with it."""
+    declared = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    owners = packages_distributions()
+    for path in [*(ROOT / "lasoftmoe").rglob("*.py"), *(ROOT / "data_prep").rglob("*.py")]:
+        for module in imported_modules(path) - sys.stdlib_module_names:
+            names = {canonicalize_name(name) for name in owners.get(module, [module])}
+            assert names & (declared | {"lasoftmoe"}), f"{path}: {module} is not in pyproject.toml"
+
+
+def test_citation_matches_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    required = {"cff-version", "message", "title", "authors"}
+    assert required <= citation.keys()
+    assert citation["cff-version"] == "1.2.0"
+    assert str(citation["version"]) == PROJECT["version"] == version("lasoftmoe")
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+    assert citation["references"][0]["doi"] in (ROOT / "book" / "references.bib").read_text()
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    """Also those that CONTRIBUTING.md names, with a plain command for each."""
+    targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"book", "test", "lint", "data", "serve", "lock", "clean", "help"} <= targets
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`make ([a-z]+)", contributing + (ROOT / "README.md").read_text()))
+    assert named <= targets, f"no such target: {named - targets}"
+    assert targets - {"help"} <= set(re.findall(r"`make ([a-z]+)", contributing))
+
+
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == targets
