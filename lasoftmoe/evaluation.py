@@ -57,7 +57,9 @@ def score(
     return table
 
 
-def report(scores: pd.DataFrame, threshold: float | None, source: str | None = None) -> Report:
+def report_scores(
+    scores: pd.DataFrame, threshold: float | None, source: str | None = None
+) -> Report:
     """The metrics of a table of scores as ``score`` returns it."""
     return metrics.evaluate(
         scores["attack_score"], scores["is_attack"], threshold, scores["attack_type"], source
@@ -84,4 +86,6 @@ def from_scores(scores: pd.DataFrame) -> Evaluation:
     """The same reports from stored scores, so that a run's figures can be checked later."""
     dev, test = (scores[scores["split"] == split] for split in ("dev", "test"))
     threshold = metrics.eer_threshold(dev["attack_score"], dev["is_attack"])
-    return Evaluation(report(dev, threshold, DEV_EER), report(test, threshold, DEV_EER), scores)
+    return Evaluation(
+        report_scores(dev, threshold, DEV_EER), report_scores(test, threshold, DEV_EER), scores
+    )

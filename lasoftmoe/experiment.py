@@ -31,12 +31,21 @@ from lasoftmoe.checkpoint import Checkpoint
 from lasoftmoe.config import ClipConfig, ExperimentConfig, config_to_yaml, load_config, read_config
 from lasoftmoe.data import FaceDataset, open_dataset
 from lasoftmoe.detector import build_detector
-from lasoftmoe.evaluation import DEV_EER, Evaluation, evaluate_detector
+from lasoftmoe.evaluation import (
+    DEV_EER,
+    Evaluation,
+    evaluate_detector,
+    report_scores,
+    score,
+)
+from lasoftmoe.metrics import Report
 from lasoftmoe.paths import EMBEDDED_DATA, WEIGHTS, runs_folder
 from lasoftmoe.preflight import check_requirements
 from lasoftmoe.training import train
 
 REPORT = "report.json"
+TABLE_COLUMNS = ["name", "preset", "seed", "ACER", "ACC", "AUC", "EER", "train seconds"]
+TABLE_COLUMNS += ["date", "run"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,12 @@ class Run:
         """The splits that the run was trained and evaluated on."""
         return open_datasets(self.config)
 
+    def evaluate_on(self, dataset: FaceDataset) -> Report:
+        """The report on other data, with the threshold that this run chose on its own dev."""
+        source = f"{self.report['threshold_source']} of {self.folder.name}"
+        scores = score(self.detector(), dataset, self.config.training.eval_batch_size)
+        return report_scores(scores, self.report["threshold"], source)
+
 
 def run(
     name: str,
@@ -89,6 +104,10 @@ def run(
 
 def run_config(config: ExperimentConfig) -> Run:
     """``run`` for a configuration that is already put together."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RuntimeError(
+            "a run is one process's work; under `accelerate launch` call lasoftmoe.training.train"
+        )
     check_requirements(config, data_folder(config))
     datasets = open_datasets(config)
     identity = run_identity(config, datasets["train"].checksum)
@@ -120,10 +139,17 @@ def read_run(folder: str | Path) -> Run:
     )
 
 
-def all_runs() -> list[Run]:
-    """Every finished run, oldest first."""
-    reports = runs_folder().glob(f"[!.]*/{REPORT}")
-    return [read_run(path.parent) for path in sorted(reports, key=lambda p: p.stat().st_mtime)]
+def runs_table() -> pd.DataFrame:
+    """One row for every finished run, oldest first: its test figures in percent, its cost."""
+    rows = []
+    for path in runs_folder().glob(f"[!.]*/{REPORT}"):
+        report = json.loads(path.read_text("utf-8"))
+        row = {key: report[key] for key in ("name", "preset", "seed", "date")}
+        row |= {key.upper(): 100 * report["test"][key] for key in ("acer", "acc", "auc", "eer")}
+        row |= {"train seconds": report["train_seconds"], "run": path.parent.name}
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=TABLE_COLUMNS)
+    return table.sort_values(["date", "run"], ignore_index=True)
 
 
 def data_folder(config: ExperimentConfig) -> Path | None:

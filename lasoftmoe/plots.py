@@ -1,0 +1,251 @@
+"""Figures of scores, error rates, training and routing, and the table that compares sources.
+
+Every function takes a ``title`` that states the finding, labels its axes with units, and never
+tells two things apart by color alone (line styles, markers or hatches repeat it). It returns the
+figure, so that a notebook shows it once and a test can look inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+from torch import Tensor
+
+from lasoftmoe import metrics
+
+PALETTE = sns.color_palette("colorblind")
+LINES = ("-", "--", "-.", ":")
+HATCHES = ("", "//", "..", "xx", "\\\\", "++")
+FIGURES = ("ACER", "ACC", "AUC", "EER")
+
+
+@contextmanager
+def style():
+    """The look of all figures here, for figures that a chapter draws itself."""
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook", font_scale=0.9):
+        yield
+
+
+def score_histogram(
+    scores: pd.DataFrame, title: str, threshold: float | None = None, bins: int = 40
+) -> Figure:
+    """How the scores of live images and of attacks overlap.
+
+    Args:
+        scores: columns attack_score and is_attack, as in ``Run.scores``.
+        title: the finding.
+        threshold: drawn as a vertical line.
+        bins: number of bars over the whole range.
+    """
+    figure, axes = _axes(title)
+    edges = np.histogram_bin_edges(scores["attack_score"], bins)
+    groups = (("live", False, PALETTE[0], ""), ("attack", True, PALETTE[1], "//"))
+    for label, is_attack, color, hatch in groups:
+        values = scores.loc[scores["is_attack"] == is_attack, "attack_score"]
+        share = np.full(len(values), 100 / max(len(values), 1))
+        axes.hist(values, edges, weights=share, label=label, color=color, alpha=0.6, hatch=hatch)
+    if threshold is not None:
+        axes.axvline(threshold, color="black", linestyle="--", label="threshold")
+    axes.set(xlabel="attack score", ylabel="share of each class in %")
+    axes.legend()
+    return figure
+
+
+def per_type_bars(reports: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
+    """The share of each attack type that passes as live, one group of bars a method.
+
+    Args:
+        reports: from a method's name to a report with ``apcer_per_type`` (fractions), such as
+            ``run.report["test"]``.
+        title: the finding.
+    """
+    table = pd.DataFrame({name: report["apcer_per_type"] for name, report in reports.items()})
+    figure, axes = _axes(title, width=max(6.0, 0.55 * len(table) + 2))
+    width = 0.8 / len(table.columns)
+    for i, name in enumerate(table.columns):
+        left = np.arange(len(table)) + (i - (len(table.columns) - 1) / 2) * width
+        axes.bar(
+            left,
+            100 * table[name],
+            width,
+            label=name,
+            color=PALETTE[i % len(PALETTE)],
+            hatch=HATCHES[i % len(HATCHES)],
+        )
+    names = [name.replace("_", " ") for name in table.index]
+    axes.set_xticks(np.arange(len(table)), names, rotation=40, ha="right")
+    axes.set(xlabel="attack type", ylabel="APCER in % (lower is better)")
+    axes.legend()
+    return figure
+
+
+def error_curves(runs: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """BPCER over APCER at every threshold, one curve a method; crosses mark the EER.
+
+    Args:
+        runs: from a method's name to its scores (columns attack_score and is_attack).
+        title: the finding.
+    """
+    figure, axes = _axes(title, width=5.0, height=4.6)
+    for i, (name, scores) in enumerate(runs.items()):
+        columns = scores["attack_score"], scores["is_attack"]
+        _, apcer, bpcer = metrics.operating_points(*columns)
+        eer = metrics.eer(*columns)
+        color, line = PALETTE[i % len(PALETTE)], LINES[i % len(LINES)]
+        label = f"{name} (EER {eer:.1%})"
+        axes.plot(100 * apcer, 100 * bpcer, color=color, linestyle=line, label=label)
+        axes.plot(100 * eer, 100 * eer, "x", color=color)
+    axes.plot([0, 100], [0, 100], color="gray", linewidth=0.8)
+    axes.set(
+        xlabel="APCER in % (attacks that pass)",
+        ylabel="BPCER in % (live rejected)",
+        xlim=(0, 100),
+        ylim=(0, 100),
+        aspect="equal",
+    )
+    axes.legend()
+    return figure
+
+
+def training_curve(
+    logs: Mapping[str, pd.DataFrame], title: str, window: int = 15, floor: float | None = None
+) -> Figure:
+    """The training loss over the steps, each curve a running mean.
+
+    Args:
+        logs: from a method's name to its log, as in ``Run.log``.
+        title: the finding.
+        window: number of steps in the running mean.
+        floor: a value that the loss cannot go below, drawn as a horizontal line.
+    """
+    figure, axes = _axes(title)
+    for i, (name, log) in enumerate(logs.items()):
+        loss = log["loss"].rolling(window, min_periods=1).mean()
+        look = {"color": PALETTE[i % len(PALETTE)], "linestyle": LINES[i % len(LINES)]}
+        axes.plot(log["step"], loss, label=name, **look)
+    if floor is not None:
+        axes.axhline(floor, color="black", linewidth=0.8, linestyle=":", label=f"floor {floor:.2f}")
+    axes.set(xlabel="training step", ylabel=f"loss (mean of {window} steps)")
+    axes.legend()
+    return figure
+
+
+def results_table(rows: Sequence[Mapping[str, Any]], caption: str) -> Styler:
+    """Figures in percent side by side, each row labeled with where it comes from.
+
+    Args:
+        rows: each with ``method``, ``source`` ("paper", "recorded: A100, 2026-11", "this machine:
+            laptop") and any of ACER, ACC, AUC, EER in percent; a missing figure shows as a dash.
+        caption: the finding.
+
+    Raises:
+        ValueError: a row without method or source.
+    """
+    for row in rows:
+        if not row.get("method") or not row.get("source"):
+            raise ValueError(f"every row needs a method and a source, got {dict(row)}")
+    table = pd.DataFrame(rows).set_index(["method", "source"])
+    table = table.reindex(columns=[*FIGURES, *[c for c in table if c not in FIGURES]])
+    return table.style.format(precision=2, na_rep="–").set_caption(caption)
+
+
+def result_row(method: str, source: str, report: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``results_table`` from a report in fractions, such as ``run.report["test"]``."""
+    return {"method": method, "source": source} | {
+        name: 100 * report[name.lower()] for name in FIGURES
+    }
+
+
+def image_grid(images: Tensor, captions: Sequence[str], title: str, columns: int = 7) -> Figure:
+    """Images with a caption each.
+
+    Args:
+        images: uint8 (n, 3, height, width).
+        captions: n texts.
+        title: the finding.
+        columns: images in a row.
+    """
+    figure, cells = _cells(len(images), columns, title)
+    for axes, image, caption in zip(cells, images, captions, strict=True):
+        axes.imshow(image.permute(1, 2, 0).numpy())
+        axes.set_title(caption, fontsize=8)
+    return figure
+
+
+def token_heatmaps(
+    image: Tensor, weights: Tensor, captions: Sequence[str], title: str, columns: int = 7
+) -> Figure:
+    """Weights over the patches of one image, such as columns of a dispatch matrix.
+
+    Args:
+        image: uint8 (3, height, width).
+        weights: (k, tokens), one map a row. The tokens are a square grid of patches, with or
+            without a class token before them, which is left out.
+        captions: k texts.
+        title: the finding.
+        columns: maps in a row, the image itself being the first.
+
+    Raises:
+        ValueError: the patches do not fill a square.
+    """
+    maps = token_grid(weights)
+    figure, (first, *cells) = _cells(len(maps) + 1, columns, title)
+    first.imshow(image.permute(1, 2, 0).numpy())
+    first.set_title("image", fontsize=8)
+    limit = float(maps.abs().max())
+    low, colors = (0.0, "viridis") if float(maps.min()) >= 0 else (-limit, "RdBu_r")
+    extent = (0, image.shape[2], image.shape[1], 0)
+    for axes, values, caption in zip(cells, maps, captions, strict=True):
+        axes.imshow(image.float().mean(0).numpy(), cmap="gray", extent=extent)
+        shown = axes.imshow(values, cmap=colors, vmin=low, vmax=limit, alpha=0.75, extent=extent)
+        axes.set_title(caption, fontsize=8)
+    figure.colorbar(shown, ax=[first, *cells], shrink=0.7, label="weight")
+    return figure
+
+
+def token_grid(weights: Tensor) -> Tensor:
+    """Weights of tokens as square maps: (..., tokens) to (..., side, side).
+
+    Raises:
+        ValueError: neither the tokens nor the tokens without the class token fill a square.
+    """
+    tokens = weights.shape[-1]
+    for patches in (tokens, tokens - 1):
+        side = round(patches**0.5)
+        if side and side * side == patches:
+            grid = weights[..., tokens - patches :].detach().float().cpu()
+            return grid.unflatten(-1, (side, side))
+    raise ValueError(f"{tokens} tokens are no square of patches, with or without a class token")
+
+
+def _axes(title: str, width: float = 6.0, height: float = 3.6) -> tuple[Figure, Axes]:
+    if not title:
+        raise ValueError("a figure needs a title that says its finding")
+    with style():
+        figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
+    axes.set_title(title)
+    plt.close(figure)  # returned, so a notebook shows it once and not a second time by itself
+    return figure, axes
+
+
+def _cells(n: int, columns: int, title: str) -> tuple[Figure, list[Axes]]:
+    if not title:
+        raise ValueError("a figure needs a title that says its finding")
+    rows, columns = -(-n // columns), min(n, columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(1.5 * columns, 1.7 * rows), layout="constrained", squeeze=False
+    )
+    figure.suptitle(title)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    plt.close(figure)
+    return figure, list(grid.flat)[:n]
