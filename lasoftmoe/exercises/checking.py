@@ -69,8 +69,8 @@ def compare(
     gap = (answer.float() - expected.float()).abs().max().item()
     raise AssertionError(
         f"The shape {tuple(expected.shape)} is right, the values are not: the largest "
-        f"difference from the package's layer is {gap:.3g}. Try your function on two tokens "
-        "and two slots, where you can follow every number."
+        f"difference from the expected answer is {gap:.3g}. Try your function on an example so "
+        "small that you can follow every number."
     )
 
 
