@@ -1,0 +1,75 @@
+"""What a branch costs: parameters and multiply-adds of each part, from formulas."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lasoftmoe.config import MoEConfig
+from lasoftmoe.moe.build import branch_sizes
+from lasoftmoe.moe.checks import require_positive
+
+COLUMNS = ["parameters", "multiply_adds"]
+
+
+def cost_table(dim: int, tokens: int, config: MoEConfig) -> pd.DataFrame:
+    """Cost of the branch beside one block's MLP, part by part.
+
+    Multiply-adds are those of the matrix products for one image, forward only (a FLOP counter
+    shows twice as many); norms, softmax and activations are left out.
+
+    Args:
+        dim: width of the block's tokens.
+        tokens: number of tokens of one image, the class token included.
+        config: the branch, as :func:`lasoftmoe.moe.build_moe` takes it.
+
+    Returns:
+        One row a part, with the columns ``parameters`` and ``multiply_adds``; ``.sum()`` is
+        the cost of the branch.
+
+    Raises:
+        ValueError: a size below 1, or a kind or variant that cannot be built.
+    """
+    require_positive(dim=dim, tokens=tokens)
+    sizes = branch_sizes(dim, config)
+    rank, experts, hidden = sizes.rank, sizes.num_experts, sizes.hidden_dim
+    slots = experts * sizes.slots_per_expert
+    scale = 1 if config.variant == "stable" else 0
+    rows = {
+        "linear in": (dim * rank + rank, tokens * dim * rank),
+        "logits": (slots * rank + scale, tokens * slots * rank),
+        "dispatch": (0, tokens * slots * rank),
+        "experts": (experts * (2 * rank * hidden + hidden + rank), 2 * slots * rank * hidden),
+    }
+    if config.kind == "la":
+        rows["attention projections"] = (3 * slots**2, 3 * tokens * slots**2)
+        # phi(K)^T V, phi(Q) times that, and phi(Q) times the sum of the keys; one head.
+        rows["linear attention"] = (0, 2 * tokens * slots**2 + tokens * slots)
+    rows["combine"] = (0, tokens * slots * rank)
+    rows["linear out"] = (rank * dim + dim, tokens * rank * dim)
+    return _table(rows)
+
+
+def block_cost(dim: int, tokens: int, mlp_ratio: float = 4.0) -> pd.DataFrame:
+    """Cost of the transformer block that the branch is put into, to compare with.
+
+    Args:
+        dim: width of the block.
+        tokens: number of tokens of one image.
+        mlp_ratio: hidden width of the MLP over ``dim``.
+
+    Returns:
+        A table as :func:`cost_table` returns it.
+    """
+    require_positive(dim=dim, tokens=tokens)
+    hidden = int(mlp_ratio * dim)
+    rows = {
+        "layer norms": (4 * dim, 0),
+        "attention projections": (4 * (dim**2 + dim), 4 * tokens * dim**2),
+        "attention": (0, 2 * tokens**2 * dim),
+        "mlp": (2 * dim * hidden + hidden + dim, 2 * tokens * dim * hidden),
+    }
+    return _table(rows)
+
+
+def _table(rows: dict[str, tuple[int, int]]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS).rename_axis("part")

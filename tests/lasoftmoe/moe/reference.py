@@ -1,0 +1,173 @@
+"""The paper's equations as loops over single numbers, to hold the fast layers against.
+
+Nothing here is shared with the package but the parameters of a layer. Slots are numbered
+j = expert * s + slot, as "e s -> (e s)" in Algorithm 2 numbers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, SoftMoE
+
+
+def matrix(rows: int, columns: int, entry: Callable[[int, int], Tensor]) -> Tensor:
+    """The matrix of ``entry(i, j)``."""
+    return torch.stack([torch.stack([entry(i, j) for j in range(columns)]) for i in range(rows)])
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    return sum((a[k] * b[k] for k in range(len(a))), start=torch.zeros((), dtype=a.dtype))
+
+
+def unit(vector: Tensor) -> Tensor:
+    return vector / dot(vector, vector).sqrt()
+
+
+def routing_logits(x: Tensor, phi: Tensor, scale: Tensor | None) -> Tensor:
+    """X Phi of one image: x (n, d), phi (e, s, d) -> (n, e * s)."""
+    columns = [vector for expert in phi for vector in expert]
+
+    def entry(i: int, j: int) -> Tensor:
+        if scale is None:
+            return dot(x[i], columns[j])
+        return scale[0] * dot(unit(x[i]), unit(columns[j]))
+
+    return matrix(len(x), len(columns), entry)
+
+
+def dispatch(logits: Tensor) -> Tensor:
+    """Eq. 2."""
+    n, slots = logits.shape
+
+    def entry(i: int, j: int) -> Tensor:
+        return logits[i, j].exp() / sum(logits[other, j].exp() for other in range(n))
+
+    return matrix(n, slots, entry)
+
+
+def combine_softmax(logits: Tensor) -> Tensor:
+    """Eq. 4."""
+    n, slots = logits.shape
+
+    def entry(i: int, j: int) -> Tensor:
+        return logits[i, j].exp() / sum(logits[i, other].exp() for other in range(slots))
+
+    return matrix(n, slots, entry)
+
+
+def feature(name: str, x: Tensor) -> Tensor:
+    if name == "elu":
+        return x + 1 if x > 0 else x.exp()
+    return x if x > 0 else x * 0
+
+
+def attention(layer: LinearAttention, x: Tensor) -> Tensor:
+    """Eq. 6 with queries, keys and values of one image, head by head, pair by pair."""
+    n, width = x.shape
+    if layer.qkv is None:
+        q = k = v = x
+    else:
+        weight = layer.qkv.weight
+        q, k, v = (
+            matrix(n, width, lambda i, j, part=part: dot(weight[part * width + j], x[i]))
+            for part in range(3)
+        )
+    per_head = width // layer.heads
+
+    def similarity(i: int, other: int, head: int) -> Tensor:
+        span = range(head * per_head, (head + 1) * per_head)
+        phi_q = [feature(layer.feature_map, q[i, f]) for f in span]
+        phi_k = [feature(layer.feature_map, k[other, f]) for f in span]
+        return sum(a * b for a, b in zip(phi_q, phi_k, strict=True))
+
+    def entry(i: int, j: int) -> Tensor:
+        weights = [similarity(i, other, j // per_head) for other in range(n)]
+        total = sum(weights[other] * v[other, j] for other in range(n))
+        return total / sum(weights) if layer.normalize else total
+
+    return matrix(n, width, entry)
+
+
+def instance_norm(weights: Tensor) -> Tensor:
+    """Algorithm 2, line 8: each token's weights to zero mean and unit variance."""
+    n, slots = weights.shape
+    means = [sum(weights[i, j] for j in range(slots)) / slots for i in range(n)]
+    variances = [
+        sum((weights[i, j] - means[i]) ** 2 for j in range(slots)) / slots for i in range(n)
+    ]
+    return matrix(n, slots, lambda i, j: (weights[i, j] - means[i]) / (variances[i] + 1e-5).sqrt())
+
+
+def combine_positive(logits: Tensor, attended: Tensor) -> Tensor:
+    """The stable variant: softplus of logits plus attention, over the sum of the row."""
+    n, slots = logits.shape
+    positive = matrix(
+        n, slots, lambda i, j: (1 + (logits[i, j] + attended[i, j]).exp()).log() + 1e-6
+    )
+    return matrix(n, slots, lambda i, j: positive[i, j] / sum(positive[i]))
+
+
+def expert(layer: Experts, index: int, slot: Tensor) -> Tensor:
+    """One expert of Eq. 3 on one slot (d,)."""
+    w_in, b_in = layer.weight_in[index], layer.bias_in[index]
+    w_out, b_out = layer.weight_out[index], layer.bias_out[index]
+    hidden = []
+    for h in range(layer.hidden_dim):
+        z = dot(slot, w_in[:, h]) + b_in[h]
+        hidden.append(z * (1 + torch.erf(z / 2**0.5)) / 2)
+    return torch.stack([dot(torch.stack(hidden), w_out[:, k]) + b_out[k] for k in range(layer.dim)])
+
+
+def combine(layer: SoftMoE, logits: Tensor) -> Tensor:
+    if not isinstance(layer, LaSoftMoE):
+        return combine_softmax(logits)
+    attended = instance_norm(attention(layer.attention, logits))
+    return attended if layer.variant == "paper" else combine_positive(logits, attended)
+
+
+def soft_moe(layer: SoftMoE, x: Tensor) -> Tensor:
+    """Algorithm 2 (or Eq. 2-4, for a SoftMoE) on one image x (n, d)."""
+    n, d = x.shape
+    logits = routing_logits(x, layer.phi, layer.scale)
+    to_slots, to_tokens = dispatch(logits), combine(layer, logits)
+    slots = logits.shape[1]
+    outputs = []
+    for j in range(slots):
+        slot = sum(to_slots[i, j] * x[i] for i in range(n))
+        outputs.append(expert(layer.experts, j // layer.slots_per_expert, slot))
+    return matrix(n, d, lambda i, k: sum(to_tokens[i, j] * outputs[j][k] for j in range(slots)))
+
+
+def expected(layer: nn.Module, x: Tensor) -> Tensor:
+    """What ``layer`` has to return for x (batch, n, d), image by image."""
+    one_image = attention if isinstance(layer, LinearAttention) else soft_moe
+    return torch.stack([one_image(layer, image) for image in x])
+
+
+def randomize(layer: nn.Module, seed: int = 0) -> nn.Module:
+    """Double precision, every parameter redrawn: biases and last layers start at zero."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = layer.double()
+    for parameter in layer.parameters():
+        noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        parameter.data = 0.7 * noise
+    return layer
+
+
+def assert_matches(layer: nn.Module, x: Tensor) -> None:
+    """Values and gradients of ``layer`` at x equal those of the loops."""
+    x = x.detach().requires_grad_()
+    inputs = (x, *layer.parameters())
+    actual, wanted = layer(x), expected(layer, x)
+    torch.testing.assert_close(actual, wanted, rtol=1e-9, atol=1e-9)
+    cotangent = torch.linspace(-1, 2, actual.numel(), dtype=actual.dtype).view_as(actual)
+    for got, want in zip(
+        torch.autograd.grad(actual, inputs, cotangent, materialize_grads=True, allow_unused=True),
+        torch.autograd.grad(wanted, inputs, cotangent, materialize_grads=True, allow_unused=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, want, rtol=1e-7, atol=1e-8)

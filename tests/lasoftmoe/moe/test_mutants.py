@@ -1,0 +1,140 @@
+"""Planted mistakes: the comparison with the loops has to catch every one of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftMoE
+from lasoftmoe.moe.la_soft_moe import instance_norm, positive_rows
+from tests.lasoftmoe.moe.reference import assert_matches, randomize
+
+
+class DispatchOverSlots(SoftMoE):
+    def dispatch_weights(self, logits):
+        return logits.flatten(2).softmax(dim=-1).view_as(logits)
+
+
+class DispatchOverSlotsOfOneExpert(SoftMoE):
+    def dispatch_weights(self, logits):
+        return logits.softmax(dim=-1)
+
+
+class CombineOverTokens(SoftMoE):
+    def combine_weights(self, logits):
+        return logits.softmax(dim=1)
+
+
+class CombineOverSlotsOfOneExpert(SoftMoE):
+    def combine_weights(self, logits):
+        return logits.softmax(dim=-1)
+
+
+class ExpertsAndSlotsSwapped(SoftMoE):
+    def forward(self, x):
+        routing = self.route(x)
+        slots = routing.dispatch.transpose(2, 3).flatten(2).transpose(1, 2) @ x
+        outputs = self.experts(slots.unflatten(1, (self.num_experts, -1)))
+        return routing.combine.flatten(2) @ outputs.flatten(1, 2)
+
+
+class CombineTransposed(SoftMoE):
+    def forward(self, x):
+        routing = self.route(x)
+        slots = routing.dispatch.flatten(2).transpose(1, 2) @ x
+        outputs = self.experts(slots.unflatten(1, (self.num_experts, -1)))
+        return routing.combine.flatten(2).transpose(1, 2) @ outputs.flatten(1, 2)
+
+
+class DispatchesNormalizedTokens(SoftMoE):
+    def forward(self, x):
+        routing = self.route(x)
+        slots = routing.dispatch.flatten(2).transpose(1, 2) @ F.normalize(x, dim=-1)
+        outputs = self.experts(slots.unflatten(1, (self.num_experts, -1)))
+        return routing.combine.flatten(2) @ outputs.flatten(1, 2)
+
+
+class NoGradientThroughDispatch(SoftMoE):
+    def dispatch_weights(self, logits):
+        return super().dispatch_weights(logits).detach()
+
+
+class InstanceNormOverTokens(LaSoftMoE):
+    def combine_weights(self, logits):
+        attended = self.attention(logits.flatten(2)).transpose(1, 2)
+        return instance_norm(attended).transpose(1, 2).reshape(logits.shape)
+
+
+class InstanceNormPerExpert(LaSoftMoE):
+    def combine_weights(self, logits):
+        return instance_norm(self.attention(logits.flatten(2)).view_as(logits))
+
+
+class NoInstanceNorm(LaSoftMoE):
+    def combine_weights(self, logits):
+        return self.attention(logits.flatten(2)).view_as(logits)
+
+
+class AttentionOverNormalizedLogits(LaSoftMoE):
+    def combine_weights(self, logits):
+        return self.attention(instance_norm(logits.flatten(2))).view_as(logits)
+
+
+class NoLogitResidual(LaSoftMoE):
+    def combine_weights(self, logits):
+        return positive_rows(instance_norm(self.attention(logits.flatten(2))).view_as(logits))
+
+
+class MissingNormalizer(LinearAttention):
+    def forward(self, x):
+        self.normalize = False
+        output = super().forward(x)
+        self.normalize = True
+        return output
+
+
+class KeysAndValuesSwapped(LinearAttention):
+    def _heads(self, x):
+        queries, keys, values = super()._heads(x)
+        return queries, values, keys
+
+
+SOFT = dict(dim=3, num_experts=2, slots_per_expert=3, hidden_dim=4)
+MUTANTS = {
+    DispatchOverSlots: SOFT,
+    DispatchOverSlotsOfOneExpert: SOFT,
+    CombineOverTokens: SOFT,
+    CombineOverSlotsOfOneExpert: SOFT,
+    ExpertsAndSlotsSwapped: SOFT,
+    CombineTransposed: SOFT,
+    DispatchesNormalizedTokens: SOFT,
+    NoGradientThroughDispatch: SOFT,
+    InstanceNormOverTokens: SOFT,
+    InstanceNormPerExpert: SOFT,
+    NoInstanceNorm: SOFT,
+    AttentionOverNormalizedLogits: SOFT,
+    NoLogitResidual: SOFT | {"variant": "stable"},
+    MissingNormalizer: {"dim": 6},
+    KeysAndValuesSwapped: {"dim": 6},
+}
+
+
+def tokens_for(layer: torch.nn.Module) -> torch.Tensor:
+    # As many tokens as slots in all, so that a transposed matrix still fits.
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(2, 6, layer.dim, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_reference_catches(mutant):
+    layer = randomize(mutant(**MUTANTS[mutant]))
+    with pytest.raises(AssertionError, match="not close"):
+        assert_matches(layer, tokens_for(layer))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_parent_of_mutant_passes(mutant):
+    (parent,) = mutant.__bases__
+    layer = randomize(parent(**MUTANTS[mutant]))
+    assert_matches(layer, tokens_for(layer))

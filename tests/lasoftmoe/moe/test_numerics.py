@@ -1,0 +1,162 @@
+"""Initial values, and half precision at inputs a thousand times larger than usual."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, MoEAdapter, SoftMoE
+from lasoftmoe.moe.linear_attention import elu_plus_one
+from tests.lasoftmoe.moe.layers import LAYERS, make, tokens
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Routing that no input can make large, and combine weights that average.
+BOUNDED = ["soft, normalized", "stable"]
+RAW = ["soft", "paper", "stable, raw"]
+
+
+def assert_std(weight: torch.Tensor, std: float) -> None:
+    assert weight.std().item() == pytest.approx(std, rel=0.05)
+    assert weight.mean().item() == pytest.approx(0, abs=0.05 * std)
+
+
+def test_each_expert_is_initialized_by_its_own_fan_in():
+    torch.manual_seed(0)
+    experts = Experts(num_experts=3, dim=64, hidden_dim=256)
+    for index in range(3):
+        assert_std(experts.weight_in[index], 64**-0.5)
+        assert_std(experts.weight_out[index], 256**-0.5)
+    assert not experts.bias_in.any() and not experts.bias_out.any()
+
+
+def test_initial_phi_is_standard_normal_as_in_algorithm_2():
+    torch.manual_seed(0)
+    assert_std(SoftMoE(64, 4, 49).phi, 1.0)
+
+
+def test_initial_projections_keep_the_variance():
+    torch.manual_seed(0)
+    assert_std(LinearAttention(96).qkv.weight, 96**-0.5)
+    assert_std(MoEAdapter(96, 64, SoftMoE(64, 2, 2)).down.weight, 96**-0.5)
+
+
+def test_initial_logits_grow_with_the_width_unless_normalized():
+    torch.manual_seed(0)
+    x = torch.randn(8, 50, 768)
+    assert_std(SoftMoE(768, 4, 12).route(x).logits, 768**0.5)
+    assert_std(SoftMoE(768, 4, 12, normalize_routing=True).route(x).logits, 1.0)
+    assert_std(
+        SoftMoE(768, 4, 12, normalize_routing=True, routing_scale=5.0).route(x).logits,
+        5.0 / 768**0.5,
+    )
+
+
+def test_elu_plus_one_is_that_function_and_never_rounds_to_zero_early():
+    x = torch.linspace(-5, 5, 101, dtype=torch.float64, requires_grad=True)
+    wanted = torch.nn.functional.elu(x) + 1
+    torch.testing.assert_close(elu_plus_one(x), wanted)
+    (got,) = torch.autograd.grad(elu_plus_one(x).sum(), x)
+    torch.testing.assert_close(got, torch.autograd.grad(wanted.sum(), x)[0])
+    assert elu_plus_one(torch.tensor(-50.0)) > 0
+    large = torch.tensor(1e4, requires_grad=True)
+    assert torch.autograd.grad(elu_plus_one(large), large)[0] == 1
+
+
+@pytest.mark.parametrize("half", HALF)
+@pytest.mark.parametrize("name", BOUNDED)
+def test_autocast_is_finite_at_huge_inputs(name, half):
+    layer, x = make(name), (tokens() * 1e4).requires_grad_()
+    with torch.autocast("cpu", dtype=HALF[half]):
+        output = layer(x)
+    assert output.isfinite().all()
+    gradients = torch.autograd.grad(output.float().mean(), (x, *layer.parameters()))
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_raw_logits_are_finite_at_huge_inputs_in_bf16(name):
+    """In fp16 they pass 65504, the largest number of that format, before any softmax."""
+    layer, x = make(name), tokens() * 1e4
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x).isfinite().all()
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert not layer.route(x).logits.isfinite().all()
+        assert layer(x / 1e4).isfinite().all()
+
+
+@pytest.mark.parametrize("half", HALF)
+def test_key_sums_are_accumulated_in_float32(half):
+    """4,096 keys of about 100 sum to 4e5: more than fp16 holds, more digits than bf16 has."""
+    x = 100 + torch.rand(1, 4096, 4)
+    layer = LinearAttention(4, project=False)
+    with torch.autocast("cpu", dtype=HALF[half]):
+        output = layer(x.to(HALF[half]))
+    assert output.dtype == HALF[half]
+    torch.testing.assert_close(output.float(), layer(x), rtol=1e-2, atol=0)
+
+
+def test_linear_attention_is_finite_where_no_feature_is_left():
+    x = torch.full((1, 3, 4), -1e4, requires_grad=True)
+    for feature_map in ("elu", "relu"):
+        output = LinearAttention(4, feature_map=feature_map, project=False)(x)
+        assert output.isfinite().all()
+        assert torch.autograd.grad(output.sum(), x)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("half", HALF)
+@pytest.mark.parametrize("name", LAYERS)
+def test_autocast_stays_close_to_float32(name, half):
+    layer, x = make(name), tokens()
+    with torch.autocast("cpu", dtype=HALF[half]):
+        output = layer(x).float()
+    reference = layer(x)
+    relative = (output - reference).norm() / reference.norm()
+    assert relative < (0.1 if half == "bf16" else 0.02)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_cast_to_bf16_returns_bf16(name):
+    layer = make(name).to(torch.bfloat16)
+    output = layer(tokens().to(torch.bfloat16))
+    assert output.dtype == torch.bfloat16
+    assert output.isfinite().all()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_parameter_gets_a_gradient(name):
+    """A parameter without one stops distributed data parallel training."""
+    layer = make(name)
+    layer(tokens()).square().mean().backward()
+    for parameter_name, parameter in layer.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_compiles_into_one_graph(name):
+    layer, x = make(name), tokens()
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x), layer(x))
+
+
+def test_routing_entropy_at_the_start():
+    """Raw logits at CLIP's width let a slot see one or two tokens, normalized ones most."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 197, 768)
+    effective = {}
+    for name, normalized in (("raw", False), ("normalized", True)):
+        dispatch = SoftMoE(768, 4, 12, normalize_routing=normalized).route(x).dispatch
+        entropy = -(dispatch * dispatch.clamp(min=1e-30).log()).sum(dim=1)
+        effective[name] = entropy.exp().mean().item()
+    assert 1.0 < effective["raw"] < 1.6
+    assert 100 < effective["normalized"] < 140
+
+
+def test_la_and_soft_start_from_the_same_dispatch():
+    """With one seed the two layers share Phi and the experts, so that only C differs."""
+    torch.manual_seed(0)
+    soft = SoftMoE(32, 4, 6)
+    torch.manual_seed(0)
+    la = LaSoftMoE(32, 4, 6)
+    x = tokens()
+    torch.testing.assert_close(soft.route(x).dispatch, la.route(x).dispatch)
+    torch.testing.assert_close(soft.experts.weight_in, la.experts.weight_in)
