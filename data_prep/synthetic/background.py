@@ -75,7 +75,7 @@ def _outdoors(view: View, s: SimpleNamespace) -> Tensor:
     sky = rgb(0.52, 0.62, 0.74) * (0.9 + 0.25 * view.v) * (0.8 + 0.4 * tint)
     leaves = noise(BLOTCHES, 0.55 * view.u + a, 0.55 * view.v + b)
     patches = noise(BLOTCHES, 1.5 * view.u + c, 1.5 * view.v + d)
-    green = rgb(0.13, 0.18, 0.07) * (1 + 0.45 * patches + 0.2 * a) + 0.03
+    green = rgb(0.13, 0.17, 0.08) * (1 + 0.28 * patches + 0.2 * a).clamp(min=0.3) + 0.04
     top = 0.30 + 0.4 * c + 0.22 * leaves
     color = blend(sky, green, smoothstep(0.10, -0.10, view.v - top))
     floor = 0.7 * ground + 0.06
@@ -105,8 +105,8 @@ def _shelves(view: View, s: SimpleNamespace) -> Tensor:
     a, b, c, d = s.background_place.tolist()
     books = noise(FINE, 0.045 * view.u + a, 0.0 * view.v + torch.floor(2 * view.v + b) * 0.37)
     tone = smoothstep(-1.2, 1.2, books)
-    color = (0.25 + 0.75 * tone) * blend(
-        0.6 * first, 0.6 * second, smoothstep(-0.6, 0.6, books + c)
+    color = (0.65 + 0.35 * tone) * blend(
+        0.6 * first, 0.6 * second, smoothstep(-1.5, 1.5, books + c)
     )
     board = ((2 * view.v + b) % 1 - 0.5).abs() * 2
     color = blend(color, 0.45 * wood, smoothstep(0.74, 0.94, board))

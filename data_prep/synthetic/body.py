@@ -19,7 +19,7 @@ _EDGE = 0.012
 
 def neck(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
     """A cylinder under the chin that lies in the head's shadow."""
-    half = (0.40 + 0.07 * p.male) * p.head_width / 0.70
+    half = (0.36 + 0.07 * p.male) * p.head_width / 0.70
     flare = 0.14 * smoothstep(-1.05, -1.45, view.y)
     x = view.x / (half + flare)
     alpha = smoothstep(_EDGE, -_EDGE, (view.x.abs() - half - flare)) * smoothstep(
@@ -52,17 +52,17 @@ def clothes(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
     """Shoulders with a neckline and its trim."""
     x, y, ax = view.x, view.y, view.x.abs()
     kind = NECKLINES[int(s.neckline)]
-    shoulder = -1.16 - 0.05 * (1 - p.male) - 0.55 * (ax - 0.35).clamp(min=0) ** 1.3
-    shoulder = torch.maximum(shoulder, -1.12 - 0.9 * (ax - 0.30).clamp(min=0))
+    shoulder = -1.10 - 0.05 * (1 - p.male) - 0.55 * (ax - 0.35).clamp(min=0) ** 1.3
+    shoulder = torch.maximum(shoulder, -1.06 - 0.9 * (ax - 0.30).clamp(min=0))
     alpha = smoothstep(-_EDGE, _EDGE, shoulder - y)
     depth = {"round": 0.16, "v": 0.42, "collar": 0.10}[kind]
-    opening = -1.14 - depth * (1 - (ax / 0.46).clamp(max=1) ** (1.0 if kind == "v" else 2.2))
+    opening = -1.08 - depth * (1 - (ax / 0.46).clamp(max=1) ** (1.0 if kind == "v" else 2.2))
     alpha = alpha * smoothstep(-_EDGE, _EDGE, opening - y + 3 * (ax - 0.46).clamp(min=0))
     folds = 0.10 * noise(SKIN, 0.5 * x + s.clothing[0].item(), 0.35 * y) + 0.04 * noise(FINE, x, y)
     color = s.clothing * (0.92 + folds)
     trim = bell(y - opening + 0.04, 0.035) * (ax < 0.5)
     if kind == "collar":
-        trim = smoothstep(0.16, 0.12, (ax - 0.30).abs() + 0.5 * (y + 1.28).abs())
+        trim = smoothstep(0.16, 0.12, (ax - 0.30).abs() + 0.5 * (y + 1.22).abs())
     color = blend(color, s.clothing_trim * (0.92 + folds), 0.85 * trim)
     slope = torch.stack([0.55 * x, torch.full_like(x, 0.45), torch.full_like(x, 0.75)])
     return shade(F.normalize(slope, dim=0), color, s, wrap=PLAIN_WRAP), alpha

@@ -163,7 +163,7 @@ def _eyeball(
     rim = smoothstep(0.7 * radius, radius, distance) * iris
     # The white is shaded by the lids: towards the corners and under the upper lid.
     shadow = 1 - 0.40 * smoothstep(0.4, 1.0, a.abs()) - 0.40 * smoothstep(0.1, 1.0, b)
-    color = rgb(0.74, 0.69, 0.66) * shadow
+    color = rgb(0.62, 0.57, 0.54) * shadow
     color = blend(color, p.iris * (1 + 0.25 * noise(FINE, 2 * c.x, 2 * c.y)), iris)
     return blend(color, rgb(0.012, 0.012, 0.012), (pupil + 0.45 * rim).clamp(0, 1))
 
@@ -172,7 +172,7 @@ def _paint_lids(
     albedo: Tensor, p: SimpleNamespace, a: Tensor, b: Tensor, upper: Tensor, lower: Tensor
 ) -> Tensor:
     near = a.abs()
-    lashes = bell(b - upper, 0.011 + 0.005 * p.makeup + 0.003 * (1 - p.male))
+    lashes = bell(b - upper, 0.013 + 0.005 * p.makeup + 0.003 * (1 - p.male))
     strength = 0.72 + 0.18 * p.makeup
     lash_color = 0.25 * p.skin * p.skin + rgb(0.03, 0.02, 0.018)
     albedo = blend(albedo, lash_color, strength * lashes * (1 - smoothstep(0.95, 1.12, near)))
@@ -198,7 +198,7 @@ class Mouth:
 def paint_mouth(albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Mouth:
     """Lips, the dark of an open mouth, and the upper teeth."""
     drop, width, smile = marks.jaw_drop, marks.mouth_width, marks.smile
-    corners = 0.256 * smile * c.x**2 / max(width, 0.1)
+    corners = 0.11 * (smile + 0.22) * (c.x / width) ** 2
     y = c.y - marks.mouth_y - corners + p.asymmetry[3].item() * c.x
     q = (c.x / width).abs().clamp(max=1)
     reach = 1 - q**2.4
@@ -212,12 +212,12 @@ def paint_mouth(albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks)
     upper_lip, lower_lip = upper_lip * (q < 1), lower_lip * (q < 1)
 
     lips = _lip_color(p) * (1 + 0.09 * noise(FINE, 0.9 * c.x + c.offset[0], 0.2 * c.y))
-    albedo = blend(albedo, 0.88 * lips, 0.85 * upper_lip)
+    albedo = blend(albedo, 0.80 * lips, 0.88 * upper_lip)
     albedo = blend(albedo, 1.06 * lips, 0.80 * lower_lip)
     gap = torch.zeros_like(y)
     if drop > 0.006:
         gap = smoothstep(-0.006, 0.006, top - y) * smoothstep(-0.006, 0.006, y - bottom) * (q < 1)
-        albedo = blend(albedo, _mouth_inside(y - top, q, drop), gap)
+        albedo = blend(albedo, _mouth_inside(y - top, q, marks), gap)
     else:
         albedo = blend(albedo, 0.24 * p.skin, 0.75 * bell(y, 0.010) * (q < 1))
     albedo = blend(albedo, 0.45 * p.skin, 0.5 * bell2(c.ax - width, y, 0.016, 0.014))
@@ -230,12 +230,13 @@ def _lip_color(p: SimpleNamespace) -> Tensor:
     return torch.lerp(natural, lipstick, 0.75 * p.makeup)
 
 
-def _mouth_inside(below_lip: Tensor, q: Tensor, drop: float) -> Tensor:
-    """Dark inside with the upper teeth; a small gap (a smile) is filled by the teeth."""
-    reach = max(0.45 * drop, 0.05)
-    teeth = smoothstep(-reach - 0.02, -reach, below_lip) * (1 - 0.6 * smoothstep(0.4, 0.95, q))
+def _mouth_inside(below_lip: Tensor, q: Tensor, marks: Landmarks) -> Tensor:
+    """Dark inside with the upper teeth; the broader the smile, the more of them show."""
+    grin = min(max((marks.smile - 0.3) / 0.4, 0.0), 1.0)
+    reach = marks.jaw_drop * (0.22 + 0.60 * grin)
+    teeth = smoothstep(-reach - 0.02, -reach, below_lip) * (1 - 0.8 * smoothstep(0.45, 0.95, q))
     gums = 1 - 0.35 * smoothstep(-0.02, 0.0, below_lip)
-    return blend(rgb(0.10, 0.025, 0.025), rgb(0.70, 0.66, 0.59) * gums, 0.95 * teeth)
+    return blend(rgb(0.10, 0.025, 0.025), rgb(0.60, 0.56, 0.50) * gums, 0.92 * teeth)
 
 
 def paint_nose(albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
@@ -269,7 +270,7 @@ def paint_beard(
     lips_free = (1 - mouth.upper_lip) * (1 - mouth.lower_lip) * (1 - mouth.gap)
     full = (cheeks + chin + mustache).clamp(0, 1) * lips_free
     ox, oy = c.offset
-    tufts = (0.75 + 0.25 * noise(SKIN, 2.2 * c.x + ox, 1.4 * c.y + oy) + 0.22 * c.strokes).clamp(
+    tufts = (0.82 + 0.15 * noise(SKIN, 2.2 * c.x + ox, 1.4 * c.y + oy) + 0.20 * c.strokes).clamp(
         0, 1
     )
     if kind == "full":
@@ -302,7 +303,7 @@ def occlusion(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
     """How much of the light reaches sockets, under the nose, the lip and the jaw, (h, w)."""
     dark = (
         0.26 * bell2(c.ax - p.eye_x + 0.03, c.y - p.eye_y - 0.03, 0.13, 0.085)
-        + 0.30 * bell2(c.x, c.y - marks.nose_y + 0.085, 1.2 * p.nose_width, 0.040)
+        + 0.18 * bell2(c.x, c.y - marks.nose_y + 0.080, 0.9 * p.nose_width, 0.034)
         + 0.16
         * bell2(
             c.x,
@@ -317,7 +318,7 @@ def occlusion(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
 
 def shine_map(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
     """Where skin is oily: nose, forehead and cheeks, (h, w)."""
-    nose = bell2(c.x, c.y - marks.nose_y - 0.05, 0.08, 0.2)
+    nose = 0.8 * bell2(c.x, c.y - marks.nose_y - 0.03, 0.07, 0.09)
     forehead = bell2(c.x, c.y - 0.45, 0.28, 0.15)
     cheeks = 0.8 * bell2(c.ax - 0.35, c.y + 0.08, 0.15, 0.1)
     return 0.35 + 0.65 * torch.maximum(nose, torch.maximum(forehead, cheeks))

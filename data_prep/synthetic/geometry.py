@@ -90,15 +90,16 @@ def hit_egg(
 ) -> tuple[Tensor, Tensor]:
     """Ray depth and ``inside`` of an egg (x / width(y))² + (z / depth)² + |y / height|^r = 1.
 
-    The width and the power depend on y, which depends on the answer; two fixed-point steps
-    are enough because the egg is steep where they matter. Rays that miss get the depth at
-    which they pass closest, so that colors go on smoothly across the outline.
+    The width and the power depend on y, which depends on the answer: a fixed-point iteration.
+    Its steps are halved because whole ones overshoot and leave a ring around crown and chin.
+    Rays that miss get the depth at which they pass closest, so that colors go on smoothly
+    across the outline.
     """
     ray = torch.full_like(view.x, 0.6)
     slope_x, slope_z = -view.sin_yaw, view.cos_pitch * view.cos_yaw
     start_x = view.cos_yaw * view.x
     start_z = -view.sin_pitch * view.y + view.cos_pitch * view.sin_yaw * view.x
-    for _ in range(2):
+    for step in range(4):
         _, y, _ = view.to_head(ray)
         y = y - center_y
         inverse_w2 = width(y) ** -2
@@ -107,7 +108,8 @@ def hit_egg(
         b = 2 * (start_x * slope_x * inverse_w2 + start_z * slope_z / depth**2)
         c = start_x**2 * inverse_w2 + start_z**2 / depth**2 - rest
         discriminant = b * b - 4 * a * c
-        ray = (-b + discriminant.clamp(min=0).sqrt()) / (2 * a)
+        found = (-b + discriminant.clamp(min=0).sqrt()) / (2 * a)
+        ray = found if step == 0 else (ray + found) / 2
     return ray, discriminant / (4 * a)
 
 
@@ -183,9 +185,9 @@ def face_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, y: Tensor) -> T
 
 def _nose_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, ax: Tensor, y: Tensor) -> Tensor:
     down = (p.eye_y - 0.02 - y) / p.nose_length
-    along = smoothstep(-0.15, 1.0, down) * (1 - smoothstep(1.0, 1.22, down))
+    along = smoothstep(-0.15, 1.0, down) * (1 - smoothstep(0.96, 1.32, down))
     slope = down.clamp(0, 1)
-    bridge = (0.25 + 0.75 * slope) * along * bell(x, p.nose_width * (0.42 + 0.42 * slope))
+    bridge = (0.25 + 0.75 * slope) * along * bell(x, p.nose_width * (0.48 + 0.40 * slope))
     tip = bell2(x, y - marks.nose_y - 0.01, p.nose_width * 0.62, 0.055)
     wings = bell2(ax - p.nose_width, y - marks.nose_y, 0.038, 0.042)
     return p.nose_height * bridge + p.nose_tip * tip + 0.055 * wings
@@ -219,5 +221,5 @@ def _cheek_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, ax: Tensor, y
     below = marks.nose_y - y
     line = bell(ax - (0.13 + 0.5 * p.nose_width + 0.45 * below), 0.03)
     reach = smoothstep(-0.05, 0.02, below) * (1 - smoothstep(0.2, 0.32, below))
-    fold = (0.008 + 0.018 * p.age) * (0.5 + 0.8 * smile) * line * reach
+    fold = (0.004 + 0.014 * p.age) * (0.4 + 0.8 * smile) * line * reach
     return cheek + apple + chin - groove - fold

@@ -29,7 +29,7 @@ def hair_shell(view: View, head: Surface, p: SimpleNamespace, s: SimpleNamespace
         lambda y: p.head_width * (1.03 + 0.8 * volume - 0.10 * smoothstep(0.1, 0.9, -y)),
         p.head_height * (1.02 + 0.9 * volume) + 0.01,
         p.head_depth * (1.02 + volume),
-        0.92 * p.head_roundness,
+        p.head_roundness,
         center_y=0.03,
     )
     x, y, z = view.to_head(depth)
@@ -49,7 +49,7 @@ def hair_shell(view: View, head: Surface, p: SimpleNamespace, s: SimpleNamespace
 def _strands(p: SimpleNamespace, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Noise drawn out along strands that leave the crown, and the angle around the crown."""
     ox, oy = p.texture_offset.tolist()
-    dx, down = x - 0.4 * p.hair_part, 1.25 - y
+    dx, down = x - 0.4 * p.hair_part, 1.6 - y
     angle = torch.atan2(dx, down)
     radius = (dx * dx + down * down).sqrt()
     wave = 0.10 * p.curl * noise(BLOTCHES, x + ox, y + oy)
@@ -87,7 +87,7 @@ def _strand_color(p: SimpleNamespace, strands: Tensor, curls: Tensor) -> Tensor:
 
 
 def _highlight(p: SimpleNamespace, strands: Tensor) -> Tensor:
-    strength = 0.04 + 0.08 * p.hair_color.mean().item()
+    strength = 0.02 + 0.10 * p.hair_color.mean().item()
     return strength + (1 - 0.6 * p.curl) * strength * strands.clamp(0, 2)
 
 
@@ -101,7 +101,9 @@ def hair_curtain(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer | 
     strands = 0.6 * noise(SKIN, 2.0 * (x + wave) + ox, (0.2 + 0.8 * p.curl) * y) + 0.5 * noise(
         FINE, 0.8 * (x + wave) + ox, 0.08 * y + oy
     )
-    half = p.head_width * (1.04 + 0.9 * p.hair_volume) + 0.10 * p.curl * smoothstep(0.2, -0.8, y)
+    volume = p.hair_volume * (1 + 0.5 * p.curl)
+    flare = (0.02 + 0.12 * p.curl) * smoothstep(0.2, -0.8, y)
+    half = p.head_width * (1.03 + 0.8 * volume) + flare
     sides = smoothstep(-0.03, 0.05, half + wave - x.abs() + 0.015 * strands)
     ends = smoothstep(-0.08, 0.08, y + p.hair_length + 0.05 * strands + 0.5 * wave)
     below_crown = smoothstep(0.45, 0.25, y)

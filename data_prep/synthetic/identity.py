@@ -12,12 +12,12 @@ from data_prep.synthetic.fields import Draws, Fields, seed_number
 
 SKIN_COLORS = torch.tensor(
     [
-        [0.90, 0.70, 0.60],
-        [0.82, 0.59, 0.46],
-        [0.72, 0.49, 0.35],
-        [0.56, 0.36, 0.25],
-        [0.40, 0.25, 0.17],
-        [0.27, 0.165, 0.12],
+        [0.80, 0.59, 0.48],
+        [0.74, 0.52, 0.40],
+        [0.65, 0.43, 0.31],
+        [0.50, 0.31, 0.21],
+        [0.35, 0.21, 0.14],
+        [0.22, 0.13, 0.09],
     ]
 )
 """Linear-light albedo of six skin tones, from light to dark."""
@@ -193,10 +193,10 @@ def interpolate(table: Tensor, position: Tensor) -> Tensor:
 def _head(draws: Draws, male: Tensor) -> dict[str, Tensor]:
     return {
         "head_width": draws.normal(0.70, 0.045, 0.60, 0.80),
-        "head_height": draws.normal(0.98, 0.05, 0.86, 1.08),
+        "head_height": draws.normal(0.98, 0.04, 0.90, 1.06),
         "head_depth": draws.normal(0.82, 0.03, 0.75, 0.90),
-        "head_roundness": draws.normal(2.5, 0.25, 2.1, 3.2) + 0.25 * male,
-        "jaw": draws.normal(0.24, 0.09, 0.04, 0.44) - 0.06 * male,
+        "head_roundness": draws.normal(2.75, 0.22, 2.3, 3.3) + 0.2 * male,
+        "jaw": draws.normal(0.25, 0.06, 0.12, 0.38) - 0.06 * male,
         "jaw_corner": draws.normal(0.03, 0.03, 0.0, 0.10) + 0.03 * male,
         "cheekbone": draws.normal(0.03, 0.025, -0.02, 0.08),
         "temple": draws.normal(0.03, 0.025, -0.01, 0.09),
@@ -208,16 +208,16 @@ def _head(draws: Draws, male: Tensor) -> dict[str, Tensor]:
 
 def _eyes(draws: Draws, male: Tensor) -> dict[str, Tensor]:
     return {
-        "eye_x": draws.normal(0.285, 0.022, 0.23, 0.34),
+        "eye_x": draws.normal(0.292, 0.022, 0.24, 0.345),
         "eye_y": draws.normal(0.05, 0.03, -0.02, 0.12),
-        "eye_width": draws.normal(0.155, 0.014, 0.12, 0.19),
-        "eye_height": draws.normal(0.070, 0.014, 0.042, 0.105) - 0.008 * male,
+        "eye_width": draws.normal(0.167, 0.014, 0.135, 0.20),
+        "eye_height": draws.normal(0.080, 0.014, 0.052, 0.112) - 0.008 * male,
         "eye_slant": draws.normal(0.06, 0.10, -0.16, 0.28),
         "eye_bags": draws.uniform(0, 1),
         "brow_offset": draws.normal(0.175, 0.022, 0.13, 0.23) - 0.02 * male,
-        "brow_thickness": draws.normal(0.026, 0.008, 0.012, 0.05) + 0.010 * male,
+        "brow_thickness": draws.normal(0.031, 0.008, 0.018, 0.05) + 0.010 * male,
         "brow_arch": draws.normal(0.05, 0.028, 0, 0.12) - 0.015 * male,
-        "brow_slope": draws.normal(0.02, 0.08, -0.15, 0.2),
+        "brow_slope": draws.normal(0.06, 0.08, -0.12, 0.24),
         "brow_width": draws.normal(0.185, 0.02, 0.14, 0.23),
     }
 
@@ -226,12 +226,12 @@ def _nose_and_mouth(draws: Draws, male: Tensor) -> dict[str, Tensor]:
     return {
         "nose_width": draws.normal(0.095, 0.017, 0.062, 0.14) + 0.012 * male,
         "nose_length": draws.normal(0.40, 0.04, 0.30, 0.49),
-        "nose_height": draws.normal(0.17, 0.035, 0.09, 0.27),
+        "nose_height": draws.normal(0.14, 0.03, 0.08, 0.22),
         "nose_tip": draws.normal(0.075, 0.02, 0.03, 0.12),
         "mouth_offset": draws.normal(0.235, 0.03, 0.17, 0.31),
-        "mouth_width": draws.normal(0.265, 0.035, 0.18, 0.35),
-        "upper_lip": draws.normal(0.050, 0.015, 0.02, 0.085),
-        "lower_lip": draws.normal(0.066, 0.017, 0.03, 0.11),
+        "mouth_width": draws.normal(0.285, 0.033, 0.21, 0.36),
+        "upper_lip": draws.normal(0.056, 0.015, 0.025, 0.09),
+        "lower_lip": draws.normal(0.074, 0.017, 0.04, 0.115),
         "lip_tone": draws.uniform(0, 1),
         "makeup": draws.chance(0.45) * (1 - male),
     }

@@ -73,7 +73,7 @@ def _render_one(
     view = make_view(session, size)
     marks = find_landmarks(person, session)
     surface = head_surface(view, person, marks)
-    face_alpha = smoothstep(-0.03, 0.03, surface.inside)
+    face_alpha = smoothstep(0.03, 0.10, surface.inside)
     hair = hair_shell(view, surface, person, session)
     curtain = hair_curtain(view, person, session)
 
@@ -127,7 +127,8 @@ def _lit_face(
     specular = session.shine * parts.shine_map(canvas, person, marks) * (1 - 0.8 * beard)
     specular = specular + 0.30 * lips * (0.3 + person.makeup)
     lit = shade(_skin_normals(surface, canvas, person), albedo, session, specular, gloss=14.0)
-    lit = lit * parts.occlusion(canvas, person, marks) * _hair_shadow(hair)
+    contour = 0.70 + 0.30 * smoothstep(0.0, 0.22, surface.inside)
+    lit = lit * parts.occlusion(canvas, person, marks) * _hair_shadow(hair) * contour
     return lit + (0.6 * eyes.glint + glare) * session.key
 
 

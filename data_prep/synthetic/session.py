@@ -36,7 +36,7 @@ class Sessions(Fields):
     """Strength of highlights on the skin."""
 
     smile: Tensor
-    """-0.3 (frown) to 1 (broad smile)."""
+    """-0.2 (frown) to 1 (broad smile)."""
     mouth_open: Tensor
     blink: Tensor
     brow_raise: Tensor
@@ -94,8 +94,8 @@ def _lighting(draws: Draws) -> dict[str, Tensor]:
             dim=-1,
         ),
         "light_color": 1 + warmth * torch.tensor([[0.08, 0.0, -0.13]]) + tint,
-        "ambient": draws.uniform(0.28, 0.58),
-        "key": draws.uniform(0.60, 0.95),
+        "ambient": draws.uniform(0.24, 0.50),
+        "key": draws.uniform(0.70, 1.05),
         "exposure": draws.uniform(0.85, 1.15),
         "shine": draws.uniform(0.04, 0.22),
     }
@@ -104,7 +104,7 @@ def _lighting(draws: Draws) -> dict[str, Tensor]:
 def _expression(draws: Draws) -> dict[str, Tensor]:
     blinking = draws.chance(0.05)
     return {
-        "smile": draws.uniform(-0.3, 1.0) * draws.chance(0.8),
+        "smile": draws.uniform(-0.2, 1.0) * draws.chance(0.8),
         "mouth_open": draws.uniform(-1.2, 1.0).clamp(min=0),
         "blink": 0.8 * blinking + draws.uniform(0, 0.2),
         "brow_raise": draws.uniform(-0.02, 0.035),
@@ -124,16 +124,19 @@ def _scene(draws: Draws) -> dict[str, Tensor]:
 
 
 def _muted(draws: Draws, colors: int, saturation: float = 0.35) -> Tensor:
-    """Colors of little saturation, as most walls and clothes have; (n, colors, 3)."""
-    brightness = draws.uniform(0.06, 0.75, colors, 1)
-    hue = draws.uniform(-1, 1, colors, 3)
-    hue = hue - hue.mean(-1, keepdim=True)
-    return (brightness * (1 + saturation * hue)).clamp(0.02, 0.9)
+    """Colors of little saturation, as most walls and clothes have; (n, colors, 3).
+
+    Mostly between warm (brown, beige) and cool (blue, gray), a little between green and red.
+    """
+    brightness = draws.uniform(0.25, 0.85, colors, 1) ** 2
+    warm = draws.uniform(-1, 1, colors, 1) * torch.tensor([1.0, 0.05, -1.0])
+    green = draws.uniform(-0.6, 0.6, colors, 1) * torch.tensor([-0.6, 0.6, -0.4])
+    return (brightness * (1 + saturation * (warm + green))).clamp(0.02, 0.9)
 
 
 def _camera(draws: Draws) -> dict[str, Tensor]:
     return {
-        "lens_blur": draws.uniform(0.30, 0.70),
+        "lens_blur": draws.uniform(0.25, 0.60),
         "sensor_noise": draws.uniform(0.004, 0.020),
         "white_balance": draws.normal(1, 0.035, 0.88, 1.12, shape=(3,)),
         "jpeg_quality": (72 + 25 * draws.unit()).long(),
