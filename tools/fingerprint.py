@@ -75,9 +75,9 @@ def shared_fingerprint(root: Path, datasets: Iterable[Path]) -> str:
         if Path(name).suffix not in PROSE_SUFFIXES and "/_" not in name
     ]
     parts.append(("constraints.txt", (root / "constraints.txt").read_bytes()))
-    for folder in datasets:
+    for number, folder in enumerate(datasets):
         info = folder / "dataset.json"
-        parts.append((f"dataset {folder}", info.read_bytes() if info.exists() else b"absent"))
+        parts.append((f"dataset {number}", info.read_bytes() if info.exists() else b"absent"))
     return digest(parts)
 
 
