@@ -57,5 +57,5 @@ $(VENV)/.installed-test: $(VENV)/.installed-book
 	@touch $@
 
 $(DATA)/dataset.json: $(VENV)/.installed-book $(shell find data_prep -name '*.py' -o -name '*.safetensors')
-	$(BIN)/python -m data_prep synthetic --preset laptop --out $(DATA) --workers $(JOBS)
+	$(BIN)/python -m data_prep synthetic --preset laptop --out $(DATA) --workers $(JOBS) --overwrite
 	@touch $@
