@@ -182,8 +182,8 @@ def config_from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(ExperimentConfig)
     try:
-        return ExperimentConfig(**vars(parser.instantiate_classes(parser.parse_object(values))))
-    except jsonargparse.ArgumentError as error:
+        return ExperimentConfig(**vars(parser.instantiate(parser.parse_object(values))))
+    except (jsonargparse.ArgumentError, ValueError) as error:
         raise ConfigError(f"configuration: {error}") from error
 
 

@@ -1,0 +1,151 @@
+"""Opening a prepared dataset: right pixels in the right split, decoded once, errors in words."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_prep.manifest import DatasetError
+from lasoftmoe import data
+from lasoftmoe.data import batches, open_dataset
+from lasoftmoe.paths import EMBEDDED_DATA
+from tests.lasoftmoe.tiny import write_tiny_dataset
+
+
+def test_items_are_the_files_pixels_with_their_labels(tiny_folder, splits):
+    for split in splits.values():
+        for i in (0, len(split) - 1):
+            item, row = split[i], split.table.iloc[i]
+            with Image.open(tiny_folder / row["path"]) as image:
+                expected = np.asarray(image).transpose(2, 0, 1)
+            assert np.array_equal(item["image"].numpy(), expected)
+            assert item["image"].dtype == torch.uint8
+            assert item["id"] == row["id"]
+            assert item["attack_type"] == row["attack_type"]
+            assert bool(item["is_attack"]) == (row["label"] == "fake") == (row["family"] != "live")
+
+
+def test_splits_share_no_subject_and_hold_every_image(splits):
+    subjects = [set(split.table["subject"]) for split in splits.values()]
+    assert sum(map(len, subjects)) == len(set.union(*subjects)) == 16
+    assert [len(splits[name]) for name in ("train", "dev", "test")] == [32, 16, 16]
+
+
+def test_order_of_a_protocol_file_does_not_mix_up_images(tiny_folder, splits):
+    swapped = open_dataset(tiny_folder, "swapped")["dev"]
+    by_id = {item["id"]: item["image"] for item in splits["dev"]}
+    assert len(swapped) == len(by_id)
+    for item in swapped:
+        assert torch.equal(item["image"], by_id[item["id"]])
+
+
+def test_a_batch_is_its_items(splits):
+    batch = next(iter(batches(splits["test"], 5)))
+    assert batch["image"].shape == (5, 3, 16, 16)
+    for i in range(5):
+        item = splits["test"][i]
+        assert torch.equal(batch["image"][i], item["image"])
+        assert batch["is_attack"][i] == item["is_attack"]
+        assert (batch["id"][i], batch["attack_type"][i]) == (item["id"], item["attack_type"])
+
+
+def test_last_smaller_batch_is_kept_unless_dropped(splits):
+    assert [len(b["id"]) for b in batches(splits["test"], 6)] == [6, 6, 4]
+    assert [len(b["id"]) for b in batches(splits["test"], 6, drop_last=True)] == [6, 6]
+
+
+def test_shuffle_follows_the_generators_seed(splits):
+    def order(seed):
+        generator = torch.Generator().manual_seed(seed)
+        loader = batches(splits["train"], 8, shuffle=True, generator=generator)
+        return [name for batch in loader for name in batch["id"]]
+
+    assert order(1) == order(1) != order(2)
+    assert sorted(order(1)) == sorted(splits["train"].table["id"])
+
+
+def test_worker_processes_deliver_the_same(splits):
+    here = [b["image"] for b in batches(splits["test"], 6)]
+    there = [b["image"] for b in batches(splits["test"], 6, num_workers=1)]
+    assert all(torch.equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_subset_by_mask_and_by_positions(splits):
+    test = splits["test"]
+    live = test.subset(~test.table["is_attack"].to_numpy())
+    assert len(live) == 8 and not live.table["is_attack"].any()
+    assert torch.equal(test.subset([3])[0]["image"], test[3]["image"])
+
+
+def test_second_opening_decodes_nothing(tiny_folder, splits, monkeypatch):
+    monkeypatch.setattr(data, "read_image", lambda *_: pytest.fail("decoded again"))
+    again = open_dataset(tiny_folder, "p1")
+    assert torch.equal(again["test"][0]["image"], splits["test"][0]["image"])
+
+
+def test_changed_dataset_is_decoded_afresh(tmp_path, runs):
+    first = open_dataset(write_tiny_dataset(tmp_path / "a", subjects=4, seed=1))["test"][0]
+    other = open_dataset(write_tiny_dataset(tmp_path / "b", subjects=4, seed=2))["test"][0]
+    assert first["id"] == other["id"] and not torch.equal(first["image"], other["image"])
+
+
+def test_interrupted_decoding_leaves_no_cache(tmp_path, runs, monkeypatch):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    real, calls = data.read_image, []
+
+    def fails_at_the_third(path, name):
+        calls.append(name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(path, name)
+
+    monkeypatch.setattr(data, "read_image", fails_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset(folder)
+    assert not list(runs.glob(".decoded/*.npy")) and not list(runs.glob(".decoded/*.partial"))
+    monkeypatch.undo()
+
+
+def test_images_can_be_delivered_in_another_size(tiny_folder, runs):
+    assert open_dataset(tiny_folder, image_size=8)["test"][0]["image"].shape == (3, 8, 8)
+    assert open_dataset(tiny_folder)["test"][0]["image"].shape == (3, 16, 16)
+
+
+def test_missing_folder_says_how_to_make_it(tmp_path, monkeypatch):
+    with pytest.raises(DatasetError, match="data_prep --help"):
+        open_dataset(tmp_path / "nowhere")
+    monkeypatch.setattr(data, "EMBEDDED_DATA", tmp_path / EMBEDDED_DATA.name)
+    with pytest.raises(DatasetError, match="`make data` writes the embedded one"):
+        open_dataset(tmp_path / EMBEDDED_DATA.name)
+
+
+def test_unknown_protocol_lists_the_known(tiny_folder, runs):
+    with pytest.raises(DatasetError, match=r"no protocol 'p9' .* it has: p1, swapped"):
+        open_dataset(tiny_folder, "p9")
+
+
+def test_broken_image_is_named(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    (folder / "images" / "s01-2.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"s01-2\.png does not decode"):
+        open_dataset(folder)
+
+
+def test_image_of_another_size_is_named(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    Image.new("RGB", (9, 7)).save(folder / "images" / "s01-2.png")
+    with pytest.raises(DatasetError, match=r"s01-2\.png is 9 x 7 pixels, .* 16 x 16"):
+        open_dataset(folder)
+
+
+def test_sizes_left_open_must_be_chosen(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4, declared=None)
+    with pytest.raises(DatasetError, match="image_size=224"):
+        open_dataset(folder)
+    assert open_dataset(folder, image_size=12)["train"][0]["image"].shape == (3, 12, 12)
+
+
+def test_empty_split_is_refused(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=3)
+    with pytest.raises(DatasetError, match="no image in split 'test'"):
+        open_dataset(folder)
