@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def capture(
     return _compress(result, sessions.jpeg_quality) if jpeg else result
 
 
-def _expose(radiance: Tensor, session, size: int, ratio: float) -> Tensor:
+def _expose(radiance: Tensor, session: SimpleNamespace, size: int, ratio: float) -> Tensor:
     light = gaussian_blur(radiance, session.lens_blur * ratio)
     if light.shape[-1] != size:
         light = resize(light, size)

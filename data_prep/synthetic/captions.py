@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 from data_prep.synthetic.identity import BEARDS, HAIR_NAMES, Identities
 from data_prep.synthetic.session import Sessions
@@ -63,7 +64,7 @@ def describe(identities: Identities, sessions: Sessions) -> list[dict[str, str]]
     ]
 
 
-def _describe_person(person) -> dict[str, str]:
+def _describe_person(person: SimpleNamespace) -> dict[str, str]:
     length = "long" if person.long_hair else "short"
     hair = f"{length} {HAIR_NAMES[int(person.hair_index)]} hair"
     tone = person.skin_tone
@@ -77,7 +78,7 @@ def _describe_person(person) -> dict[str, str]:
     }
 
 
-def _describe_moment(session) -> dict[str, str]:
+def _describe_moment(session: SimpleNamespace) -> dict[str, str]:
     looking = "left" if session.yaw < -0.18 else "right" if session.yaw > 0.18 else ""
     return {
         "smile": "smiling" if session.smile > 0.45 else "",

@@ -6,14 +6,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Self, TypeVar
+from typing import Self
 
 import torch
 from torch import Tensor
 
 _DRAWS_PER_ROW = 160
-
-Table = TypeVar("Table", bound="Fields")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +67,6 @@ class Fields:
             else:
                 values[name] = value
         return SimpleNamespace(**values)
-
-
-def concatenate(tables: Sequence[Table]) -> Table:
-    """Stack tables of one kind below each other."""
-    first = tables[0]
-    names = [field.name for field in dataclasses.fields(first)]
-    return type(first)(**{name: torch.cat([getattr(t, name) for t in tables]) for name in names})
 
 
 class Draws:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -251,6 +250,3 @@ def _hair(draws: Draws, male: Tensor) -> dict[str, Tensor]:
         "curl": draws.uniform(0, 1),
         "beard": beard * (male > 0),
     }
-
-
-assert math.isclose(_R3**4, _R3 + 1, rel_tol=1e-12), "the R3 constant solves x**4 = x + 1"

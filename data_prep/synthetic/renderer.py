@@ -12,6 +12,8 @@ from torch import Tensor
 from data_prep.synthetic import face_parts as parts
 from data_prep.synthetic.background import paint_background
 from data_prep.synthetic.body import clothes, ears, neck
+from data_prep.synthetic.canvas import Canvas, make_canvas
+from data_prep.synthetic.eyes import paint_eyes
 from data_prep.synthetic.geometry import (
     Landmarks,
     Surface,
@@ -22,6 +24,7 @@ from data_prep.synthetic.geometry import (
 )
 from data_prep.synthetic.hair import Layer, hair_curtain, hair_shell
 from data_prep.synthetic.identity import Identities
+from data_prep.synthetic.mouth import paint_mouth
 from data_prep.synthetic.noise import SKIN, blend, noise, smoothstep
 from data_prep.synthetic.session import Sessions
 from data_prep.synthetic.shading import shade
@@ -56,8 +59,10 @@ def render(identities: Identities, sessions: Sessions, size: int = RENDER_SIZE) 
     cannot depend on its neighbors, not even by a rounding error.
 
     Raises:
-        ValueError: if the two tables have different lengths.
+        ValueError: if the tables are empty or of different lengths.
     """
+    if not len(identities):
+        raise ValueError("no identities to draw: expected at least one row")
     if len(identities) != len(sessions):
         raise ValueError(
             f"{len(identities)} identities and {len(sessions)} sessions: expected equal numbers; "
@@ -114,11 +119,11 @@ def _lit_face(
     hair: Layer | None,
 ) -> Tensor:
     """Paint and light the face, linear RGB (3, size, size)."""
-    canvas = parts.make_canvas(surface, person)
+    canvas = make_canvas(surface, person)
     albedo = parts.paint_skin(canvas, person, marks)
     albedo = parts.paint_brows(albedo, canvas, person, session)
-    eyes = parts.paint_eyes(albedo, canvas, person, session)
-    mouth = parts.paint_mouth(eyes.albedo, canvas, person, marks)
+    eyes = paint_eyes(albedo, canvas, person, session)
+    mouth = paint_mouth(eyes.albedo, canvas, person, marks)
     albedo = parts.paint_nose(mouth.albedo, canvas, person, marks)
     albedo, beard = parts.paint_beard(albedo, canvas, person, marks, mouth)
     albedo, glare = parts.paint_glasses(albedo, canvas, person)
@@ -132,7 +137,7 @@ def _lit_face(
     return lit + (0.6 * eyes.glint + glare) * session.key
 
 
-def _skin_normals(surface: Surface, canvas: parts.Canvas, person: SimpleNamespace) -> Tensor:
+def _skin_normals(surface: Surface, canvas: Canvas, person: SimpleNamespace) -> Tensor:
     """Normals with the fine relief of skin, stronger with age."""
     ox, oy = canvas.offset
     relief = torch.stack(
