@@ -78,7 +78,8 @@ def reprocess(images: Tensor, generator: torch.Generator) -> tuple[Tensor, list[
     """
     names, results = [], []
     kinds = list(NUISANCES)
-    for image in images.split(1):
+    for i in range(len(images)):
+        image = images[i : i + 1]
         name = kinds[_integer(generator, 0, len(kinds))]
         result = NUISANCES[name](image, generator).clamp(0, 1)
         if name != "jpeg" and _uniform(generator, 0, 1) < 0.5:
