@@ -203,12 +203,13 @@ def _execute(
 ) -> None:
     """Do the run in a hidden folder and move it into place; the caller holds the run's lock.
 
-    An error removes the hidden folder. A killed process leaves it, with the last epoch's
-    checkpoint inside, for the next attempt.
+    A killed process leaves the checkpoint of its last epoch for the next attempt; an error, which
+    would only come again, leaves nothing.
     """
     partial = runs_folder() / ".partial" / folder.name
-    partial.mkdir(parents=True, exist_ok=True)
-    resume = Checkpoint(partial / "checkpoint.safetensors")
+    resume = Checkpoint(partial.with_suffix(".safetensors"))
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
         detector = build_detector(config.detector, config.seed).to(PartialState().device)
         wall, cpu = time.perf_counter(), time.process_time()
@@ -220,23 +221,25 @@ def _execute(
             config.seed,
             checkpoint=resume,
         )
-        cost = {
+        facts = {
+            "hash": identity,
             "train_seconds": time.perf_counter() - wall,
             "train_cpu_seconds": time.process_time() - cpu,
         }
         batch_size = config.training.eval_batch_size
         evaluation = evaluate_detector(detector, datasets["dev"], datasets["test"], batch_size)
-        resume.path.unlink(missing_ok=True)
         (partial / "config.yaml").write_text(config_to_yaml(config), "utf-8")
         log.to_csv(partial / "log.csv", index=False)
         evaluation.scores.to_parquet(partial / "scores.parquet")
         checkpoint.save_weights(detector, partial / "model.safetensors")
-        report = _report(config, datasets, detector, log, evaluation, cost | {"hash": identity})
+        report = _report(config, datasets, detector, log, evaluation, facts)
         text = json.dumps(report, indent=2, allow_nan=False) + "\n"
         (partial / REPORT).write_text(text, "utf-8")
         partial.replace(folder)
+        resume.path.unlink(missing_ok=True)
     except Exception:
         shutil.rmtree(partial, ignore_errors=True)
+        resume.path.unlink(missing_ok=True)
         raise
 
 
