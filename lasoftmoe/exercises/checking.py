@@ -87,4 +87,4 @@ def compare_number(
     for explanation, wrong in misconceptions.items():
         if abs(answer - wrong) <= tolerance * max(1.0, abs(wrong)):
             raise AssertionError(explanation)
-    raise AssertionError(f"Expected {expected:,.6g}, got {answer:,.6g}.")
+    raise AssertionError(f"Expected {expected:,}, got {answer:,}.")

@@ -1,0 +1,133 @@
+"""Chapter 6's checks: the book's solutions pass, blanks fail kindly, mistakes are named."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from lasoftmoe.exercises import ch06
+from lasoftmoe.exercises.checking import BLANK
+from lasoftmoe.moe import Experts, SoftMoE
+from tests.lasoftmoe.exercises.cells import checks_of, exercise_functions
+
+CHECKS = {
+    "dispatch_weights": ch06.check_dispatch,
+    "combine_weights": ch06.check_combine,
+    "soft_moe_for": ch06.check_slots,
+    "expert_flops": ch06.check_cost,
+    "count_tokens": ch06.check_effective_tokens,
+}
+
+
+def functions(blank: bool = False) -> dict:
+    names = {"torch": torch, "F": F, "SoftMoE": SoftMoE}
+    return exercise_functions("06_soft_moe", names, blank)
+
+
+def test_notebook_has_an_exercise_for_every_check():
+    assert CHECKS.keys() <= functions().keys()
+    assert checks_of(ch06) == set(CHECKS.values())
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_solution_passes(name, capsys):
+    CHECKS[name](functions()[name])
+    assert capsys.readouterr().out.startswith("Right")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_blank_fails_kindly(name):
+    with pytest.raises(AssertionError) as failure:
+        CHECKS[name](functions(blank=True)[name])
+    assert str(failure.value) == BLANK
+
+
+def dispatch_with_loops(logits):
+    shares = logits.exp()
+    for picture in shares:
+        for column in picture.flatten(1).unbind(1):
+            column /= column.sum()
+    return shares
+
+
+def log_entropy(dispatch):
+    return (-(dispatch * dispatch.clamp(min=1e-30).log2()).sum(1)).exp2()
+
+
+# Correct programs that look different from the book's.
+OTHER_WAYS = [
+    (ch06.check_dispatch, lambda logits: F.softmax(logits.double(), dim=-3)),
+    (ch06.check_dispatch, dispatch_with_loops),
+    (
+        ch06.check_combine,
+        lambda logits: (logits - logits.flatten(2).logsumexp(-1)[..., None, None]).exp(),
+    ),
+    (ch06.check_slots, lambda n, d, e: SoftMoE(d, e, n // e, normalize_routing=True)),
+    (ch06.check_cost, lambda e, s, d, h: torch.tensor(e * s * d * h * 4)),
+    (ch06.check_effective_tokens, log_entropy),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
+def test_any_correct_program_passes(check, answer):
+    check(answer)
+
+
+MISTAKES = [
+    (ch06.check_dispatch, lambda x: x.flatten(2).softmax(-1).view_as(x), "combine weights"),
+    (ch06.check_dispatch, lambda x: x.softmax(-1), "slots of one expert"),
+    (ch06.check_dispatch, lambda x: x.softmax(2), "over the experts"),
+    (ch06.check_dispatch, lambda x: x.softmax(0), "the batch"),
+    (ch06.check_dispatch, lambda x: x.softmax(1).mT, "Expected a tensor of shape"),
+    (ch06.check_dispatch, lambda x: x.sigmoid(), "the values are not"),
+    (ch06.check_dispatch, lambda x: x.tolist(), "got list"),
+    (ch06.check_dispatch, lambda x: None, "returned None"),
+    (ch06.check_combine, lambda x: x.softmax(1), "dispatch weights"),
+    (ch06.check_combine, lambda x: x.softmax(-1), "each expert separately"),
+    (ch06.check_combine, lambda x: x.softmax(2), "nothing in common"),
+    (ch06.check_combine, lambda x: x.softmax(0), "the batch"),
+    (ch06.check_combine, lambda x: x.flatten(2).softmax(-1), "still merged"),
+    (ch06.check_slots, lambda n, d, e: SoftMoE(d, e, n), "PER EXPERT"),
+    (ch06.check_slots, lambda n, d, e: SoftMoE(d, e, 1), "wanted as many"),
+    (ch06.check_slots, lambda n, d, e: SoftMoE(d, e + 1, n // e), "the layer has 5"),
+    (ch06.check_slots, lambda n, d, e: n // e, "not a int"),
+    (ch06.check_cost, lambda e, s, d, h: 2 * e * s * d * h, "half of it"),
+    (ch06.check_cost, lambda e, s, d, h: e * s * d * h, "a quarter"),
+    (ch06.check_cost, lambda e, s, d, h: 4 * s * d * h, "one expert"),
+    (ch06.check_cost, lambda e, s, d, h: 4 * e * e * s * d * h, "every slot through every"),
+    (ch06.check_cost, lambda e, s, d, h: 4 * 65 * d * h, "Expected 4,620, got 20,020"),
+    (ch06.check_effective_tokens, lambda D: torch.special.entr(D).sum(1), "entropy itself"),
+    (
+        ch06.check_effective_tokens,
+        lambda D: torch.special.entr(D).sum((2, 3)).exp(),
+        "how many slots a token feeds",
+    ),
+    (ch06.check_effective_tokens, lambda D: (-(D * D.log2()).sum(1)).exp(), "base 2"),
+    (
+        ch06.check_effective_tokens,
+        lambda D: (-(D * D.log()).sum(1)).exp(),
+        r"0 x log\(0\)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "message"), MISTAKES)
+def test_mistake_is_named(check, answer, message):
+    with pytest.raises(AssertionError, match=message):
+        check(answer)
+
+
+def test_cost_formula_is_what_torch_counts():
+    experts = Experts(num_experts=3, dim=8, hidden_dim=10)
+    with FlopCounterMode(display=False) as counter:
+        experts(torch.randn(1, 3, 5, 8))
+    assert counter.get_total_flops() == functions()["expert_flops"](3, 5, 8, 10)
+
+
+def test_checks_leave_the_readers_random_numbers_alone():
+    torch.manual_seed(3)
+    expected = torch.randn(2)
+    torch.manual_seed(3)
+    ch06.check_dispatch(functions()["dispatch_weights"])
+    ch06.check_effective_tokens(functions()["count_tokens"])
+    assert torch.equal(torch.randn(2), expected)

@@ -1,0 +1,183 @@
+"""Chapter 8's checks: the book's solutions pass, blanks fail kindly, mistakes are named."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lasoftmoe.exercises import ch08
+from lasoftmoe.exercises.checking import BLANK
+from lasoftmoe.moe.la_soft_moe import instance_norm
+from lasoftmoe.moe.linear_attention import elu_plus_one, linear_attention
+from tests.lasoftmoe.exercises.cells import checks_of, exercise_functions
+
+CHECKS = {
+    "batched_linear_attention": ch08.check_linear_attention,
+    "instance_norm": ch08.check_instance_norm,
+    "combine_slots": ch08.check_combine_slots,
+    "first_to_learn": ch08.check_first_to_learn,
+    "start_silent": ch08.check_start_silent,
+}
+
+
+def functions(blank: bool = False) -> dict:
+    return exercise_functions("08_la_soft_moe", {"torch": torch, "F": F}, blank)
+
+
+def test_notebook_has_an_exercise_for_every_check():
+    assert CHECKS.keys() <= functions().keys()
+    assert checks_of(ch08) == set(CHECKS.values())
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_solution_passes(name, capsys):
+    CHECKS[name](functions()[name])
+    assert capsys.readouterr().out.startswith("Right")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_blank_fails_kindly(name):
+    with pytest.raises(AssertionError) as failure:
+        CHECKS[name](functions(blank=True)[name])
+    assert str(failure.value) == BLANK
+
+
+def scaled_down(adapter):
+    """Silent by multiplying instead of filling."""
+    with torch.no_grad():
+        for parameter in adapter.up.parameters():
+            parameter.mul_(0)
+    return adapter
+
+
+def replaced(adapter):
+    """Silent by a new last layer."""
+    adapter.up = nn.Linear(adapter.rank, adapter.dim)
+    return scaled_down(adapter)
+
+
+# Correct programs that look different from the book's; the package's own come first.
+OTHER_WAYS = [
+    (
+        ch08.check_linear_attention,
+        lambda q, k, v: linear_attention(elu_plus_one(q), elu_plus_one(k), v),
+    ),
+    (ch08.check_instance_norm, instance_norm),
+    (ch08.check_instance_norm, nn.InstanceNorm1d(9)),
+    (ch08.check_combine_slots, lambda out, c: c @ out.reshape(len(out), -1, out.shape[-1])),
+    (ch08.check_first_to_learn, lambda: ["up"]),
+    (ch08.check_start_silent, scaled_down),
+    (ch08.check_start_silent, replaced),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
+def test_any_correct_program_passes(check, answer):
+    check(answer)
+
+
+def phi(x):
+    return F.elu(x) + 1
+
+
+def over_queries(q, k, v):
+    weights = phi(q) @ phi(k).mT
+    return weights @ v / weights.sum(1)[..., None]
+
+
+def without_feature_map(q, k, v):
+    return q @ (k.mT @ v) / (q @ k.sum(1)[..., None])
+
+
+def elu_only(q, k, v):
+    return without_feature_map(F.elu(q), F.elu(k), v)
+
+
+def slots_first(out, c):
+    return c @ out.transpose(1, 2).flatten(1, 2)
+
+
+def silence(*parts):
+    def start_silent(adapter):
+        for name in parts:
+            nn.init.zeros_(adapter.get_parameter(name))
+        return adapter
+
+    return start_silent
+
+
+def silence_all(adapter):
+    return silence(*dict(adapter.named_parameters()))(adapter)
+
+
+def silence_up_and_experts(adapter):
+    return silence("up.weight", "up.bias", "moe.experts.bias_in")(adapter)
+
+
+def frozen(adapter):
+    return silence("up.weight", "up.bias")(adapter).requires_grad_(False)
+
+
+MISTAKES = [
+    (
+        ch08.check_linear_attention,
+        lambda q, k, v: phi(q) @ (phi(k).mT @ v),
+        "normalizer is missing",
+    ),
+    (
+        ch08.check_linear_attention,
+        lambda q, k, v: phi(q) @ (phi(k).mT @ v) / q.shape[1],
+        "number of tokens",
+    ),
+    (ch08.check_linear_attention, over_queries, "over the queries"),
+    (
+        ch08.check_linear_attention,
+        F.scaled_dot_product_attention,
+        "softmax attention",
+    ),
+    (ch08.check_linear_attention, without_feature_map, "feature map is missing"),
+    (ch08.check_linear_attention, elu_only, "elu alone"),
+    (ch08.check_instance_norm, lambda c: F.instance_norm(c.mT).mT, "over the tokens, so"),
+    (ch08.check_instance_norm, lambda c: F.layer_norm(c, c.shape[1:]), "whole picture"),
+    (
+        ch08.check_instance_norm,
+        lambda c: (c - c.mean(0)) / c.std(0, correction=0),
+        "over the batch",
+    ),
+    (
+        ch08.check_instance_norm,
+        lambda c: (c - c.mean(-1, keepdim=True)) / c.var(-1, correction=0, keepdim=True),
+        "square root",
+    ),
+    (
+        ch08.check_instance_norm,
+        lambda c: c / c.std(-1, correction=0, keepdim=True),
+        "mean is still in it",
+    ),
+    (
+        ch08.check_instance_norm,
+        lambda c: (c - c.mean(-1, keepdim=True)) / c.std(-1, keepdim=True),
+        "m - 1",
+    ),
+    (ch08.check_instance_norm, lambda c: c.softmax(-1), "softmax"),
+    (ch08.check_combine_slots, slots_first, r"\(s e\)"),
+    (ch08.check_combine_slots, lambda out, c: c.mT @ out.flatten(1, 2), "over the tokens"),
+    (ch08.check_combine_slots, lambda out, c: c @ out.flatten(1, 2) / 12, "averaged"),
+    (ch08.check_first_to_learn, lambda: {"down", "moe", "up"}, "backward through `up`"),
+    (ch08.check_first_to_learn, lambda: set(), "not a dead layer"),
+    (ch08.check_first_to_learn, lambda: {"down"}, "passes on downward"),
+    (ch08.check_first_to_learn, lambda: {"experts"}, "Unknown part"),
+    (ch08.check_start_silent, silence("up.weight"), "`up.bias` is not"),
+    (ch08.check_start_silent, silence("down.weight", "down.bias"), "way in"),
+    (ch08.check_start_silent, silence(), "wanted exactly 0"),
+    (ch08.check_start_silent, silence_all, "silent and dead"),
+    (ch08.check_start_silent, silence_up_and_experts, "experts too"),
+    (ch08.check_start_silent, frozen, "no longer asks for a gradient"),
+    (ch08.check_start_silent, lambda adapter: adapter.up, "Return the adapter"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "message"), MISTAKES)
+def test_mistake_is_named(check, answer, message):
+    with pytest.raises(AssertionError, match=message):
+        check(answer)
