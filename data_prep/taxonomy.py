@@ -120,7 +120,7 @@ _TABLE = (
         "advdrop",
         "adversarial",
         "detail dropped by an adversarial quantization of 8 x 8 DCT blocks (Duan et al. 2021)",
-        28.0,
+        50.0,
         "largest quantization step of a DCT coefficient (1/255)",
     ),
     AttackType(

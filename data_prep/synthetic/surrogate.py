@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WEIGHTS = Path(__file__).parent / "weights" / "surrogate.safetensors"
-_WIDTHS = (24, 48, 72, 96)
+_WIDTHS = (32, 64, 96)
 
 
 class Surrogate(nn.Module):
@@ -24,8 +24,9 @@ class Surrogate(nn.Module):
 
     def __init__(self, dim: int = 64) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
+        self.dim = dim
+        channels = 16
+        layers = [_convolution(3, channels, stride=2)]
         for width in _WIDTHS:
             layers += [_convolution(channels, width, stride=2), _convolution(width, width)]
             channels = width

@@ -1,0 +1,91 @@
+"""The embedded dataset: faces that do not exist, live and under fourteen attacks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
+from data_prep.resume import build_units, clean_up, prepare_folder
+from data_prep.synthetic.camera import CAPTURE_SIZE
+from data_prep.synthetic.plan import SubjectPlan, plan_subjects, preset_named
+from data_prep.synthetic.recipe import GENERATOR, code_digest
+from data_prep.synthetic.subject import SubjectWork, make_subject
+from data_prep.synthetic.surrogate import load_surrogate
+from data_prep.taxonomy import FAMILIES, LIVE
+
+# Families of the images that each protocol takes for training (train and dev) and for testing.
+PROTOCOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "p1": ((LIVE, *FAMILIES), (LIVE, *FAMILIES)),
+    "p2.1": ((LIVE, "editing", "adversarial"), (LIVE, "physical")),
+    "p2.2": ((LIVE, "physical"), (LIVE, "editing", "adversarial")),
+}
+
+_UNUSED_CODE = ("caption_dataset", "captions", "surrogate_training")
+
+
+def write_synthetic_dataset(
+    folder: str | Path,
+    preset: str = "laptop",
+    seed: int = 0,
+    workers: int | None = None,
+    with_maps: bool = False,
+    overwrite: bool = False,
+) -> PreparedDataset:
+    """Write the dataset of a preset; goes on where an interrupted call of the same kind stopped.
+
+    The same bytes come out whatever the number of ``workers``. Returns at once when the folder
+    already holds this very dataset. ``with_maps`` adds masks of the edits and depth of the faces.
+
+    Raises:
+        ValueError: unknown preset, or the surrogate's weights are missing.
+        DatasetError: the folder holds something else.
+    """
+    sizes = preset_named(preset)
+    load_surrogate()
+    folder = Path(folder)
+    recipe = {
+        "generator": GENERATOR,
+        "command": "synthetic",
+        "code": code_digest(*_UNUSED_CODE, weights=True),
+        "preset": preset,
+        "sizes": {split: asdict(size) for split, size in sizes.items()},
+        "seed": seed,
+        "with_maps": with_maps,
+    }
+    if not prepare_folder(folder, recipe, overwrite):
+        plans = {f"s{plan.number:04d}": plan for plan in plan_subjects(sizes, seed)}
+        units = {name: SubjectWork(p, seed, folder, with_maps) for name, p in plans.items()}
+        rows = build_units(folder, units, make_subject, workers, "synthetic subjects")
+        manifest = pd.DataFrame(rows)
+        protocols = _protocols(manifest, plans)
+        write_dataset(folder, manifest, protocols, _info(preset, recipe))
+    clean_up(folder)
+    return read_dataset(folder)
+
+
+def _protocols(manifest: pd.DataFrame, plans: dict[str, SubjectPlan]) -> dict[str, pd.DataFrame]:
+    split = manifest["subject"].map(lambda name: plans[name].split)
+    tables = {}
+    for name, (training, testing) in PROTOCOLS.items():
+        tested = (split == "test") & manifest["family"].isin(testing)
+        trained = (split != "test") & manifest["family"].isin(training)
+        chosen = tested | trained
+        table = pd.DataFrame({"id": manifest.loc[chosen, "id"], "split": split[chosen]})
+        tables[name] = table.reset_index(drop=True)
+    return tables
+
+
+def _info(preset: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": f"synthetic-{preset}",
+        "version": "1",
+        "licence": "CC0-1.0",
+        "seed": recipe["seed"],
+        "generator": GENERATOR,
+        "image_size": CAPTURE_SIZE,
+        "recipe": recipe,
+    }

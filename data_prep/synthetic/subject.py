@@ -1,0 +1,192 @@
+"""The images of one subject: live captures and the attacks that its plan names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data_prep.parallel import derive_seed
+from data_prep.resume import Row
+from data_prep.synthetic import digital
+from data_prep.synthetic.adversarial import adversarial_attack
+from data_prep.synthetic.camera import CAPTURE_SIZE, capture, jpeg, resize
+from data_prep.synthetic.edit_sources import (
+    changed_attribute,
+    donor_session,
+    fresh_grain,
+    other_mouth,
+)
+from data_prep.synthetic.identity import Identities, sample_identities
+from data_prep.synthetic.nuisance import reprocess
+from data_prep.synthetic.physical import print_attack, replay_attack
+from data_prep.synthetic.pictures import save_png
+from data_prep.synthetic.plan import SubjectPlan
+from data_prep.synthetic.renderer import Rendering, render
+from data_prep.synthetic.session import Sessions, sample_sessions
+from data_prep.synthetic.surrogate import load_surrogate
+from data_prep.taxonomy import FAKE, LIVE, family_of
+
+REPROCESSED_SHARE = 0.5
+NO_NUISANCE = "none"
+
+
+@dataclass(frozen=True)
+class SubjectWork:
+    """One subject to make, and where."""
+
+    plan: SubjectPlan
+    seed: int
+    folder: Path
+    with_maps: bool
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One image before its last step: sRGB (1, 3, h, w), with the maps that belong to it."""
+
+    type: str
+    index: int
+    session: int
+    image: Tensor
+    nuisance: str = NO_NUISANCE
+    mask: Tensor | None = None
+    depth: Tensor | None = None
+
+
+def make_subject(work: SubjectWork) -> list[Row]:
+    """Write all images of a subject; returns their rows of the manifest."""
+    subject = _Subject(work.plan, work.seed)
+    rows = []
+    for picture in subject.pictures():
+        generator = subject.generator("last step", picture.type, picture.index)
+        rows.append(_save(picture, _save_again(picture.image, generator), work))
+    return rows
+
+
+class _Subject:
+    """A person in as many sessions as live captures; every attack starts from one of them."""
+
+    def __init__(self, plan: SubjectPlan, seed: int) -> None:
+        self.plan = plan
+        self.seed = seed
+        self.identity = self._person(plan.number)
+        self.sessions = self._sessions("session", plan.live)
+        self.rendering: Rendering = render(self.identity.repeat(plan.live), self.sessions)
+        self.captures = capture(self.rendering.radiance, self.sessions)
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """Randomness of one purpose: adding an attack leaves all others as they were."""
+        seed = derive_seed("dataset", self.seed, self.plan.number, *purpose)
+        return torch.Generator().manual_seed(seed)
+
+    def pictures(self) -> Iterator[_Picture]:
+        yield from (self._live(session) for session in range(self.plan.live))
+        for index, name in enumerate(self.plan.attacks):
+            yield self._attack(name, index)
+
+    def _person(self, number: int) -> Identities:
+        return sample_identities(1, derive_seed("dataset", self.seed), number)
+
+    def _sessions(self, purpose: str, count: int) -> Sessions:
+        seed = derive_seed("dataset", purpose, self.seed, self.plan.number)
+        return sample_sessions(count, seed)
+
+    def _live(self, session: int) -> _Picture:
+        generator = self.generator(LIVE, session)
+        image, nuisance = self.captures[session : session + 1], NO_NUISANCE
+        if torch.rand((), generator=generator) < REPROCESSED_SHARE:
+            image, (nuisance,) = reprocess(image, generator)
+        depth = resize(self.rendering.depth[session : session + 1], CAPTURE_SIZE)
+        return _Picture(LIVE, session, session, image, nuisance, depth=depth)
+
+    def _attack(self, name: str, index: int) -> _Picture:
+        generator = self.generator("attack", name, index)
+        session = int(torch.randint(self.plan.live, (), generator=generator))
+        make = {"physical": self._physical, "editing": self._edit, "adversarial": self._dodge}
+        image, mask = make[family_of(name)](name, index, session, generator)
+        return _Picture(name, index, session, image, mask=mask)
+
+    def _physical(
+        self, name: str, index: int, session: int, generator: torch.Generator
+    ) -> tuple[Tensor, None]:
+        attack = {"print": print_attack, "replay": replay_attack}[name]
+        again = self._sessions(f"recapture {index}", 1)
+        radiance = self.rendering.radiance[session : session + 1]
+        return capture(attack(radiance, self.sessions[session], again, generator), again), None
+
+    def _edit(
+        self, name: str, index: int, session: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        target = self._target(session)
+        edit = getattr(digital, name)
+        if name in ("reenactment", "inpainting"):
+            return edit(target, generator)
+        return edit(target, self._other_face(name, session, generator), generator)
+
+    def _target(self, session: int) -> digital.Capture:
+        row = slice(session, session + 1)
+        return digital.Capture(
+            self.captures[row],
+            resize(self.rendering.canonical[row], CAPTURE_SIZE),
+            resize(self.rendering.face_mask[row], CAPTURE_SIZE),
+            self.sessions.sensor_noise[row].view(1, 1, 1, 1),
+        )
+
+    def _other_face(self, name: str, session: int, generator: torch.Generator) -> Tensor:
+        """The picture that an edit blends in; a decoder makes less noise than a camera."""
+        now = self.sessions[session]
+        sources: dict[str, Callable[[], tuple[Identities, Sessions]]] = {
+            "face_swap": lambda: (self._person(self.plan.donor), donor_session(now, generator)),
+            "attribute": lambda: (
+                changed_attribute(self.identity, generator),
+                fresh_grain(now, generator),
+            ),
+            "gan": lambda: (self.identity, fresh_grain(now, generator)),
+            "talking": lambda: (self.identity, other_mouth(now, generator)),
+        }
+        identity, other = sources[name]()
+        noise_share = 0.3 if name == "gan" else 0.8
+        other = other.replace(sensor_noise=noise_share * other.sensor_noise)
+        return capture(render(identity, other).radiance, other, jpeg=False)
+
+    def _dodge(
+        self, name: str, index: int, session: int, generator: torch.Generator
+    ) -> tuple[Tensor, None]:
+        image = self.captures[session : session + 1]
+        return adversarial_attack(name, image, load_surrogate(), generator), None
+
+
+def _save_again(image: Tensor, generator: torch.Generator) -> Tensor:
+    """The last step of live and fake alike, so that a file's history tells nothing."""
+    again, quality = torch.rand(2, generator=generator).tolist()
+    return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
+
+
+def _save(picture: _Picture, image: Tensor, work: SubjectWork) -> Row:
+    subject = f"s{work.plan.number:04d}"
+    name = f"{picture.type}-{picture.index}"
+    paths = {"path": f"images/{subject}/{name}.png", "mask": None, "depth": None}
+    save_png(image[0], work.folder / paths["path"])
+    if work.with_maps:
+        for kind in ("mask", "depth"):
+            values = getattr(picture, kind)
+            if values is not None:
+                paths[kind] = f"{kind}s/{subject}/{name}.png"
+                save_png(values[0], work.folder / paths[kind])
+    return {
+        "id": f"{subject}-{name}",
+        "path": paths["path"],
+        "label": LIVE if picture.type == LIVE else FAKE,
+        "family": family_of(picture.type),
+        "type": picture.type,
+        "subject": subject,
+        "source": f"{subject}-session-{picture.session}",
+        "frame": 0,
+        "mask": paths["mask"],
+        "depth": paths["depth"],
+        "nuisance": picture.nuisance,
+    }
