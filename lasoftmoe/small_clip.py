@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from open_clip.model import CLIP
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from data_prep.atomic import write_atomically
 from lasoftmoe.small_tokenizer import SmallTokenizer
 from lasoftmoe.stem import PATCH_SIZE, ConvStem
 
@@ -39,7 +40,7 @@ class SmallClipConfig:
     embed_dim: int = 128
     text_width: int = 96
     text_layers: int = 2
-    context_length: int = 32
+    context_length: int = 40
     mean: tuple[float, float, float] = (0.5, 0.45, 0.42)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
@@ -143,21 +144,15 @@ def save_small_clip(
     Args:
         training: how the weights came about and what they reach; becomes part of the JSON.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     half = {
-        k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
-        for k, v in model.state_dict().items()
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
     }
-    _write_atomically(path, save(half))
     content = {
         "architecture": asdict(config),
         "vocabulary": tokenizer.vocabulary,
         "training": dict(training),
     }
-    _write_atomically(path.with_suffix(".json"), (json.dumps(content, indent=1) + "\n").encode())
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)
+    text = json.dumps(content, indent=1) + "\n"
+    write_atomically(path, lambda part: save_file(half, part))
+    write_atomically(path.with_suffix(".json"), lambda part: part.write_text(text, "utf-8"))

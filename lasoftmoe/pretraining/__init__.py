@@ -1,0 +1,8 @@
+"""How the small CLIP got its weights: pretraining on captioned captures of rendered faces.
+
+``python -m lasoftmoe.pretraining --data DIR --out DIR`` repeats it.
+"""
+
+from lasoftmoe.pretraining.loop import PretrainingConfig, pretrain
+
+__all__ = ["PretrainingConfig", "pretrain"]

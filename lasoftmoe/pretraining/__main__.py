@@ -1,0 +1,38 @@
+"""``python -m lasoftmoe.pretraining --data DIR --out DIR``: pretrain a small CLIP."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from lasoftmoe.pretraining.loop import PretrainingConfig, pretrain
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status (2 for an error that the user can mend)."""
+    parser = ArgumentParser(
+        prog="python -m lasoftmoe.pretraining",
+        description="Pretrain the small CLIP on captioned captures (python -m data_prep captions).",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of captioned captures")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights, card and log")
+    parser.add_argument("--faces", type=Path, help="prepared dataset for live against fake")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_class_arguments(PretrainingConfig, as_group=False)
+    options = parser.parse_args(arguments)
+    choices = {name: getattr(options, name) for name in PretrainingConfig.__dataclass_fields__}
+    try:
+        pretrain(options.data, options.out, PretrainingConfig(**choices), options.faces)
+    except (ValueError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print((options.out / "small_clip.md").read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

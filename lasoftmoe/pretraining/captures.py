@@ -1,0 +1,95 @@
+"""The captioned captures that the small CLIP is pretrained on, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
+
+PROTOCOL = "pretraining"
+ATTRIBUTES = ("sex", "age", "hair", "beard", "glasses", "skin", "smile", "mouth", "looking")
+"""What captions speak of (``data_prep.synthetic.captions.describe``); "" says nothing."""
+
+
+@dataclass(frozen=True)
+class Captures:
+    """Images and, row by row, what is known about them.
+
+    Attributes:
+        images: uint8 (n, 3, h, w).
+        table: n rows with the columns id, subject, medium and ``ATTRIBUTES``, all words.
+    """
+
+    images: Tensor
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def select(self, rows: np.ndarray) -> Captures:
+        """The captures at these positions, in this order."""
+        return Captures(self.images[torch.from_numpy(rows)], self.table.iloc[rows])
+
+    @cached_property
+    def attributes(self) -> list[dict[str, str]]:
+        """The words about each capture, by name."""
+        return self.table[list(ATTRIBUTES)].to_dict("records")
+
+    @cached_property
+    def media(self) -> list[str]:
+        """The medium of each capture."""
+        return self.table["medium"].tolist()
+
+
+def read_captures(folder: str | Path) -> dict[str, Captures]:
+    """Decode what ``python -m data_prep captions`` wrote: the splits "train" and "dev".
+
+    No person is in both (protocol ``pretraining``).
+
+    Raises:
+        DatasetError: not a prepared dataset, or one without complete captions.
+    """
+    folder = Path(folder)
+    dataset = read_dataset(folder)
+    table = dataset.manifest[["id", "path", "subject"]]
+    for other in (_read_captions(folder / "captions.parquet"), _protocol(dataset)):
+        table = table.merge(other, on="id")
+        if len(table) != len(dataset.manifest):
+            raise DatasetError(
+                f"{folder}: captions or protocol cover {len(table)} of {len(dataset.manifest)} "
+                "images; write the folder anew"
+            )
+    rows = table[["path", "id"]].itertuples(index=False)
+    bar = tqdm(rows, "decode", len(table), unit="image")
+    images = np.stack([read_image(folder / path, image_id) for path, image_id in bar])
+    channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    whole = Captures(channels_first, table.drop(columns=["path", "split"]))
+    return {s: whole.select(np.flatnonzero(table["split"] == s)) for s in ("train", "dev")}
+
+
+def _protocol(dataset: PreparedDataset) -> pd.DataFrame:
+    if PROTOCOL not in dataset.protocols:
+        raise DatasetError(f"{dataset.folder} has no protocol {PROTOCOL!r}: not captioned captures")
+    return dataset.protocols[PROTOCOL]
+
+
+def _read_captions(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise DatasetError(
+            f"{path} is missing; write captioned captures with "
+            f"`python -m data_prep captions --out {path.parent}`"
+        )
+    columns = ["id", "medium", *ATTRIBUTES]
+    captions = pd.read_parquet(path)
+    lacking = [name for name in columns if name not in captions]
+    if lacking:
+        raise DatasetError(f"{path} lacks the columns {', '.join(lacking)}")
+    return captions[columns].fillna("")

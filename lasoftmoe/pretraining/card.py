@@ -1,0 +1,93 @@
+"""The model card of a small CLIP, written from the facts in its ``.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from data_prep.atomic import write_atomically
+
+TEMPLATE = """\
+# Small CLIP
+
+A CLIP of {parameters:,} parameters ({megabytes:.1f} MB in half precision) for the chapters of this
+book: it reads 96 x 96 pixel faces and sentences of {words} words. It learned from rendered faces
+only, no photograph of a person was used, and it is of no use on real pictures.
+
+## How it was made
+
+    {command}
+
+| | |
+|---|---|
+| data | {train_images:,} captioned captures of {train_subjects:,} rendered people |
+| seed | {seed} |
+| steps | {steps:,} of {batch_size} images ({epochs:.1f} epochs) |
+| time | {cpu_seconds:,} CPU-seconds on one thread |
+| hardware | {hardware} |
+| date | {date} |
+
+Loss: contrastive on captions, plus {scene_weight} x cross-entropy over texts that name medium and
+texture. Most images get a texture at random (noise, blur, JPEG, enlargement, blotches of color),
+on the whole picture or a part of it, and their captions say so.
+
+## What it can do without further training
+
+On {dev_images} captures of {dev_subjects} people whom it has not seen. *Chance* is the share of the
+most frequent answer.
+
+| task | reached | chance | images |
+|---|---|---|---|
+{rows}
+{live_fake_table}
+## What it has never read
+
+"live" and "fake" stand in no caption; neither does any word for an attack but print and screen.
+A word outside its vocabulary is an error.
+"""
+
+LIVE_FAKE = """
+Live against fake by the paper's prompts, without training, on the {images} dev images of the
+synthetic faces (protocol p1); 0.5 is chance:
+
+| prompt | AUC |
+|---|---|
+{rows}
+"""
+
+
+def write_card(description: Path) -> Path:
+    """Write the ``.md`` beside a small CLIP's ``.json`` and return its path."""
+    content = json.loads(description.read_text(encoding="utf-8"))
+    text = TEMPLATE.format(**_fields(content, description.with_suffix(".safetensors")))
+    path = description.with_suffix(".md")
+    write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+    return path
+
+
+def _fields(content: dict[str, Any], weights: Path) -> dict[str, Any]:
+    training = content["training"]
+    batch_size = training["config"]["batch_size"]
+    return {
+        **training,
+        "megabytes": weights.stat().st_size / 1e6,
+        "words": sum(token.endswith("</w>") for token in content["vocabulary"]),
+        "seed": training["config"]["seed"],
+        "scene_weight": training["config"]["scene_weight"],
+        "batch_size": batch_size,
+        "epochs": training["steps"] * batch_size / training["train_images"],
+        "rows": "\n".join(_row(name, figure) for name, figure in training["figures"].items()),
+        "live_fake_table": _live_fake(training.get("live_fake")),
+    }
+
+
+def _row(name: str, figure: dict[str, float]) -> str:
+    return f"| {name} | {figure['value']:.3f} | {figure['chance']:.3f} | {figure['images']} |"
+
+
+def _live_fake(results: dict[str, Any] | None) -> str:
+    if results is None:
+        return ""
+    rows = "\n".join(f"| {prompt} | {auc:.3f} |" for prompt, auc in results["auc"].items())
+    return LIVE_FAKE.format(images=results["images"], rows=rows)

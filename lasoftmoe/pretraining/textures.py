@@ -1,0 +1,45 @@
+"""The textures and media that captions name, as classes with a text each.
+
+Contrastive learning alone may ignore the few words about texture; asking for them by name, with
+a cross-entropy over these texts, does not let it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from data_prep.synthetic.captions import MEDIA, TEXTURES
+from data_prep.synthetic.nuisance import LOCAL_TEXTURES
+
+
+class Texture(NamedTuple):
+    """A kind of texture, on the whole picture or on a part of it ("partly blurry")."""
+
+    kind: str
+    local: bool
+
+
+ALL_TEXTURES = tuple(
+    [Texture(kind, False) for kind in TEXTURES] + [Texture(kind, True) for kind in LOCAL_TEXTURES]
+)
+
+SCENES = tuple((medium, texture) for medium in MEDIA for texture in ALL_TEXTURES)
+"""Every medium with every texture: the classes of the cross-entropy."""
+
+
+def scene_text(medium: str, texture: Texture, noun: str = "a person") -> str:
+    """``"partly blurry : a screen showing a person"``: the first of the words for each."""
+    word = f"{'partly ' if texture.local else ''}{TEXTURES[texture.kind][0]}"
+    return f"{word} : {MEDIA[medium][0]} {noun}"
+
+
+def scene_texts() -> list[str]:
+    """The texts of ``SCENES``, in this order."""
+    return [scene_text(medium, texture) for medium, texture in SCENES]
+
+
+def draw_texture(rng: random.Random) -> Texture:
+    """Two in seven stay clean; a texture that can be local is so a little more often than not."""
+    kind = rng.choice(["clean", *TEXTURES])
+    return Texture(kind, kind in LOCAL_TEXTURES and rng.random() < 0.55)
