@@ -84,7 +84,7 @@ def per_type_bars(reports: Mapping[str, Mapping[str, Any]], title: str) -> Figur
     names = [name.replace("_", " ") for name in table.index]
     axes.set_xticks(np.arange(len(table)), names, rotation=40, ha="right")
     axes.set(xlabel="attack type", ylabel="APCER in % (lower is better)")
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -206,7 +206,9 @@ def token_heatmaps(
     extent = (0, image.shape[2], image.shape[1], 0)
     for axes, values, caption in zip(cells, maps, captions, strict=True):
         axes.imshow(image.float().mean(0).numpy(), cmap="gray", extent=extent)
-        shown = axes.imshow(values, cmap=colors, vmin=low, vmax=limit, alpha=0.75, extent=extent)
+        shown = axes.imshow(
+            values.numpy(), cmap=colors, vmin=low, vmax=limit, alpha=0.75, extent=extent
+        )
         axes.set_title(caption, fontsize=8)
     figure.colorbar(shown, ax=[first, *cells], shrink=0.7, label="weight")
     return figure
