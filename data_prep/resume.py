@@ -90,12 +90,14 @@ def _build_one(
 
 
 def _recipe_in(folder: Path) -> dict[str, Any] | None:
+    """The recipe of what lies in ``folder``, finished or not; None for anything foreign."""
     finished, unfinished = folder / "dataset.json", folder / _WORK / "recipe.json"
-    if finished.is_file():
-        return json.loads(finished.read_text("utf-8")).get("recipe")
-    if unfinished.is_file():
+    try:
+        if finished.is_file():
+            return json.loads(finished.read_text("utf-8")).get("recipe")
         return json.loads(unfinished.read_text("utf-8"))
-    return None
+    except (OSError, ValueError):
+        return None
 
 
 def _marker(folder: Path, name: str) -> Path:

@@ -1,0 +1,192 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_prep.manifest import (
+    DatasetError,
+    check_manifest,
+    check_protocol,
+    read_dataset,
+    validate,
+    write_dataset,
+)
+from tests.data_prep.small import INFO, manifest, protocol, write_images, write_small
+
+HERE = Path("manifest.parquet")
+
+
+def changed(row: int, **values) -> pd.DataFrame:
+    table = manifest().astype(object)
+    for column, value in values.items():
+        table.loc[row, column] = value
+    return table.astype({"frame": int})
+
+
+def test_reads_back_what_was_written(tmp_path):
+    written = write_small(tmp_path)
+    read = validate(tmp_path)
+    pd.testing.assert_frame_equal(read.manifest, written.manifest, check_dtype=False)
+    pd.testing.assert_frame_equal(read.protocols["p1"], protocol(), check_dtype=False)
+    assert read.info["counts"]["protocols"]["p1"]["train"] == {"live": 1, "print": 1}
+    assert read.info["counts"]["subjects"] == 2
+
+
+def test_missing_folder_names_it_and_the_remedy(tmp_path):
+    with pytest.raises(DatasetError, match=r"no dataset folder at .*nowhere.*data_prep synthetic"):
+        read_dataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["manifest.parquet", "dataset.json"])
+def test_missing_file_is_an_unfinished_dataset(tmp_path, name):
+    write_small(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(DatasetError, match=f"has no {name}.*interrupted"):
+        read_dataset(tmp_path)
+
+
+def test_unreadable_files_are_named(tmp_path):
+    write_small(tmp_path)
+    (tmp_path / "dataset.json").write_text("{", "utf-8")
+    with pytest.raises(DatasetError, match=r"dataset.json is not readable JSON"):
+        read_dataset(tmp_path)
+    write_small(tmp_path)
+    (tmp_path / "manifest.parquet").write_bytes(b"not a table")
+    with pytest.raises(DatasetError, match=r"manifest.parquet is not a readable parquet"):
+        read_dataset(tmp_path)
+
+
+def test_incomplete_information_is_an_error(tmp_path):
+    write_images(tmp_path)
+    info = {key: value for key, value in INFO.items() if key != "licence"}
+    with pytest.raises(DatasetError, match="lacks licence"):
+        write_dataset(tmp_path, manifest(), {}, info)
+
+
+def test_wrong_label_names_row_value_and_allowed_words():
+    with pytest.raises(
+        DatasetError, match=r"row 'ben-live', label is 'real'; expected one of: live, fake"
+    ):
+        check_manifest(changed(2, label="real"), HERE)
+
+
+def test_unknown_attack_type_names_row_and_known_types():
+    with pytest.raises(DatasetError, match=r"row 'anna-print', type is 'mask'.*print, replay"):
+        check_manifest(changed(1, type="mask"), HERE)
+
+
+def test_family_has_to_fit_the_type():
+    with pytest.raises(DatasetError, match=r"'anna-print' has family 'editing'.*'physical'"):
+        check_manifest(changed(1, family="editing"), HERE)
+
+
+def test_label_has_to_fit_the_type():
+    with pytest.raises(DatasetError, match=r"'anna-print' is labeled 'live'.*type 'print'"):
+        check_manifest(changed(1, label="live"), HERE)
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../secret.png", "images/../../x.png", "images\\x.png", "C:/x.png"]
+)
+def test_path_leaving_the_folder_is_an_error(path):
+    with pytest.raises(DatasetError, match=r"row 'anna-live', path is .*relative"):
+        check_manifest(changed(0, path=path), HERE)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.sampled_from(["a", "b.png", "..", "", "."]), min_size=1, max_size=5))
+def test_accepted_paths_stay_inside_the_folder(parts):
+    path = "/".join(parts)
+    try:
+        check_manifest(changed(0, path=path), HERE)
+    except DatasetError:
+        return
+    assert (Path("/data/set") / path).resolve().is_relative_to("/data/set")
+
+
+def test_double_id_missing_column_and_missing_value_are_errors():
+    with pytest.raises(DatasetError, match="expected no id twice"):
+        check_manifest(changed(1, id="anna-live"), HERE)
+    with pytest.raises(DatasetError, match="column 'subject' is missing"):
+        check_manifest(manifest().drop(columns="subject"), HERE)
+    with pytest.raises(DatasetError, match="row 'ben-live', subject is None; expected a value"):
+        check_manifest(changed(2, subject=None), HERE)
+    with pytest.raises(DatasetError, match="frame is -1"):
+        check_manifest(changed(2, frame=-1), HERE)
+
+
+def test_id_in_two_splits_is_an_error():
+    table = pd.concat([protocol(), pd.DataFrame({"id": ["anna-live"], "split": ["dev"]})])
+    with pytest.raises(DatasetError, match=r"'anna-live' is listed twice \(splits: train, dev\)"):
+        check_protocol(table.reset_index(drop=True), manifest(), HERE)
+
+
+def test_subject_in_two_splits_is_an_error_unless_the_dataset_says_so():
+    table = protocol().assign(split=["train", "test", "dev", "dev"])
+    with pytest.raises(DatasetError, match=r"subject 'anna' stands in two splits \(test, train\)"):
+        check_protocol(table, manifest(), HERE)
+    check_protocol(table, manifest(), HERE, subjects_may_cross=True)
+
+
+def test_unknown_split_and_unknown_id_are_errors():
+    with pytest.raises(DatasetError, match=r"split is 'valid'; expected one of: train, dev, test"):
+        check_protocol(protocol(anna="valid"), manifest(), HERE)
+    with pytest.raises(DatasetError, match=r"'carl-live' is not in manifest"):
+        check_protocol(pd.DataFrame({"id": ["carl-live"], "split": ["dev"]}), manifest(), HERE)
+
+
+def test_missing_image_is_found_when_writing_and_when_checking(tmp_path):
+    write_small(tmp_path)
+    (tmp_path / "images/ben-live.png").unlink()
+    with pytest.raises(DatasetError, match=r"image 'ben-live': the file .*ben-live.png is missing"):
+        validate(tmp_path)
+    with pytest.raises(DatasetError, match=r"image 'ben-live': the file .*ben-live.png is missing"):
+        write_dataset(tmp_path, manifest(), {}, INFO)
+
+
+@pytest.mark.parametrize("keep", [0, 40], ids=["empty", "cut off"])
+def test_image_that_does_not_decode_is_named(tmp_path, keep):
+    write_small(tmp_path)
+    path = tmp_path / "images/ben-print.png"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DatasetError, match=r"image 'ben-print': .*ben-print.png does not decode"):
+        validate(tmp_path)
+
+
+def test_changed_image_is_found_by_its_checksum(tmp_path):
+    write_small(tmp_path)
+    good = tmp_path / "images/ben-live.png"
+    good.write_bytes((tmp_path / "images/anna-live.png").read_bytes())
+    with pytest.raises(DatasetError, match=r"checksum of .* a file changed"):
+        validate(tmp_path)
+
+
+def test_checksum_depends_on_contents_only(tmp_path):
+    first = write_small(tmp_path / "one").info["checksums"]
+    write_images(tmp_path / "two")
+    shuffled = manifest().sample(frac=1, random_state=1)
+    second = write_dataset(tmp_path / "two", shuffled, {"p1": protocol()}, INFO).info["checksums"]
+    assert first == second
+    relabeled = protocol(anna="dev")
+    third = write_dataset(tmp_path / "two", manifest(), {"p1": relabeled}, INFO)
+    assert third.info["checksums"]["dataset"] != first["dataset"]
+
+
+def test_further_tables_are_read_and_covered_by_the_checksum(tmp_path):
+    write_images(tmp_path)
+    words = pd.DataFrame({"id": manifest()["id"], "medium": "photo"})
+    write_dataset(tmp_path, manifest(), {}, INFO, {"captions": words})
+    assert validate(tmp_path).tables["captions"]["medium"].tolist() == ["photo"] * 4
+    words.assign(medium="print").to_parquet(tmp_path / "captions.parquet")
+    with pytest.raises(DatasetError, match="checksum"):
+        validate(tmp_path)
+
+
+def test_information_is_written_last_and_nothing_else_is_left(tmp_path):
+    write_small(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"images", "protocols", "manifest.parquet", "dataset.json"}
+    assert json.loads((tmp_path / "dataset.json").read_text("utf-8"))["name"] == "small"
