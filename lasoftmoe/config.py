@@ -41,15 +41,27 @@ class MoEConfig:
     the paper draws the two Linear layers of the adapter in figure 2 without giving their width.
     ``hidden_ratio`` is the experts' hidden width over ``rank``; the paper does not give it.
     ``blocks`` lists the blocks that get a branch (``None``: all of them, as in Algorithm 1).
+
+    The rest matters for ``kind="topk"`` only, a sparse MoE to compare with, which has no slots
+    and is not in the paper: ``top_k`` experts per token, ``capacity_factor`` (places in the
+    experts' queues over choices made; ``None``: no token is ever dropped), ``router_noise``
+    (standard deviation of the noise on its logits in training), and the factors with which the
+    balance loss and the z-loss of each block enter the training loss (the values are those of
+    ST-MoE).
     """
 
-    kind: Literal["none", "soft", "la"] = "none"
+    kind: Literal["none", "soft", "la", "topk"] = "none"
     variant: Literal["paper", "stable"] = "paper"
     num_experts: int = 4
     slots_per_expert: int = 49
     rank: int | None = None
     hidden_ratio: float = 4.0
     blocks: list[int] | None = None
+    top_k: int = 2
+    capacity_factor: float | None = 1.25
+    router_noise: float = 0.0
+    balance_coefficient: float = 0.01
+    z_coefficient: float = 0.001
 
 
 @dataclass(frozen=True)

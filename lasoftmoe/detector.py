@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lasoftmoe import losses
 from lasoftmoe.clip import ClipBundle, add_moe, load_clip, moe_parameters
 from lasoftmoe.config import DetectorConfig
+from lasoftmoe.moe import capture_routing, routing_loss
 from lasoftmoe.prompts import CLASSES, class_prompts, text_embeddings
 
 MAX_LOGIT_SCALE = 100.0
@@ -83,10 +84,19 @@ class ClipDetector(Detector):
         return self._cached_class_embeddings
 
     def training_loss(self, batch: dict[str, Any]) -> Tensor:
-        """The loss that the configuration names, on one batch (Eq. 1 or an alternative)."""
-        image_embeddings = self.embed(batch["image"])
+        """The loss that the configuration names, on one batch (Eq. 1 or an alternative).
+
+        Sparse branches (``moe.kind="topk"``) add their balance loss and z-loss to it.
+        """
+        if self.config.moe.kind != "topk":
+            return self._class_loss(self.embed(batch["image"]), batch["is_attack"])
+        with capture_routing(self.clip.visual, detach=False) as routing:
+            image_embeddings = self.embed(batch["image"])
+        loss = self._class_loss(image_embeddings, batch["is_attack"])
+        return loss + routing_loss(routing, self.config.moe)
+
+    def _class_loss(self, image_embeddings: Tensor, is_attack: Tensor) -> Tensor:
         class_embeddings = self.class_embeddings()
-        is_attack = batch["is_attack"]
         if self.config.loss == "class_prompt_cross_entropy":
             return losses.class_prompt_cross_entropy(
                 image_embeddings, class_embeddings, is_attack, self.logit_scale

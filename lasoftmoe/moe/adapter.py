@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lasoftmoe.moe.checks import require_positive, require_tokens
+from lasoftmoe.moe.checks import require_positive, require_tokens, without_masked
 
 
 class MoEAdapter(nn.Module):
@@ -40,7 +40,11 @@ class MoEAdapter(nn.Module):
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """What the branch adds to tokens ``x`` (batch, tokens, dim); the same shape."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the branch adds to tokens ``x`` (batch, tokens, dim); the same shape.
+
+        ``mask`` is bool (batch, tokens); tokens where it is false get zeros.
+        """
         require_tokens(x, self.dim)
-        return self.up(self.moe(self.down(x)))
+        added = self.up(self.moe(self.down(without_masked(x, mask)), mask))
+        return without_masked(added, mask)

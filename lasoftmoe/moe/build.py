@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+import torch
+from torch import Tensor
 
 from lasoftmoe.config import MoEConfig
 from lasoftmoe.moe.adapter import MoEAdapter
 from lasoftmoe.moe.checks import require_choice, require_positive
 from lasoftmoe.moe.la_soft_moe import VARIANTS, LaSoftMoE
+from lasoftmoe.moe.routing import RoutedLayer, Routing
 from lasoftmoe.moe.soft_moe import SoftMoE
+from lasoftmoe.moe.sparse_moe import TopKMoE, balance_loss, z_loss
+
+KINDS = ("soft", "la", "topk")
 
 
 class BranchSizes(NamedTuple):
@@ -27,7 +35,7 @@ def branch_sizes(dim: int, config: MoEConfig) -> BranchSizes:
         ValueError: ``kind="none"`` (there is nothing to build), an unknown kind or variant,
             a size below 1.
     """
-    require_choice("kind of MoE", config.kind, ("soft", "la"))
+    require_choice("kind of MoE", config.kind, KINDS)
     require_choice("variant", config.variant, VARIANTS)
     rank = dim if config.rank is None else config.rank
     sizes = BranchSizes(
@@ -47,11 +55,41 @@ def build_moe(dim: int, config: MoEConfig) -> MoEAdapter:
     logits with ``variant="paper"`` and by normalized ones with ``variant="stable"``.
 
     Raises:
-        ValueError: as in :func:`branch_sizes`.
+        ValueError: as in :func:`branch_sizes`, and what the layers raise.
     """
     sizes = branch_sizes(dim, config)
+    return MoEAdapter(dim, sizes.rank, _build_layer(sizes, config))
+
+
+def _build_layer(sizes: BranchSizes, config: MoEConfig) -> RoutedLayer:
     if config.kind == "soft":
-        moe = SoftMoE(*sizes, normalize_routing=config.variant == "stable")
-    else:
-        moe = LaSoftMoE(*sizes, variant=config.variant)
-    return MoEAdapter(dim, sizes.rank, moe)
+        return SoftMoE(*sizes, normalize_routing=config.variant == "stable")
+    if config.kind == "la":
+        return LaSoftMoE(*sizes, variant=config.variant)
+    return TopKMoE(
+        sizes.rank,
+        sizes.num_experts,
+        config.top_k,
+        config.capacity_factor,
+        sizes.hidden_dim,
+        noise=config.router_noise,
+    )
+
+
+def routing_loss(routing: Mapping[str, Routing], config: MoEConfig) -> Tensor:
+    """What sparse routing adds to the training loss, summed over the blocks (Switch, ST-MoE).
+
+    Args:
+        routing: of a model's branches, from ``capture_routing(model, detach=False)``.
+        config: what the branches were built from; gives k and the two coefficients.
+
+    Returns:
+        A scalar; zero for the soft kinds, which leave no expert without tokens.
+    """
+    total = torch.zeros(())
+    if config.kind != "topk":
+        return total
+    for layer in routing.values():
+        balance = config.balance_coefficient * balance_loss(layer.logits, config.top_k)
+        total = total.to(balance.device) + balance + config.z_coefficient * z_loss(layer.logits)
+    return total

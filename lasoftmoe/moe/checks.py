@@ -19,6 +19,21 @@ def require_tokens(x: Tensor, dim: int) -> None:
         raise ValueError(f"expected x of shape (batch, tokens, {dim}), got {tuple(x.shape)}")
 
 
+def require_mask(mask: Tensor | None, x: Tensor) -> None:
+    """Raise ValueError unless ``mask`` is None or bool (batch, tokens), as ``x`` has them."""
+    if mask is not None and (mask.dtype != torch.bool or mask.shape != x.shape[:2]):
+        raise ValueError(
+            f"expected a bool mask of shape (batch, tokens) = {tuple(x.shape[:2])}, true for "
+            f"tokens to keep; got {mask.dtype} of shape {tuple(mask.shape)}"
+        )
+
+
+def without_masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """``x`` (batch, tokens, dim) with zeros, whatever stood there, where ``mask`` is false."""
+    require_mask(mask, x)
+    return x if mask is None else x.masked_fill(~mask[..., None], 0)
+
+
 def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     """Raise ValueError unless ``value`` is one of ``known``."""
     if value not in known:

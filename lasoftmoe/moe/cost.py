@@ -7,6 +7,7 @@ import pandas as pd
 from lasoftmoe.config import MoEConfig
 from lasoftmoe.moe.build import branch_sizes
 from lasoftmoe.moe.checks import require_positive
+from lasoftmoe.moe.sparse_moe import expert_capacity
 
 COLUMNS = ["parameters", "multiply_adds"]
 
@@ -32,11 +33,16 @@ def cost_table(dim: int, tokens: int, config: MoEConfig) -> pd.DataFrame:
     require_positive(dim=dim, tokens=tokens)
     sizes = branch_sizes(dim, config)
     rank, experts, hidden = sizes.rank, sizes.num_experts, sizes.hidden_dim
-    slots = experts * sizes.slots_per_expert
-    scale = 1 if config.variant == "stable" else 0
+    slots, logits = experts * sizes.slots_per_expert, {}
+    if config.kind == "topk":
+        slots = experts * expert_capacity(tokens, experts, config.top_k, config.capacity_factor)
+        logits["router"] = (experts * rank, tokens * experts * rank)
+    else:
+        scale = 1 if config.variant == "stable" else 0
+        logits["logits"] = (slots * rank + scale, tokens * slots * rank)
     rows = {
         "linear in": (dim * rank + rank, tokens * dim * rank),
-        "logits": (slots * rank + scale, tokens * slots * rank),
+        **logits,
         "dispatch": (0, tokens * slots * rank),
         "experts": (experts * (2 * rank * hidden + hidden + rank), 2 * slots * rank * hidden),
     }

@@ -80,12 +80,12 @@ class LaSoftMoE(SoftMoE):
         self.variant = variant
         self.attention = LinearAttention(width, heads, feature_map, project, normalize)
 
-    def combine_weights(self, logits: Tensor) -> Tensor:
+    def combine_weights(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
         """C of Eq. 7, normalized as the variant says."""
-        attended = instance_norm(self.attention(logits.flatten(2))).view_as(logits)
-        if self.variant == "paper":
-            return attended
-        return positive_rows(logits + attended)
+        weights = instance_norm(self.attention(logits.flatten(2), mask)).view_as(logits)
+        if self.variant == "stable":
+            weights = positive_rows(logits + weights)
+        return weights if mask is None else weights * mask[:, :, None, None]
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, variant={self.variant!r}"

@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lasoftmoe.moe.checks import at_least_float32, require_choice, require_positive, require_tokens
+from lasoftmoe.moe.checks import (
+    at_least_float32,
+    require_choice,
+    require_positive,
+    require_tokens,
+    without_masked,
+)
 
 
 def elu_plus_one(x: Tensor) -> Tensor:
@@ -89,15 +95,19 @@ class LinearAttention(nn.Module):
         if self.qkv is not None:
             nn.init.normal_(self.qkv.weight, std=dim**-0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend among the tokens of ``x`` (batch, tokens, dim); the same shape comes back."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend among the tokens of ``x`` (batch, tokens, dim); the same shape comes back.
+
+        ``mask`` is bool (batch, tokens), false for tokens that nobody attends to.
+        """
         require_tokens(x, self.dim)
         phi = FEATURE_MAPS[self.feature_map]
-        queries, keys, values = self._heads(x)
+        queries, keys, values = self._heads(without_masked(x, mask))
         # Sums over tokens of non-negative features only grow: half precision overflows here.
         with torch.autocast(x.device.type, enabled=False):
             queries, keys, values = map(at_least_float32, (queries, keys, values))
-            output = linear_attention(phi(queries), phi(keys), values, self.normalize)
+            keys = phi(keys) if mask is None else phi(keys) * mask[:, None, :, None]
+            output = linear_attention(phi(queries), keys, values, self.normalize)
         return output.transpose(1, 2).flatten(2).to(x.dtype)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

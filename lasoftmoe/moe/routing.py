@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from lasoftmoe.moe.checks import require_tokens, without_masked
+
 
 class Routing(NamedTuple):
     """The weights of one MoE layer for one batch, each (batch, tokens, experts, slots).
 
-    ``logits`` is X Phi, ``dispatch`` is D of Eq. 2 and ``combine`` is C of Eq. 4 or Eq. 7.
+    ``logits`` is X Phi, ``dispatch`` is D of Eq. 2 and ``combine`` is C of Eq. 4 or Eq. 7. In a
+    sparse layer a slot is a place in an expert's queue; its router knows experts only, so that
+    its ``logits`` are (batch, tokens, experts, 1).
     """
 
     logits: Tensor
@@ -26,23 +30,48 @@ class Routing(NamedTuple):
 
 
 class RoutedLayer(nn.Module):
-    """A layer whose ``forward`` gets its weights from its own ``route``.
+    """A layer that differs from other MoE layers in its ``route`` and in nothing else.
 
-    The base class of every MoE layer; it is what :func:`capture_routing` looks for.
+    The base class of every MoE layer; it is what :func:`capture_routing` looks for. A layer
+    needs ``dim``, ``num_experts``, ``experts`` and a ``route``.
     """
 
-    def route(self, x: Tensor) -> Routing:
-        """The routing of tokens ``x`` (batch, tokens, dim)."""
-        raise NotImplementedError(f"{type(self).__name__} has to define route(x)")
+    dim: int
+    num_experts: int
+    experts: nn.Module
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Send tokens ``x`` through the experts.
+
+        Args:
+            x: (batch, tokens, dim).
+            mask: bool (batch, tokens), false where a token is padding: it gets zeros, and no
+                other token can tell that it was there. ``None`` keeps all tokens.
+
+        Returns:
+            (batch, tokens, dim).
+        """
+        require_tokens(x, self.dim)
+        x = without_masked(x, mask)
+        routing = self.route(x, mask)
+        dispatch, combine = routing.dispatch.flatten(2), routing.combine.flatten(2)
+        slots = dispatch.transpose(1, 2) @ x  # Eq. 2: (batch, experts * slots, dim)
+        outputs = self.experts(slots.unflatten(1, (self.num_experts, -1)))
+        return combine @ outputs.flatten(1, 2)  # Eq. 4
+
+    def route(self, x: Tensor, mask: Tensor | None = None) -> Routing:
+        """The routing of tokens ``x`` (batch, tokens, dim); ``mask`` as in ``forward``."""
+        raise NotImplementedError(f"{type(self).__name__} has to define route(x, mask)")
 
 
 @contextmanager
-def capture_routing(module: nn.Module) -> Iterator[dict[str, Routing]]:
+def capture_routing(module: nn.Module, detach: bool = True) -> Iterator[dict[str, Routing]]:
     """Record the routing of every MoE layer inside ``module`` while the context is open.
 
     Yields a dictionary from a layer's name in ``module.named_modules()`` (the empty string
-    when ``module`` is itself such a layer) to the detached :class:`Routing` of its latest
-    forward pass. Outside the context a layer runs exactly the code it runs without it.
+    when ``module`` is itself such a layer) to the :class:`Routing` of its latest forward pass,
+    cut from the graph of gradients unless ``detach`` is false (for a loss on the routing).
+    Outside the context a layer runs exactly the code it runs without it.
 
     >>> layer = SoftMoE(dim=8, num_experts=2, slots_per_expert=3)
     >>> with capture_routing(layer) as routing:
@@ -52,9 +81,9 @@ def capture_routing(module: nn.Module) -> Iterator[dict[str, Routing]]:
     """
     captured: dict[str, Routing] = {}
 
-    def record(name: str, route, x: Tensor) -> Routing:
-        routing = route(x)
-        captured[name] = routing.detach()
+    def record(name: str, route: Callable[..., Routing], x: Tensor, *mask: Tensor | None):
+        routing = route(x, *mask)
+        captured[name] = routing.detach() if detach else routing
         return routing
 
     layers = [(n, m) for n, m in module.named_modules() if isinstance(m, RoutedLayer)]

@@ -6,7 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lasoftmoe.moe.checks import at_least_float32, require_positive, require_tokens
+from lasoftmoe.moe.checks import (
+    at_least_float32,
+    require_positive,
+    require_tokens,
+    without_masked,
+)
 from lasoftmoe.moe.experts import Experts
 from lasoftmoe.moe.routing import RoutedLayer, Routing
 
@@ -56,20 +61,12 @@ class SoftMoE(RoutedLayer):
         elif routing_scale is not None:
             raise ValueError("routing_scale has an effect only with normalize_routing=True")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Send tokens ``x`` (batch, tokens, dim) through the experts; the same shape is back."""
-        routing = self.route(x)
-        dispatch, combine = routing.dispatch.flatten(2), routing.combine.flatten(2)
-        slots = dispatch.transpose(1, 2) @ x  # Eq. 2: (batch, experts * slots, dim)
-        outputs = self.experts(slots.unflatten(1, (self.num_experts, self.slots_per_expert)))
-        return combine @ outputs.flatten(1, 2)  # Eq. 4
-
-    def route(self, x: Tensor) -> Routing:
+    def route(self, x: Tensor, mask: Tensor | None = None) -> Routing:
         """Logits, dispatch and combine weights of tokens ``x`` (batch, tokens, dim)."""
         require_tokens(x, self.dim)
-        logits = at_least_float32(self.routing_logits(x))
-        dispatch = self.dispatch_weights(logits)
-        combine = self.combine_weights(logits)
+        logits = at_least_float32(self.routing_logits(without_masked(x, mask)))
+        dispatch = self.dispatch_weights(logits, mask)
+        combine = self.combine_weights(logits, mask)
         return Routing(logits, dispatch.to(x.dtype), combine.to(x.dtype))
 
     def routing_logits(self, x: Tensor) -> Tensor:
@@ -81,13 +78,18 @@ class SoftMoE(RoutedLayer):
         logits = x @ phi.to(x.dtype).flatten(0, 1).T
         return logits.unflatten(-1, (self.num_experts, self.slots_per_expert))
 
-    def dispatch_weights(self, logits: Tensor) -> Tensor:
+    def dispatch_weights(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
         """D of Eq. 2: for each slot, a distribution over the tokens."""
-        return logits.softmax(dim=1)
+        if mask is None:
+            return logits.softmax(dim=1)
+        kept = mask[:, :, None, None]
+        # Not -inf: an image without any token would divide zero by zero.
+        return logits.masked_fill(~kept, torch.finfo(logits.dtype).min).softmax(dim=1) * kept
 
-    def combine_weights(self, logits: Tensor) -> Tensor:
+    def combine_weights(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
         """C of Eq. 4: for each token, a distribution over the slots of all experts."""
-        return logits.flatten(2).softmax(dim=-1).view_as(logits)
+        weights = logits.flatten(2).softmax(dim=-1).view_as(logits)
+        return weights if mask is None else weights * mask[:, :, None, None]
 
     def extra_repr(self) -> str:
         return (

@@ -33,6 +33,7 @@ def test_names_are_those_of_the_contract():
         "soft_moe",
         "la_soft_moe",
         "la_soft_moe_stable",
+        "top_k_moe",
     ]
 
 

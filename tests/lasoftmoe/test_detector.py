@@ -50,6 +50,19 @@ def test_the_loss_is_a_finite_scalar_with_gradients(batch, loss):
     assert any(p.grad is not None and p.grad.any() for p in detector.parameters())
 
 
+def test_sparse_branches_add_their_losses_and_learn_from_them(batch):
+    losses = {}
+    for coefficient in (0.0, 1.0):
+        moe = MoEConfig(kind="topk", balance_coefficient=coefficient, z_coefficient=0.0)
+        detector = make(moe=moe).train()
+        losses[coefficient] = detector.training_loss(batch)
+        losses[coefficient].backward()
+    # four blocks, each of them at least 1; the branch itself adds nothing at step 0
+    assert 4 <= losses[1.0] - losses[0.0] < 16
+    routers = [p for n, p in detector.named_parameters() if n.endswith("router")]
+    assert len(routers) == 4 and all(p.grad.abs().max() > 0 for p in routers)
+
+
 def test_scores_are_one_finite_number_per_image(batch):
     scores = make().eval().attack_score(batch["image"])
     assert scores.shape == (16,) and scores.isfinite().all()

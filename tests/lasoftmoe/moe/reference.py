@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, SoftMoE
+from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, SoftMoE, TopKMoE
 
 
 def matrix(rows: int, columns: int, entry: Callable[[int, int], Tensor]) -> Tensor:
@@ -142,8 +142,51 @@ def soft_moe(layer: SoftMoE, x: Tensor) -> Tensor:
     return matrix(n, d, lambda i, k: sum(to_tokens[i, j] * outputs[j][k] for j in range(slots)))
 
 
+def sparse_routing(layer: TopKMoE, logits: Tensor, capacity: int, mask: list[bool]):
+    """The (token, expert, place, gate) of every choice of one image that finds room."""
+    n, experts = logits.shape
+    probabilities = [
+        [
+            logits[i, e].exp() / sum(logits[i, f].exp() for f in range(experts))
+            for e in range(experts)
+        ]
+        for i in range(n)
+    ]
+    best = [
+        sorted(range(experts), key=lambda e, p=p: -p[e].item())[: layer.k] for p in probabilities
+    ]
+    tokens = [i for i in range(n) if mask[i]]
+    if layer.priority == "weight":
+        tokens.sort(key=lambda i: -probabilities[i][best[i][0]].item())
+    queues = [0] * experts
+    for rank in range(layer.k):
+        for i in tokens:
+            e = best[i][rank]
+            place, queues[e] = queues[e], queues[e] + 1
+            gate = probabilities[i][e]
+            if layer.normalize_gates:
+                gate = gate / sum(probabilities[i][f] for f in best[i])
+            if place < capacity:
+                yield i, e, place, gate
+
+
+def sparse_moe(layer: TopKMoE, x: Tensor, capacity: int, mask: list[bool] | None = None) -> Tensor:
+    """Top-k MoE on one image x (n, d): tokens queue at experts, the queue's end is dropped."""
+    n, d = x.shape
+    logits = matrix(n, layer.num_experts, lambda i, e: dot(layer.router[e], x[i]))
+    outputs = [torch.zeros(d, dtype=x.dtype) for _ in range(n)]
+    for i, e, _, gate in sparse_routing(layer, logits, capacity, mask or [True] * n):
+        outputs[i] = outputs[i] + gate * expert(layer.experts, e, x[i])
+    return torch.stack(outputs)
+
+
 def expected(layer: nn.Module, x: Tensor) -> Tensor:
     """What ``layer`` has to return for x (batch, n, d), image by image."""
+    if isinstance(layer, TopKMoE):
+        factor = layer.capacity_factor
+        room = x.shape[1] if factor is None else factor * layer.k * x.shape[1] / layer.num_experts
+        capacity = next(c for c in range(1, x.shape[1] + 1) if c >= min(room, x.shape[1]) - 1e-9)
+        return torch.stack([sparse_moe(layer, image, capacity) for image in x])
     one_image = attention if isinstance(layer, LinearAttention) else soft_moe
     return torch.stack([one_image(layer, image) for image in x])
 

@@ -27,7 +27,7 @@ def counted_parameters(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("kind", ["soft", "la"])
+@pytest.mark.parametrize("kind", ["soft", "la", "topk"])
 @pytest.mark.parametrize("variant", ["paper", "stable"])
 @pytest.mark.parametrize("rank", [None, 12])
 @pytest.mark.parametrize("batch", [1, 3])

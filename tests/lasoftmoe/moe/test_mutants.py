@@ -12,22 +12,22 @@ from tests.lasoftmoe.moe.reference import assert_matches, randomize
 
 
 class DispatchOverSlots(SoftMoE):
-    def dispatch_weights(self, logits):
+    def dispatch_weights(self, logits, mask=None):
         return logits.flatten(2).softmax(dim=-1).view_as(logits)
 
 
 class DispatchOverSlotsOfOneExpert(SoftMoE):
-    def dispatch_weights(self, logits):
+    def dispatch_weights(self, logits, mask=None):
         return logits.softmax(dim=-1)
 
 
 class CombineOverTokens(SoftMoE):
-    def combine_weights(self, logits):
+    def combine_weights(self, logits, mask=None):
         return logits.softmax(dim=1)
 
 
 class CombineOverSlotsOfOneExpert(SoftMoE):
-    def combine_weights(self, logits):
+    def combine_weights(self, logits, mask=None):
         return logits.softmax(dim=-1)
 
 
@@ -56,33 +56,33 @@ class DispatchesNormalizedTokens(SoftMoE):
 
 
 class NoGradientThroughDispatch(SoftMoE):
-    def dispatch_weights(self, logits):
+    def dispatch_weights(self, logits, mask=None):
         return super().dispatch_weights(logits).detach()
 
 
 class InstanceNormOverTokens(LaSoftMoE):
-    def combine_weights(self, logits):
+    def combine_weights(self, logits, mask=None):
         attended = self.attention(logits.flatten(2)).transpose(1, 2)
         return instance_norm(attended).transpose(1, 2).reshape(logits.shape)
 
 
 class InstanceNormPerExpert(LaSoftMoE):
-    def combine_weights(self, logits):
+    def combine_weights(self, logits, mask=None):
         return instance_norm(self.attention(logits.flatten(2)).view_as(logits))
 
 
 class NoInstanceNorm(LaSoftMoE):
-    def combine_weights(self, logits):
+    def combine_weights(self, logits, mask=None):
         return self.attention(logits.flatten(2)).view_as(logits)
 
 
 class AttentionOverNormalizedLogits(LaSoftMoE):
-    def combine_weights(self, logits):
+    def combine_weights(self, logits, mask=None):
         return self.attention(instance_norm(logits.flatten(2))).view_as(logits)
 
 
 class NoLogitResidual(LaSoftMoE):
-    def combine_weights(self, logits):
+    def combine_weights(self, logits, mask=None):
         return positive_rows(instance_norm(self.attention(logits.flatten(2))).view_as(logits))
 
 
