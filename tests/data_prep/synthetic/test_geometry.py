@@ -29,6 +29,13 @@ def test_turning_to_head_coordinates_keeps_lengths() -> None:
     assert torch.allclose(x**2 + y**2 + z**2, view.x**2 + view.y**2 + depth**2, atol=1e-5)
 
 
+def test_roll_turns_the_picture_and_nothing_else() -> None:
+    upright, rolled = a_view(), a_view(roll=0.15)
+    assert torch.allclose(upright.x.hypot(upright.y), rolled.x.hypot(rolled.y), atol=1e-5)
+    # The head leans to the left of the picture, so what is straight above lies right of its axis.
+    assert rolled.x[0, 47:49].mean() > 0.1
+
+
 def test_positive_yaw_shows_the_nose_to_the_right_and_positive_pitch_turns_it_down() -> None:
     person = sample_identities(1, seed=0).row(0)
     session = sample_sessions(1, seed=0).row(0)

@@ -145,6 +145,49 @@ def test_glasses_stay_around_the_eyes(people: Identities, sessions: Sessions) ->
     assert not (difference & ((y - eye_y).abs() > 0.35)).any()
 
 
+def test_the_color_of_frames_matters_to_those_who_wear_glasses(
+    people: Identities, sessions: Sessions
+) -> None:
+    for worn in (0.0, 1.0):
+        wearers = people[:2].replace(glasses=torch.full((2,), worn))
+        red = wearers.replace(glasses_color=torch.tensor([[0.5, 0.0, 0.0]] * 2))
+        difference = changed(render(wearers, sessions[:2]), render(red, sessions[:2]))
+        assert difference.any() == bool(worn)
+
+
+def test_the_iris_is_seen_in_open_eyes_only(people: Identities, sessions: Sessions) -> None:
+    awake = sessions[:2].replace(blink=torch.zeros(2))
+    before = render(people[:2], awake)
+    blue = people[:2].replace(iris=torch.tensor([[0.0, 0.0, 0.9]] * 2))
+    difference = changed(before, render(blue, awake))
+    assert difference.flatten(1).any(dim=1).all()
+    x, y = before.canonical[:, 0].abs(), before.canonical[:, 1]
+    distance = (x - people.eye_x[:2, None, None]).hypot(y - people.eye_y[:2, None, None])
+    assert distance[difference].max() < 0.2
+
+
+def test_hair_hides_the_face_beneath(people: Identities, sessions: Sessions) -> None:
+    bald = render(people.replace(bald=torch.ones(N)), sessions).face_mask
+    fringe = people.replace(bald=torch.zeros(N), fringe=torch.ones(N))
+    hidden = render(fringe, sessions).face_mask
+    assert (hidden <= bald + 1e-6).all()
+    assert (hidden.mean(dim=(1, 2, 3)) < 0.85 * bald.mean(dim=(1, 2, 3))).all()
+
+
+def test_the_side_towards_the_light_is_the_brighter_one(people: Identities) -> None:
+    session = sample_sessions(1, seed=50).replace(
+        yaw=torch.zeros(1), background=torch.zeros(1, dtype=torch.long)
+    )
+    for side in (-1.0, 1.0):
+        lit = session.replace(light=torch.tensor([[side * 0.8, 0.0, 0.6]]))
+        rendering = render(people[0], lit)
+        skin = rendering.face_mask[0, 0] == 1
+        x = rendering.canonical[0, 0]
+        green = rendering.radiance[0, 1]
+        towards, away = green[skin & (side * x > 0.2)], green[skin & (side * x < -0.2)]
+        assert towards.mean() > 1.2 * away.mean()
+
+
 def test_unequal_and_empty_tables_are_refused(people: Identities, sessions: Sessions) -> None:
     with pytest.raises(ValueError, match=r"6 identities and 2 sessions"):
         render(people, sessions[:2])
