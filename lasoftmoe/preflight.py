@@ -55,8 +55,8 @@ def _dataset(config: ExperimentConfig, data: Path | None) -> list[str]:
         return [f"a dataset: LASOFTMOE_DATA is not set. {how}"]
     if data.resolve() == EMBEDDED_DATA.resolve():
         how = "`make data` writes it."
-    elif not os.environ.get("LASOFTMOE_DATA"):
-        how = "Mend data.folder, or write it with data_prep."
+    elif config.data.folder:
+        how = "Mend data.folder, or write the dataset (`python -m data_prep --help`)."
     for path in (
         data,
         data / "dataset.json",

@@ -16,7 +16,15 @@ from lasoftmoe.paths import PACKAGE, ROOT
 
 PACKAGES = ("lasoftmoe", "torch", "open_clip_torch", "accelerate", "numpy", "scikit-learn")
 # What cannot change a run's result; everything else in the package can.
-WITHOUT_EFFECT = ("__main__.py", "cli.py", "exercises", "plots.py", "preflight.py")
+WITHOUT_EFFECT = (
+    "__main__.py",
+    "cli.py",
+    "exercises",
+    "intervals.py",
+    "plots.py",
+    "preflight.py",
+    "pretraining",  # its outcome is the weights, which a run's hash covers by themselves
+)
 
 
 def code_hash(package: Path = PACKAGE) -> str:
