@@ -42,6 +42,10 @@ class MoEConfig:
     ``hidden_ratio`` is the experts' hidden width over ``rank``; the paper does not give it.
     ``blocks`` lists the blocks that get a branch (``None``: all of them, as in Algorithm 1).
 
+    ``kind="la"`` has more choices that the paper leaves open: ``heads`` of the attention over
+    the logits, its ``feature_map`` and whether to ``normalize`` by Katharopoulos' denominator,
+    which Eq. 6 drops. ``attention="softmax"`` puts Eq. 5 in the place of Eq. 6, to compare.
+
     The rest matters for ``kind="topk"`` only, a sparse MoE to compare with, which has no slots
     and is not in the paper: ``top_k`` experts per token, ``capacity_factor`` (places in the
     experts' queues over choices made; ``None``: no token is ever dropped), ``router_noise``
@@ -57,6 +61,10 @@ class MoEConfig:
     rank: int | None = None
     hidden_ratio: float = 4.0
     blocks: list[int] | None = None
+    attention: Literal["linear", "softmax"] = "linear"
+    heads: int = 1
+    feature_map: Literal["elu", "relu"] = "elu"
+    normalize: bool = True
     top_k: int = 2
     capacity_factor: float | None = 1.25
     router_noise: float = 0.0

@@ -65,7 +65,14 @@ def _build_layer(sizes: BranchSizes, config: MoEConfig) -> RoutedLayer:
     if config.kind == "soft":
         return SoftMoE(*sizes, normalize_routing=config.variant == "stable")
     if config.kind == "la":
-        return LaSoftMoE(*sizes, variant=config.variant)
+        return LaSoftMoE(
+            *sizes,
+            variant=config.variant,
+            heads=config.heads,
+            feature_map=config.feature_map,
+            normalize=config.normalize,
+            attention=config.attention,
+        )
     return TopKMoE(
         sizes.rank,
         sizes.num_experts,

@@ -48,11 +48,19 @@ def cost_table(dim: int, tokens: int, config: MoEConfig) -> pd.DataFrame:
     }
     if config.kind == "la":
         rows["attention projections"] = (3 * slots**2, 3 * tokens * slots**2)
-        # phi(K)^T V, phi(Q) times that, and phi(Q) times the sum of the keys; one head.
-        rows["linear attention"] = (0, 2 * tokens * slots**2 + tokens * slots)
+        rows[f"{config.attention} attention"] = (0, _attention_cost(tokens, slots, config))
     rows["combine"] = (0, tokens * slots * rank)
     rows["linear out"] = (rank * dim + dim, tokens * rank * dim)
     return _table(rows)
+
+
+def _attention_cost(tokens: int, width: int, config: MoEConfig) -> int:
+    """Multiply-adds of the attention over the logits, without its projections."""
+    if config.attention == "softmax":
+        return 2 * tokens**2 * width  # Q K^T, and the weights times V
+    # In each head phi(K)^T V, phi(Q) times that, and phi(Q) times the sum of the keys.
+    denominator = tokens * width if config.normalize else 0
+    return 2 * tokens * width**2 // config.heads + denominator
 
 
 def block_cost(dim: int, tokens: int, mlp_ratio: float = 4.0) -> pd.DataFrame:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from lasoftmoe.moe.attention_variants import SoftmaxAttention
 from lasoftmoe.moe.checks import require_choice
 from lasoftmoe.moe.linear_attention import LinearAttention
+from lasoftmoe.moe.self_attention import SelfAttention
 from lasoftmoe.moe.soft_moe import SoftMoE
 
 VARIANTS = ("paper", "stable")
+ATTENTIONS = ("linear", "softmax")
 
 
 def instance_norm(weights: Tensor, eps: float = 1e-5) -> Tensor:
@@ -42,10 +45,13 @@ class LaSoftMoE(SoftMoE):
             logits, whose width is num_experts * slots_per_expert. The paper gives none of
             them. With one head Instance Norm cancels the denominator that ``normalize``
             switches, since it divides a token's whole row by one positive number.
+        attention: ``"linear"``, or ``"softmax"`` for :class:`SoftmaxAttention` in its place
+            (Eq. 5, from which the paper sets out), which has heads and projections only.
 
     Raises:
-        ValueError: as in :class:`SoftMoE` and :class:`LinearAttention`; an unknown variant;
-            a single slot in all with ``variant="paper"``, whose only weight would always be 0.
+        ValueError: as in :class:`SoftMoE` and :class:`LinearAttention`; an unknown variant or
+            attention; a single slot in all with ``variant="paper"``, whose only weight would
+            always be 0.
     """
 
     def __init__(
@@ -62,8 +68,10 @@ class LaSoftMoE(SoftMoE):
         feature_map: str = "elu",
         project: bool = True,
         normalize: bool = True,
+        attention: str = "linear",
     ) -> None:
         require_choice("variant", variant, VARIANTS)
+        require_choice("attention", attention, ATTENTIONS)
         if normalize_routing is None:
             normalize_routing = variant == "stable"
         super().__init__(
@@ -78,7 +86,11 @@ class LaSoftMoE(SoftMoE):
         if variant == "paper" and width == 1:
             raise ValueError("variant='paper' needs at least two slots in all, got 1")
         self.variant = variant
-        self.attention = LinearAttention(width, heads, feature_map, project, normalize)
+        self.attention: SelfAttention
+        if attention == "softmax":
+            self.attention = SoftmaxAttention(width, heads, project)
+        else:
+            self.attention = LinearAttention(width, heads, feature_map, project, normalize)
 
     def combine_weights(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
         """C of Eq. 7, normalized as the variant says."""

@@ -6,15 +6,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from lasoftmoe.moe.checks import (
-    at_least_float32,
-    require_choice,
-    require_positive,
-    require_tokens,
-    without_masked,
-)
+from lasoftmoe.moe.checks import at_least_float32, require_choice
+from lasoftmoe.moe.self_attention import SelfAttention
 
 
 def elu_plus_one(x: Tensor) -> Tensor:
@@ -55,23 +50,20 @@ def linear_attention(
     output = query_features @ summary
     if not normalize:
         return output
-    key_sum = key_features.sum(dim=-2).unsqueeze(-1)
-    return output / (query_features @ key_sum).clamp(min=eps)
+    key_sum = at_least_float32(key_features).sum(dim=-2).unsqueeze(-1)
+    return output / (query_features @ key_sum.to(output.dtype)).clamp(min=eps)
 
 
-class LinearAttention(nn.Module):
+class LinearAttention(SelfAttention):
     """Self-attention of cost linear in the number of tokens (Eq. 6).
 
     Args:
-        dim: width of the tokens, in and out.
-        heads: number of heads; has to divide ``dim``.
+        dim, heads, project: as in :class:`SelfAttention`.
         feature_map: ``"elu"`` (elu + 1) or ``"relu"``.
-        project: make queries, keys and values by learned projections without bias; otherwise
-            all three are the input itself. The paper does not say.
         normalize: Katharopoulos' denominator, which Eq. 6 leaves out.
 
     Raises:
-        ValueError: a size below 1, heads that do not divide dim, an unknown feature map.
+        ValueError: as in :class:`SelfAttention`; an unknown feature map.
     """
 
     def __init__(
@@ -82,47 +74,25 @@ class LinearAttention(nn.Module):
         project: bool = True,
         normalize: bool = True,
     ) -> None:
-        super().__init__()
-        require_positive(dim=dim, heads=heads)
+        super().__init__(dim, heads, project)
         require_choice("feature_map", feature_map, tuple(FEATURE_MAPS))
-        if dim % heads:
-            raise ValueError(f"dim={dim} is not divisible by heads={heads}")
-        self.dim = dim
-        self.heads = heads
         self.feature_map = feature_map
         self.normalize = normalize
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False) if project else None
-        if self.qkv is not None:
-            nn.init.normal_(self.qkv.weight, std=dim**-0.5)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attend among the tokens of ``x`` (batch, tokens, dim); the same shape comes back.
-
-        ``mask`` is bool (batch, tokens), false for tokens that nobody attends to.
-        """
-        require_tokens(x, self.dim)
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, keep: Tensor | None) -> Tensor:
+        """See :func:`linear_attention`."""
         phi = FEATURE_MAPS[self.feature_map]
-        queries, keys, values = self._heads(without_masked(x, mask))
-        # Sums over tokens of non-negative features only grow: half precision overflows here.
-        with torch.autocast(x.device.type, enabled=False):
-            queries, keys, values = map(at_least_float32, (queries, keys, values))
-            keys = phi(keys) if mask is None else phi(keys) * mask[:, None, :, None]
-            output = linear_attention(phi(queries), keys, values, self.normalize)
-        return output.transpose(1, 2).flatten(2).to(x.dtype)
-
-    def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (batch, heads, tokens, dim / heads)."""
-        if self.qkv is None:
-            parts = (x, x, x)
-        else:
-            parts = self.qkv(x.to(self.qkv.weight.dtype)).chunk(3, dim=-1)
-        queries, keys, values = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts
-        )
-        return queries, keys, values
+        # Sums over tokens of non-negative features only grow: float16 overflows here. bfloat16
+        # does not, and its products are many times faster on a GPU than those of float32.
+        product_dtype = values.dtype if values.dtype != torch.float16 else torch.float32
+        with torch.autocast(values.device.type, enabled=False):
+            queries, keys = phi(at_least_float32(queries)), phi(at_least_float32(keys))
+            if keep is not None:
+                keys = keys * keep
+            queries, keys, values = (t.to(product_dtype) for t in (queries, keys, values))
+            return linear_attention(queries, keys, values, self.normalize)
 
     def extra_repr(self) -> str:
         return (
-            f"dim={self.dim}, heads={self.heads}, feature_map={self.feature_map!r}, "
-            f"project={self.qkv is not None}, normalize={self.normalize}"
+            f"{super().extra_repr()}, feature_map={self.feature_map!r}, normalize={self.normalize}"
         )

@@ -34,6 +34,7 @@ def test_names_are_those_of_the_contract():
         "la_soft_moe",
         "la_soft_moe_stable",
         "top_k_moe",
+        "la_soft_moe_softmax_attention",
     ]
 
 
@@ -46,7 +47,9 @@ def test_experiments_differ_in_their_branch_and_nothing_else():
     ):
         config = load_config(name)
         assert (config.detector.moe.kind, config.detector.moe.variant) == (kind, variant)
-        moe = dataclasses.replace(config.detector.moe, kind="none", variant="paper")
+        moe = dataclasses.replace(
+            config.detector.moe, kind="none", variant="paper", attention="linear"
+        )
         detector = dataclasses.replace(config.detector, moe=moe)
         assert dataclasses.replace(config, detector=detector, name="vanilla") == plain
     assert load_config("zero_shot").training.epochs == 0

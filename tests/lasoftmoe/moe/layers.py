@@ -14,6 +14,7 @@ LAYERS: dict[str, Callable[[], SoftMoE]] = {
     "soft": lambda: SoftMoE(DIM, EXPERTS, SLOTS),
     "soft, normalized": lambda: SoftMoE(DIM, EXPERTS, SLOTS, normalize_routing=True),
     "paper": lambda: LaSoftMoE(DIM, EXPERTS, SLOTS),
+    "paper, softmax attention": lambda: LaSoftMoE(DIM, EXPERTS, SLOTS, attention="softmax"),
     "paper, normalized": lambda: LaSoftMoE(DIM, EXPERTS, SLOTS, normalize_routing=True),
     "stable": lambda: LaSoftMoE(DIM, EXPERTS, SLOTS, variant="stable"),
     "stable, raw": lambda: LaSoftMoE(

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, SoftMoE, TopKMoE
+from lasoftmoe.moe import Experts, LaSoftMoE, SoftmaxAttention, SoftMoE, TopKMoE
+from lasoftmoe.moe.self_attention import SelfAttention
 
 
 def matrix(rows: int, columns: int, entry: Callable[[int, int], Tensor]) -> Tensor:
@@ -65,8 +66,8 @@ def feature(name: str, x: Tensor) -> Tensor:
     return x if x > 0 else x * 0
 
 
-def attention(layer: LinearAttention, x: Tensor) -> Tensor:
-    """Eq. 6 with queries, keys and values of one image, head by head, pair by pair."""
+def attention(layer: SelfAttention, x: Tensor) -> Tensor:
+    """Eq. 6 or Eq. 5 on the tokens of one image, head by head, pair by pair."""
     n, width = x.shape
     if layer.qkv is None:
         q = k = v = x
@@ -80,6 +81,8 @@ def attention(layer: LinearAttention, x: Tensor) -> Tensor:
 
     def similarity(i: int, other: int, head: int) -> Tensor:
         span = range(head * per_head, (head + 1) * per_head)
+        if isinstance(layer, SoftmaxAttention):
+            return (sum(q[i, f] * k[other, f] for f in span) / per_head**0.5).exp()
         phi_q = [feature(layer.feature_map, q[i, f]) for f in span]
         phi_k = [feature(layer.feature_map, k[other, f]) for f in span]
         return sum(a * b for a, b in zip(phi_q, phi_k, strict=True))
@@ -87,7 +90,8 @@ def attention(layer: LinearAttention, x: Tensor) -> Tensor:
     def entry(i: int, j: int) -> Tensor:
         weights = [similarity(i, other, j // per_head) for other in range(n)]
         total = sum(weights[other] * v[other, j] for other in range(n))
-        return total / sum(weights) if layer.normalize else total
+        averages = isinstance(layer, SoftmaxAttention) or layer.normalize
+        return total / sum(weights) if averages else total
 
     return matrix(n, width, entry)
 
@@ -187,7 +191,7 @@ def expected(layer: nn.Module, x: Tensor) -> Tensor:
         room = x.shape[1] if factor is None else factor * layer.k * x.shape[1] / layer.num_experts
         capacity = next(c for c in range(1, x.shape[1] + 1) if c >= min(room, x.shape[1]) - 1e-9)
         return torch.stack([sparse_moe(layer, image, capacity) for image in x])
-    one_image = attention if isinstance(layer, LinearAttention) else soft_moe
+    one_image = attention if isinstance(layer, SelfAttention) else soft_moe
     return torch.stack([one_image(layer, image) for image in x])
 
 

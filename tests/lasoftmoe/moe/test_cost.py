@@ -41,6 +41,16 @@ def test_branch(kind, variant, rank, batch):
     assert batch * cost["multiply_adds"] == counted_multiply_adds(branch, x)
 
 
+@pytest.mark.parametrize(
+    "attention", [{"attention": "softmax"}, {"heads": 3}, {"heads": 5, "normalize": False}]
+)
+def test_attention_over_the_logits(attention):
+    config = MoEConfig(kind="la", rank=12, num_experts=3, slots_per_expert=5, **attention)
+    branch, cost = build_moe(24, config), cost_table(24, 17, config).sum()
+    assert cost["parameters"] == counted_parameters(branch)
+    assert cost["multiply_adds"] == counted_multiply_adds(branch, torch.randn(1, 17, 24))
+
+
 def test_block():
     block, cost = ResidualAttentionBlock(24, 4), block_cost(24, 17).sum()
     assert cost["parameters"] == counted_parameters(block)

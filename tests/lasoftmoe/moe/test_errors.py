@@ -20,11 +20,14 @@ CONSTRUCTIONS = {
         8, feature_map="cosine"
     ),
     "unknown variant 'papre'; choose one of paper, stable": lambda: LaSoftMoE(8, variant="papre"),
+    "unknown attention 'flash'; choose one of linear, softmax": lambda: LaSoftMoE(
+        8, attention="flash"
+    ),
     "at least two slots in all, got 1": lambda: LaSoftMoE(8, 1, 1),
     "only with normalize_routing": lambda: SoftMoE(8, routing_scale=1.0),
     "works at width 8, but rank is 4": lambda: MoEAdapter(16, 4, SoftMoE(8)),
     "rank has to be .* got 0": lambda: MoEAdapter(16, 0, SoftMoE(8)),
-    "unknown kind of MoE 'none'; choose one of soft, la": lambda: build_moe(8, MoEConfig()),
+    "unknown kind of MoE 'none'; choose one of soft, la, topk": lambda: build_moe(8, MoEConfig()),
     "unknown variant 'x'": lambda: build_moe(8, MoEConfig(kind="soft", variant="x")),
     "hidden_dim has to be": lambda: build_moe(8, MoEConfig(kind="soft", hidden_ratio=0.0)),
 }

@@ -87,16 +87,16 @@ class NoLogitResidual(LaSoftMoE):
 
 
 class MissingNormalizer(LinearAttention):
-    def forward(self, x):
+    def attend(self, *args):
         self.normalize = False
-        output = super().forward(x)
+        output = super().attend(*args)
         self.normalize = True
         return output
 
 
 class KeysAndValuesSwapped(LinearAttention):
-    def _heads(self, x):
-        queries, keys, values = super()._heads(x)
+    def heads_of(self, x):
+        queries, keys, values = super().heads_of(x)
         return queries, values, keys
 
 

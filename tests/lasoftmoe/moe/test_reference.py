@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftMoE
+from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftmaxAttention, SoftMoE
 from tests.lasoftmoe.moe.reference import assert_matches, randomize
 
 small = st.integers(1, 3)
@@ -41,6 +41,13 @@ def test_linear_attention(batch, n, heads, per_head, feature_map, project, norma
     assert_matches(layer, x)
 
 
+@settings(max_examples=10, deadline=None)
+@given(heads=small, per_head=small, n=st.integers(1, 4), project=st.booleans())
+def test_softmax_attention(heads, per_head, n, project):
+    dim = heads * per_head
+    assert_matches(randomize(SoftmaxAttention(dim, heads, project)), tokens(2, n, dim))
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 4), small),
@@ -65,10 +72,11 @@ def test_soft_moe(shape, experts, slots, hidden, normalize_routing, seed):
     normalize_routing=st.sampled_from([None, False, True]),
     heads=st.booleans(),
     normalize=st.booleans(),
+    attention=st.sampled_from(["linear", "softmax"]),
     seed=st.integers(0, 999),
 )
 def test_la_soft_moe(
-    shape, experts, slots, hidden, variant, normalize_routing, heads, normalize, seed
+    shape, experts, slots, hidden, variant, normalize_routing, heads, normalize, attention, seed
 ):
     layer = LaSoftMoE(
         shape[-1],
@@ -79,6 +87,7 @@ def test_la_soft_moe(
         normalize_routing=normalize_routing,
         heads=experts if heads else 1,
         normalize=normalize,
+        attention=attention,
     )
     assert_matches(randomize(layer, seed), tokens(*shape, seed))
 
