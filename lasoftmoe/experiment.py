@@ -272,7 +272,7 @@ def _report(
         "device": PartialState().device.type,
         "threads": torch.get_num_threads(),
         "versions": provenance.versions(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "commit": provenance.commit(),
     }
 
