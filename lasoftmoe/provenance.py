@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import platform
@@ -28,13 +29,28 @@ WITHOUT_EFFECT = (
 
 
 def code_hash(package: Path = PACKAGE) -> str:
-    """A digest of every source file in the package that can change a run's result."""
+    """A digest of what the package's code does: comments, docstrings and layout do not count."""
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         relative = path.relative_to(package)
         if relative.parts[0] not in WITHOUT_EFFECT:
-            digest.update(relative.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+            digest.update(relative.as_posix().encode() + b"\0" + _statements(path) + b"\0")
     return digest.hexdigest()
+
+
+def _statements(path: Path) -> bytes:
+    tree = ast.parse(path.read_bytes(), path)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            # a text that stands alone is a docstring or describes the line above
+            node.body = [part for part in node.body if not _is_text(part)]
+    return ast.dump(tree).encode()
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    value = getattr(statement, "value", None)
+    alone = isinstance(statement, ast.Expr) and isinstance(value, ast.Constant)
+    return alone and isinstance(value.value, str)
 
 
 def file_hash(path: Path) -> str:

@@ -173,6 +173,8 @@ def test_code_hash_sees_what_matters_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("a = 2\n")
         assert (provenance.code_hash(tmp_path) != base) == matters, name
         (tmp_path / name).write_text("a = 1\n")
+    (tmp_path / "training.py").write_text('"""Words."""\na = (\n    1  # a comment\n)\n')
+    assert provenance.code_hash(tmp_path) == base
     (tmp_path / "new.py").write_text("")
     assert provenance.code_hash(tmp_path) != base
 
