@@ -103,7 +103,7 @@ def remove_site() -> None:
 def build_site() -> None:
     """Call Jupyter Book, warnings being errors."""
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
-    command = [str(jupyter_book), "build", "book", "-W", "-n", "--keep-going"]
+    command = [str(jupyter_book), "build", "book", "-q", "-W", "-n", "--keep-going"]
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode or not INDEX.exists():
         remove_site()
@@ -138,7 +138,7 @@ def build(jobs: int) -> None:
     store = Store(BUILD / "executed" / preset)
     if not all(store.find(path.stem, mark) for path, mark in marks.items()):
         check_preset(preset)
-    print(f"preset {preset}: {len(paths)} notebooks, {jobs} at a time", flush=True)
+    print(f"preset {preset}: {len(paths)} notebooks, at most {jobs} at a time", flush=True)
     runs = asyncio.run(execute_all(marks, jobs, timeout, store))
     print_times(runs)
     failures = [run.error for run in runs if run.error]
