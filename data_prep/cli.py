@@ -19,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        expected = isinstance(error, ValueError | OSError)
+        told = f"{error}" if expected else f"{type(error).__name__}: {error} (see --debug)"
+        print(f"error: {told}", file=sys.stderr)
         return 2
     return 0
 
