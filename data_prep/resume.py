@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
-from data_prep.manifest import DatasetError
+from data_prep.checks import DatasetError
 from data_prep.parallel import run_units
 
 _WORK = ".work"

@@ -17,12 +17,12 @@ import torch
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
 from data_prep.parallel import derive_seed
 from data_prep.resume import Row, build_units, clean_up, prepare_folder
-from data_prep.synthetic.camera import CAPTURE_SIZE, capture
+from data_prep.synthetic.camera import capture
 from data_prep.synthetic.captions import describe
 from data_prep.synthetic.identity import sample_identities
 from data_prep.synthetic.physical import print_attack, replay_attack
 from data_prep.synthetic.pictures import save_png
-from data_prep.synthetic.recipe import GENERATOR, code_digest
+from data_prep.synthetic.recipe import GENERATOR, code_digest, dataset_info
 from data_prep.synthetic.renderer import render
 from data_prep.synthetic.session import sample_sessions
 from data_prep.taxonomy import FAKE, LIVE, family_of
@@ -125,13 +125,5 @@ def _write_tables(folder: Path, rows: list[Row], recipe: dict[str, Any]) -> None
     dev = manifest["subject"].str[1:].astype(int) % _DEV_EVERY == _DEV_EVERY - 1
     split = dev.map({True: "dev", False: "train"})
     protocol = pd.DataFrame({"id": manifest["id"], "split": split})
-    info = {
-        "name": "synthetic-captions",
-        "version": "1",
-        "licence": "CC0-1.0",
-        "seed": recipe["seed"],
-        "generator": GENERATOR,
-        "image_size": CAPTURE_SIZE,
-        "recipe": recipe,
-    }
+    info = dataset_info("synthetic-captions", recipe)
     write_dataset(folder, manifest, {"pretraining": protocol}, info, {"captions": captions})

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
 from data_prep.resume import build_units, clean_up, prepare_folder
-from data_prep.synthetic.camera import CAPTURE_SIZE
 from data_prep.synthetic.plan import SubjectPlan, plan_subjects, preset_named
-from data_prep.synthetic.recipe import GENERATOR, code_digest
+from data_prep.synthetic.recipe import GENERATOR, code_digest, dataset_info
 from data_prep.synthetic.subject import SubjectWork, make_subject
 from data_prep.synthetic.surrogate import load_surrogate
 from data_prep.taxonomy import FAMILIES, LIVE
@@ -62,7 +60,7 @@ def write_synthetic_dataset(
         rows = build_units(folder, units, make_subject, workers, "synthetic subjects")
         manifest = pd.DataFrame(rows)
         protocols = _protocols(manifest, plans)
-        write_dataset(folder, manifest, protocols, _info(preset, recipe))
+        write_dataset(folder, manifest, protocols, dataset_info(f"synthetic-{preset}", recipe))
     clean_up(folder)
     return read_dataset(folder)
 
@@ -77,15 +75,3 @@ def _protocols(manifest: pd.DataFrame, plans: dict[str, SubjectPlan]) -> dict[st
         table = pd.DataFrame({"id": manifest.loc[chosen, "id"], "split": split[chosen]})
         tables[name] = table.reset_index(drop=True)
     return tables
-
-
-def _info(preset: str, recipe: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": f"synthetic-{preset}",
-        "version": "1",
-        "licence": "CC0-1.0",
-        "seed": recipe["seed"],
-        "generator": GENERATOR,
-        "image_size": CAPTURE_SIZE,
-        "recipe": recipe,
-    }

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from data_prep.manifest import SPLITS
+from data_prep.checks import SPLITS
 from data_prep.parallel import derive_seed
 from data_prep.taxonomy import FAMILIES, types_of
 

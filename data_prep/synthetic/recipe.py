@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import hashlib
 from pathlib import Path
+from typing import Any
 
+from data_prep.synthetic.camera import CAPTURE_SIZE
 from data_prep.synthetic.surrogate import WEIGHTS
 
 GENERATOR = "data_prep.synthetic"
 _HERE = Path(__file__).parent
-_SHARED = ("../taxonomy",)
+_SHARED = ("../parallel", "../taxonomy")
 
 
 def code_digest(*leave_out: str, weights: bool) -> str:
@@ -27,6 +29,19 @@ def code_digest(*leave_out: str, weights: bool) -> str:
     if weights and WEIGHTS.is_file():
         digest.update(WEIGHTS.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def dataset_info(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    """What ``dataset.json`` says of a synthetic dataset, before counts and checksums."""
+    return {
+        "name": name,
+        "version": "1",
+        "licence": "CC0-1.0",
+        "seed": recipe["seed"],
+        "generator": GENERATOR,
+        "image_size": CAPTURE_SIZE,
+        "recipe": recipe,
+    }
 
 
 def _meaning(path: Path) -> str:

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.manifest import (
-    DatasetError,
-    check_manifest,
-    check_protocol,
-    read_dataset,
-    validate,
-    write_dataset,
-)
+from data_prep.checks import check_manifest, check_protocol
+from data_prep.manifest import DatasetError, read_dataset, validate, write_dataset
 from tests.data_prep.small import INFO, manifest, protocol, write_images, write_small
 
 HERE = Path("manifest.parquet")
