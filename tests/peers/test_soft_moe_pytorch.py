@@ -60,6 +60,24 @@ def test_values_with_its_norms_applied_outside(dim, experts, slots):
         torch.testing.assert_close(ours(peer.norm(x)), peer(x))
 
 
+@pytest.mark.parametrize(("dim", "experts", "slots"), SHAPES)
+def test_our_switches_reproduce_it(dim, experts, slots):
+    """Its two RMS norms are L2 norms times sqrt(dim) each, hence a routing scale of dim."""
+    plain, peer = make_pair(dim, experts, slots)
+    ours = SoftMoE(dim, experts, slots, normalize_routing=True, routing_scale=dim).double()
+    ours.load_state_dict({**plain.state_dict(), "scale": ours.scale.detach()})
+    x = torch.randn(3, 11, dim, dtype=torch.float64)
+    torch.testing.assert_close(ours(peer.norm(x)), peer(x))
+
+
+def test_kept_tokens_under_a_mask():
+    ours, peer = make_pair(16, 4, 3)
+    peer.norm = peer.slot_norm = nn.Identity()
+    x = torch.randn(3, 11, 16, dtype=torch.float64)
+    mask = (torch.arange(11) < 7).expand(3, 11)
+    torch.testing.assert_close(ours(x, mask)[:, :7], peer(x, mask)[:, :7])
+
+
 def test_its_norms_are_what_had_to_be_switched_off():
     """Guards the two tests above: with the norms on, the plain comparison has to fail."""
     ours, peer = make_pair(16, 4, 3)

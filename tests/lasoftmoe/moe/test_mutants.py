@@ -21,6 +21,13 @@ class DispatchOverSlotsOfOneExpert(SoftMoE):
         return logits.softmax(dim=-1)
 
 
+class DispatchOverImages(SoftMoE):
+    """A public implementation does this."""
+
+    def dispatch_weights(self, logits, mask=None):
+        return logits.softmax(dim=0)
+
+
 class CombineOverTokens(SoftMoE):
     def combine_weights(self, logits, mask=None):
         return logits.softmax(dim=1)
@@ -104,6 +111,7 @@ SOFT = dict(dim=3, num_experts=2, slots_per_expert=3, hidden_dim=4)
 MUTANTS = {
     DispatchOverSlots: SOFT,
     DispatchOverSlotsOfOneExpert: SOFT,
+    DispatchOverImages: SOFT,
     CombineOverTokens: SOFT,
     CombineOverSlotsOfOneExpert: SOFT,
     ExpertsAndSlotsSwapped: SOFT,
