@@ -3,6 +3,7 @@
 ``python -m lasoftmoe.pretraining --data DIR --out DIR`` repeats it.
 """
 
-from lasoftmoe.pretraining.loop import PretrainingConfig, pretrain
+from lasoftmoe.pretraining.loop import PretrainingConfig
+from lasoftmoe.pretraining.run import pretrain
 
 __all__ = ["PretrainingConfig", "pretrain"]

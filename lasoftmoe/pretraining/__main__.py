@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from lasoftmoe.pretraining.loop import PretrainingConfig, pretrain
+from lasoftmoe.pretraining.loop import PretrainingConfig
+from lasoftmoe.pretraining.run import pretrain
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,13 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of captioned captures")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, card and log")
+    parser.add_argument(
+        "--held_out", type=Path, help="captioned captures of other people (another seed)"
+    )
     parser.add_argument("--faces", type=Path, help="prepared dataset for live against fake")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_class_arguments(PretrainingConfig, as_group=False)
     options = parser.parse_args(arguments)
     choices = {name: getattr(options, name) for name in PretrainingConfig.__dataclass_fields__}
     try:
-        pretrain(options.data, options.out, PretrainingConfig(**choices), options.faces)
+        config = PretrainingConfig(**choices)
+        pretrain(options.data, options.out, config, options.held_out, options.faces)
     except (ValueError, OSError) as error:
         if options.debug:
             raise

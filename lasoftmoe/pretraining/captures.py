@@ -38,6 +38,11 @@ class Captures:
         """The captures at these positions, in this order."""
         return Captures(self.images[torch.from_numpy(rows)], self.table.iloc[rows])
 
+    def __add__(self, other: Captures) -> Captures:
+        """These captures, then the other ones."""
+        images = torch.cat([self.images, other.images])
+        return Captures(images, pd.concat([self.table, other.table], ignore_index=True))
+
     @cached_property
     def attributes(self) -> list[dict[str, str]]:
         """The words about each capture, by name."""

@@ -12,12 +12,12 @@ TEMPLATE = """\
 # Small CLIP
 
 A CLIP of {parameters:,} parameters ({megabytes:.1f} MB in half precision) for the chapters of this
-book: it reads 96 x 96 pixel faces and sentences of {words} words. It learned from rendered faces
-only, no photograph of a person was used, and it is of no use on real pictures.
+book. It takes faces of 96 x 96 pixels and knows {words} words. It learned from rendered faces
+only; no photograph of a person was used, and on photographs it is of no use.
 
 ## How it was made
 
-    {command}
+{commands}
 
 | | |
 |---|---|
@@ -35,7 +35,7 @@ on the whole picture or a part of it, and their captions say so.
 ## What it can do without further training
 
 On {dev_images} captures of {dev_subjects} people whom it has not seen. *Chance* is the share of the
-most frequent answer.
+most frequent answer (for an AUC, 0.5).
 
 | task | reached | chance | images |
 |---|---|---|---|
@@ -77,6 +77,7 @@ def _fields(content: dict[str, Any], weights: Path) -> dict[str, Any]:
         "scene_weight": training["config"]["scene_weight"],
         "batch_size": batch_size,
         "epochs": training["steps"] * batch_size / training["train_images"],
+        "commands": "\n".join(f"    {command}" for command in training["commands"]),
         "rows": "\n".join(_row(name, figure) for name, figure in training["figures"].items()),
         "live_fake_table": _live_fake(training.get("live_fake")),
     }

@@ -5,14 +5,9 @@ Radford et al. 2021 with a second term: cross-entropy over texts that name mediu
 
 from __future__ import annotations
 
-import datetime
-import json
 import math
-import os
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -23,21 +18,10 @@ from tqdm.auto import tqdm
 
 from lasoftmoe.checkpoint import Checkpoint, TrainingState
 from lasoftmoe.clip import ClipBundle
-from lasoftmoe.data import open_dataset
 from lasoftmoe.losses import clip_contrastive
 from lasoftmoe.pretraining.batches import CaptionBatch, CaptionBatches
-from lasoftmoe.pretraining.captures import Captures, read_captures
-from lasoftmoe.pretraining.card import write_card
-from lasoftmoe.pretraining.figures import live_fake_auc, zero_shot_figures
+from lasoftmoe.pretraining.captures import Captures
 from lasoftmoe.pretraining.textures import scene_texts
-from lasoftmoe.pretraining.vocabulary import vocabulary
-from lasoftmoe.small_clip import (
-    EMBEDDED_WEIGHTS,
-    SmallClipConfig,
-    build_small_clip,
-    save_small_clip,
-)
-from lasoftmoe.small_tokenizer import SmallTokenizer
 
 INITIAL_LOGIT_SCALE = 10.0
 MAX_LOGIT_SCALE = 100.0
@@ -63,92 +47,7 @@ class PretrainingConfig:
     bf16: bool = False
 
 
-def pretrain(
-    data: str | Path, out: str | Path, config: PretrainingConfig, faces: str | Path | None = None
-) -> dict[str, Any]:
-    """Pretrain a small CLIP on captioned captures and write it to ``out``.
-
-    Writes ``small_clip.safetensors``, ``.json`` and ``.md``, and ``log.csv``. An interrupted run
-    goes on from its last finished epoch when it is called again with the same arguments; a
-    finished one is only measured again.
-
-    Args:
-        data: folder that ``python -m data_prep captions`` wrote.
-        out: folder for the results.
-        faces: a prepared dataset with protocol p1, to add live against fake to the card.
-
-    Returns:
-        the facts of the run, as they stand in the ``.json`` under "training".
-
-    Raises:
-        DatasetError: ``data`` or ``faces`` is not what it should be.
-        ValueError: fewer captures than one batch, or a checkpoint of another configuration.
-    """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    splits = read_captures(data)
-    architecture = SmallClipConfig()
-    tokenizer = SmallTokenizer(vocabulary(), architecture.context_length)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = build_small_clip(architecture, tokenizer.vocab_size)
-    bundle = ClipBundle(
-        model, tokenizer, architecture.image_size, architecture.mean, architecture.std
-    )
-    run = _Pretraining(bundle, splits["train"], config, _checkpoint(out, config))
-    log = run.run()
-    log.to_csv(out / "log.csv", index=False)
-    model.eval()
-    facts = _facts(model, config, splits, log)
-    facts["figures"] = zero_shot_figures(bundle, splits["dev"])
-    if faces is not None:
-        dev = open_dataset(faces, "p1")["dev"]
-        facts["live_fake"] = {"images": len(dev), "auc": live_fake_auc(bundle, dev)}
-    weights = out / EMBEDDED_WEIGHTS.name
-    save_small_clip(weights, model, architecture, tokenizer, facts)
-    write_card(weights.with_suffix(".json"))
-    return facts
-
-
-def _checkpoint(out: Path, config: PretrainingConfig) -> Checkpoint:
-    """The run's checkpoint; its configuration lies beside it, so that no other run takes it up."""
-    checkpoint, path = Checkpoint(out / "checkpoint.safetensors"), out / "config.json"
-    wanted = json.dumps(asdict(config), indent=1)
-    if checkpoint.path.is_file() and path.read_text("utf-8") != wanted:
-        raise ValueError(f"{out} holds a run with other choices ({path}); choose another folder")
-    path.write_text(wanted, "utf-8")
-    return checkpoint
-
-
-def _command(config: PretrainingConfig) -> str:
-    """The command line that repeats the run: what differs from the defaults, no paths."""
-    options = [
-        f"--{name} {str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in asdict(config).items()
-        if value != getattr(PretrainingConfig, name)
-    ]
-    return " ".join(["python -m lasoftmoe.pretraining --data DIR --out DIR", *options])
-
-
-def _facts(
-    model: nn.Module, config: PretrainingConfig, splits: dict[str, Captures], log: pd.DataFrame
-) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "command": _command(config),
-        "config": asdict(config),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "steps": len(log),
-        "cpu_seconds": round(float(log["cpu_seconds"].iloc[-1])),
-        "hardware": f"{os.cpu_count()}-core CPU",
-        "date": datetime.date.today().isoformat(),
-    }
-    for split, captures in splits.items():
-        facts[f"{split}_images"] = len(captures)
-        facts[f"{split}_subjects"] = int(captures.table["subject"].nunique())
-    return facts
-
-
-class _Pretraining:
+class Pretraining:
     """One run: model, optimizer, batches and how far it has come."""
 
     def __init__(

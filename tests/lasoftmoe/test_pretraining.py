@@ -1,6 +1,8 @@
 """Pretraining on a folder of a dozen noise images: what it writes, resumes and refuses."""
 
+import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -193,13 +195,7 @@ def test_folders_without_captions_or_batches_are_refused(folder, tmp_path):
         read_captures(tmp_path / "nothing")
     with pytest.raises(ValueError, match="9 captures do not fill one batch of 64"):
         pretrain(folder, tmp_path, PretrainingConfig(batch_size=64))
-    (tmp_path / "copy").mkdir()
-    for path in folder.rglob("*"):
-        target = tmp_path / "copy" / path.relative_to(folder)
-        if path.is_dir():
-            target.mkdir(exist_ok=True)
-        elif path.name != "captions.parquet":
-            target.write_bytes(path.read_bytes())
+    shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("captions.parquet"))
     with pytest.raises(DatasetError, match=r"captions\.parquet is missing"):
         read_captures(tmp_path / "copy")
 
@@ -213,7 +209,7 @@ def test_a_run_leaves_weights_that_load_and_a_card(finished):
     scores = bundle.embed_images(torch.rand(2, 3, 96, 96))
     assert scores.isfinite().all()
     card = (out / "small_clip.md").read_text()
-    assert "python -m lasoftmoe.pretraining --data DIR --out DIR --epochs 2 --batch_size 4" in card
+    assert "python -m lasoftmoe.pretraining --data DATA --out OUT --epochs 2 --batch_size 4" in card
     assert "| medium |" in card and "{" not in card
     assert facts["steps"] == 4 and facts["dev_subjects"] == 1
 
@@ -233,13 +229,13 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     class Interrupted(Exception):
         pass
 
-    def stop_in_the_second_epoch(run, batch, share, step=loop._Pretraining._step):
+    def stop_in_the_second_epoch(run, batch, share, step=loop.Pretraining._step):
         if len(run.state.log) == 3:
             raise Interrupted
         return step(run, batch, share)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Pretraining, "_step", stop_in_the_second_epoch)
+        patch.setattr(loop.Pretraining, "_step", stop_in_the_second_epoch)
         with pytest.raises(Interrupted):
             pretrain(folder, tmp_path, CONFIG)
     assert not (tmp_path / "small_clip.safetensors").exists()
@@ -253,6 +249,18 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 def test_a_folder_with_another_run_is_not_taken_up(folder, finished):
     with pytest.raises(ValueError, match="other choices"):
         pretrain(folder, finished[0], PretrainingConfig(epochs=3, batch_size=4))
+
+
+def test_held_out_people_must_be_others(folder, finished, tmp_path):
+    with pytest.raises(ValueError, match="the same people"):
+        pretrain(folder, finished[0], CONFIG, held_out=folder)
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    info = json.loads((other / "dataset.json").read_text())
+    (other / "dataset.json").write_text(json.dumps(info | {"seed": 1}))
+    facts = pretrain(folder, finished[0], CONFIG, held_out=other)  # measured anew, not trained
+    assert facts["dev_images"] == 12 and facts["steps"] == 4
+    assert "--held_out HELD_OUT" in facts["commands"][-1]
 
 
 def test_cpu_seconds_end_a_run(folder, tmp_path):

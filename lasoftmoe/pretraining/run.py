@@ -1,0 +1,150 @@
+"""From folders of captioned captures to weights, their description and their card."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from data_prep.manifest import read_dataset
+from lasoftmoe.checkpoint import Checkpoint
+from lasoftmoe.clip import ClipBundle
+from lasoftmoe.data import open_dataset
+from lasoftmoe.pretraining.captures import Captures, read_captures
+from lasoftmoe.pretraining.card import write_card
+from lasoftmoe.pretraining.figures import live_fake_auc, zero_shot_figures
+from lasoftmoe.pretraining.loop import Pretraining, PretrainingConfig
+from lasoftmoe.pretraining.vocabulary import vocabulary
+from lasoftmoe.small_clip import (
+    EMBEDDED_WEIGHTS,
+    SmallClipConfig,
+    build_small_clip,
+    save_small_clip,
+)
+from lasoftmoe.small_tokenizer import SmallTokenizer
+
+
+def pretrain(
+    data: str | Path,
+    out: str | Path,
+    config: PretrainingConfig,
+    held_out: str | Path | None = None,
+    faces: str | Path | None = None,
+) -> dict[str, Any]:
+    """Pretrain a small CLIP on captioned captures and write it to ``out``.
+
+    Writes ``small_clip.safetensors``, ``.json`` and ``.md``, and ``log.csv``. An interrupted run
+    goes on from its last finished epoch when it is called again with the same arguments; a
+    finished one is only measured again.
+
+    Args:
+        data: folder that ``python -m data_prep captions`` wrote; its split train is trained on.
+        out: folder for the results.
+        held_out: another such folder, written with another seed (so of other people), to measure
+            the figures of the card on; the split dev of ``data`` otherwise.
+        faces: a prepared dataset with protocol p1, to add live against fake to the card.
+
+    Returns:
+        the facts of the run, as they stand in the ``.json`` under "training".
+
+    Raises:
+        DatasetError: one of the folders is not what it should be.
+        ValueError: ``held_out`` shows the people of ``data``, fewer captures than one batch, or
+            ``out`` holds a run of another configuration.
+    """
+    data, out = Path(data), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    splits = read_captures(data)
+    if held_out is not None:
+        splits["dev"] = _other_people(Path(held_out), data)
+    architecture, bundle = _random_clip(config.seed)
+    log = Pretraining(bundle, splits["train"], config, _checkpoint(out, config)).run()
+    log.to_csv(out / "log.csv", index=False)
+    bundle.model.eval()
+    facts = _facts(bundle, config, splits, log)
+    facts["commands"] = _commands(config, data, held_out)
+    facts["figures"] = zero_shot_figures(bundle, splits["dev"])
+    if faces is not None:
+        dev = open_dataset(faces, "p1")["dev"]
+        facts["live_fake"] = {"images": len(dev), "auc": live_fake_auc(bundle, dev)}
+    weights = out / EMBEDDED_WEIGHTS.name
+    save_small_clip(weights, bundle.model, architecture, bundle.tokenize, facts)
+    write_card(weights.with_suffix(".json"))
+    return facts
+
+
+def _random_clip(seed: int) -> tuple[SmallClipConfig, ClipBundle]:
+    config = SmallClipConfig()
+    tokenizer = SmallTokenizer(vocabulary(), config.context_length)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_small_clip(config, tokenizer.vocab_size)
+    return config, ClipBundle(model, tokenizer, config.image_size, config.mean, config.std)
+
+
+def _other_people(held_out: Path, data: Path) -> Captures:
+    seeds = [read_dataset(folder).info["seed"] for folder in (held_out, data)]
+    if seeds[0] == seeds[1]:
+        raise ValueError(
+            f"{held_out} and {data} were both written with seed {seeds[0]} and show the same "
+            f"people; write the held-out captures with `--seed {seeds[0] + 1}`"
+        )
+    splits = read_captures(held_out)
+    return splits["train"] + splits["dev"]
+
+
+def _checkpoint(out: Path, config: PretrainingConfig) -> Checkpoint:
+    """The run's checkpoint; its configuration lies beside it, so that no other run takes it up."""
+    checkpoint, path = Checkpoint(out / "checkpoint.safetensors"), out / "config.json"
+    wanted = json.dumps(asdict(config), indent=1)
+    if checkpoint.path.is_file() and path.read_text("utf-8") != wanted:
+        raise ValueError(f"{out} holds a run with other choices ({path}); choose another folder")
+    path.write_text(wanted, "utf-8")
+    return checkpoint
+
+
+def _commands(config: PretrainingConfig, data: Path, held_out: str | Path | None) -> list[str]:
+    """The command lines that repeat the run, with words in place of folders."""
+    options = [
+        f"--{name} {str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in asdict(config).items()
+        if value != getattr(PretrainingConfig, name)
+    ]
+    commands = [_captions_command(data, "DATA")]
+    if held_out is not None:
+        commands.append(_captions_command(Path(held_out), "HELD_OUT"))
+        options.insert(0, "--held_out HELD_OUT")
+    command = "python -m lasoftmoe.pretraining --data DATA --out OUT"
+    return [*commands, " ".join([command, *options])]
+
+
+def _captions_command(folder: Path, name: str) -> str:
+    recipe = read_dataset(folder).info.get("recipe", {})
+    options = [f"--{key} {recipe[key]}" for key in ("subjects", "seed") if key in recipe]
+    return " ".join([f"python -m data_prep captions --out {name}", *options])
+
+
+def _facts(
+    bundle: ClipBundle,
+    config: PretrainingConfig,
+    splits: dict[str, Captures],
+    log: pd.DataFrame,
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "config": asdict(config),
+        "parameters": sum(p.numel() for p in bundle.model.parameters()),
+        "steps": len(log),
+        "cpu_seconds": round(float(log["cpu_seconds"].iloc[-1])),
+        "hardware": f"{os.cpu_count()}-core CPU",
+        "date": datetime.date.today().isoformat(),
+    }
+    for split, captures in splits.items():
+        facts[f"{split}_images"] = len(captures)
+        facts[f"{split}_subjects"] = int(captures.table["subject"].nunique())
+    return facts
