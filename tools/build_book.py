@@ -62,6 +62,7 @@ def datasets() -> list[Path]:
 def kernel_environment(preset: str) -> None:
     """Set what kernels inherit."""
     os.environ["LASOFTMOE_PRESET"] = preset
+    os.environ["TQDM_DISABLE"] = "1"  # a bar that has stopped moving says nothing on a page
     if preset == "laptop":
         # One thread a notebook: the notebooks share the cores, and sums come out the same
         # whatever the number of cores.
