@@ -16,7 +16,7 @@ def cost_table(dim: int, tokens: int, config: MoEConfig) -> pd.DataFrame:
     """Cost of the branch beside one block's MLP, part by part.
 
     Multiply-adds are those of the matrix products for one image, forward only (a FLOP counter
-    shows twice as many); norms, softmax and activations are left out.
+    shows twice as many); norms, softmax, denominators and activations are left out.
 
     Args:
         dim: width of the block's tokens.
@@ -58,9 +58,7 @@ def _attention_cost(tokens: int, width: int, config: MoEConfig) -> int:
     """Multiply-adds of the attention over the logits, without its projections."""
     if config.attention == "softmax":
         return 2 * tokens**2 * width  # Q K^T, and the weights times V
-    # In each head phi(K)^T V, phi(Q) times that, and phi(Q) times the sum of the keys.
-    denominator = tokens * width if config.normalize else 0
-    return 2 * tokens * width**2 // config.heads + denominator
+    return 2 * tokens * width**2 // config.heads  # in each head phi(K)^T V, and phi(Q) times that
 
 
 def block_cost(dim: int, tokens: int, mlp_ratio: float = 4.0) -> pd.DataFrame:

@@ -39,9 +39,9 @@ class Experts(nn.Module):
         """Run expert i on ``slots[:, i]``; slots and result are (batch, experts, slots, dim)."""
         batch, _, per_expert, _ = self._require_slots(slots)
         x = slots.transpose(0, 1).reshape(self.num_experts, batch * per_expert, self.dim)
-        # bmm and a sum: baddbmm writes the bias out to full size first and is slower to train.
-        hidden = F.gelu(torch.bmm(x, self.weight_in) + self.bias_in[:, None])
-        y = torch.bmm(hidden, self.weight_out) + self.bias_out[:, None]
+        # Adding in place saves a pass over memory, and under autocast keeps half precision half.
+        hidden = F.gelu(torch.bmm(x, self.weight_in).add_(self.bias_in[:, None]))
+        y = torch.bmm(hidden, self.weight_out).add_(self.bias_out[:, None])
         return y.view(self.num_experts, batch, per_expert, self.dim).transpose(0, 1)
 
     def _require_slots(self, slots: Tensor) -> torch.Size:

@@ -16,9 +16,11 @@ def elu_plus_one(x: Tensor) -> Tensor:
     """elu(x) + 1, the feature map of Katharopoulos et al.
 
     Written as max(x, 0) + exp(min(x, 0)): the same function, but adding 1 to elu(x) rounds
-    to zero below about -17 in float32, this one only below about -100.
+    to zero below about -17 in float32, this one only below about -100. It is also several
+    times faster on a CPU, where elu calls expm1 and where clamp is slow to differentiate.
     """
-    return F.relu(x) + x.clamp(max=0).exp()
+    positive = F.relu(x)
+    return positive + (x - positive).exp_()
 
 
 FEATURE_MAPS: dict[str, Callable[[Tensor], Tensor]] = {"elu": elu_plus_one, "relu": F.relu}
@@ -46,12 +48,15 @@ def linear_attention(
     Returns:
         (..., tokens, dim).
     """
-    summary = key_features.transpose(-1, -2) @ values
+    # phi(K)^T V; written this way, the gradient of phi(K) comes out without a transposed layout.
+    summary = (values.transpose(-1, -2) @ key_features).transpose(-1, -2)
     output = query_features @ summary
     if not normalize:
         return output
-    key_sum = at_least_float32(key_features).sum(dim=-2).unsqueeze(-1)
-    return output / (query_features @ key_sum.to(output.dtype)).clamp(min=eps)
+    # A product with one column is slow as a matrix product; a sum of products is not.
+    key_sum = at_least_float32(key_features).sum(dim=-2, keepdim=True)
+    total = (query_features * key_sum.to(output.dtype)).sum(dim=-1, keepdim=True)
+    return output / total.clamp(min=eps)
 
 
 class LinearAttention(SelfAttention):
