@@ -205,6 +205,19 @@ def test_several_processes_at_once_are_refused_instead_of_hanging(tiny_runs, mon
         tiny_runs()
 
 
+@pytest.mark.parametrize("name", ["zero_shot", "vanilla", "la_soft_moe_stable"])
+def test_the_embedded_clip_goes_the_same_way(name, tiny_folder, runs):
+    overrides = {"data": {"folder": str(tiny_folder), "image_size": 16}}
+    if name != "zero_shot":
+        overrides["training"] = {"epochs": 1, "batch_size": 16}
+    run = experiment.run(name, "laptop", 0, overrides)
+    assert (run.report["parameters"]["moe"] > 0) == (name == "la_soft_moe_stable")
+    assert run.report["parameters"]["trained"] == run.report["parameters"]["total"]
+    again = score(run.detector(), run.datasets()["dev"], progress=False)
+    stored = run.scores.loc[run.scores["split"] == "dev", "attack_score"]
+    assert again["attack_score"].tolist() == stored.tolist()
+
+
 CHILD = textwrap.dedent(
     """
     import sys, time
