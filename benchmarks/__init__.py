@@ -1,0 +1,1 @@
+"""Speed of the MoE layers: ``python -m benchmarks.moe`` prints ratios that carry over to others."""
