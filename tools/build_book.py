@@ -142,9 +142,10 @@ def build(jobs: int) -> None:
     print(f"preset {preset}: {len(paths)} notebooks, at most {jobs} at a time", flush=True)
     runs = asyncio.run(execute_all(marks, jobs, timeout, store))
     print_times(runs)
-    failures = [run.error for run in runs if run.error]
+    failures = [run.error.strip().splitlines() for run in runs if run.error]
     if failures:
-        raise SystemExit("\n".join(["", *failures, f"{len(failures)} notebook(s) failed; no site"]))
+        told = [f"  {lines[0]} {lines[-1]}" for lines in failures]
+        raise SystemExit("\n".join(["no site is built, these failed (tracebacks above):", *told]))
     fill_cache(paths, runs, store)
     build_site()
     SITE_STAMP.write_text(json.dumps(site))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 import tempfile
 import textwrap
 import time
@@ -123,6 +124,8 @@ async def execute(path: Path, fingerprint: str, timeout: int, store: Store) -> R
     print(f"  {'FAILED' if run.error else 'finished'} {path.name} {run.seconds} s", flush=True)
     if run.error is None:
         store.write(run, notebook)
+    else:  # at once: the other notebooks may take minutes more
+        print(textwrap.indent(run.error, "  | "), file=sys.stderr, flush=True)
     return run
 
 
