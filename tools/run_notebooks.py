@@ -74,10 +74,11 @@ class Store:
 
 def describe_failure(path: Path, notebook: NotebookNode, cell: int, error: Exception) -> str:
     """Say which notebook and which cell failed, with its code and the traceback."""
-    failed_in_cell = isinstance(error, CellExecutionError)
-    reason = error.traceback if failed_in_cell else f"{type(error).__name__}: {error}"
-    code = textwrap.indent(notebook.cells[cell].source, "    ")
-    text = f"{path.name}, cell {cell + 1} of {len(notebook.cells)}:\n{code}\n{reason}"
+    if isinstance(error, CellExecutionError):
+        reason = error.traceback  # shows the code, too
+    else:
+        reason = f"{notebook.cells[cell].source}\n{type(error).__name__}: {error}"
+    text = f"{path.name}, cell {cell + 1} of {len(notebook.cells)}:\n{reason}"
     return ANSI_COLOR.sub("", text)
 
 
