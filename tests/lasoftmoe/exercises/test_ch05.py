@@ -1,0 +1,181 @@
+"""Chapter 5's checks: the book's solutions pass, blanks fail kindly, mistakes are named."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lasoftmoe.exercises import ch05
+from lasoftmoe.exercises.checking import BLANK
+from lasoftmoe.moe.sparse_moe import TopKMoE, expert_capacity
+from tests.lasoftmoe.exercises.cells import checks_of, exercise_functions
+
+CHECKS = {
+    "competition": ch05.check_competition,
+    "places_computed": ch05.check_places,
+    "dropped_tokens": ch05.check_dropped,
+    "logits_that_learn": ch05.check_learns,
+    "balance_by_hand": ch05.check_balance,
+}
+
+
+def functions(blank: bool = False) -> dict:
+    names = {"torch": torch, "F": F, "math": math}
+    return exercise_functions("05_mixture_of_experts", names, blank)
+
+
+def test_notebook_has_an_exercise_for_every_check():
+    assert CHECKS.keys() <= functions().keys()
+    assert checks_of(ch05) == set(CHECKS.values())
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_solution_passes(name, capsys):
+    CHECKS[name](functions()[name])
+    assert capsys.readouterr().out.startswith("Right")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_blank_fails_kindly(name):
+    with pytest.raises(AssertionError) as failure:
+        CHECKS[name](functions(blank=True)[name])
+    assert str(failure.value) == BLANK
+
+
+def dropped_with_loop(choice, num_experts, places):
+    used, dropped = [0] * num_experts, []
+    for wanted in choice.tolist():
+        dropped.append(used[wanted] >= places)
+        used[wanted] += 1
+    return torch.tensor(dropped)
+
+
+def learns_by_autograd(logits, k, kept_only):
+    logits = logits.clone().requires_grad_()
+    kept = logits.topk(k).indices
+    gates = logits[kept].softmax(0) if kept_only else logits.softmax(0)[kept]
+    (gates * torch.arange(1.0, k + 1)).sum().backward()
+    return logits.grad.abs() > 1e-6
+
+
+def first_places(choice, experts, places, spare=0):
+    wants = F.one_hot(choice, experts)
+    return ((wants.cumsum(0) * wants).sum(1)) > places + spare
+
+
+def shares(logits):
+    return F.one_hot(logits.argmax(1), logits.shape[1]).float().mean(0)
+
+
+def wanted(logits):
+    return logits.softmax(1).mean(0)
+
+
+# Correct programs that look different from the book's.
+OTHER_WAYS = [
+    (
+        ch05.check_competition,
+        lambda p, o, t: -torch.logsumexp(p.log() - (t - o) ** 2 / 2, dim=1).mean(),
+    ),
+    (ch05.check_places, lambda b, n, e, k, f: b * e * expert_capacity(n, e, k, f)),
+    (ch05.check_dropped, dropped_with_loop),
+    (ch05.check_learns, learns_by_autograd),
+    (ch05.check_balance, lambda x: (shares(x) * wanted(x)).mean() * x.shape[1] ** 2),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
+def test_any_correct_program_passes(check, answer):
+    check(answer)
+
+
+def blended(p, o, t):
+    return (t - (p * o).sum(1, keepdim=True)).square()
+
+
+def fits(p, o, t, scale=2.0):
+    return (p * (-((t - o) ** 2) / scale).exp()).sum(1)
+
+
+COMPETITION_MISTAKES = [
+    (lambda p, o, t: blended(p, o, t).mean(), "error of the blended answer"),
+    (lambda p, o, t: blended(p, o, t).mean() / 2, "on the blended answer"),
+    (lambda p, o, t: (p * (t - o) ** 2).sum(1).mean(), "weighted the experts' errors"),
+    (lambda p, o, t: (p * (t - o) ** 2 / 2).sum(1).mean(), "logarithm inside the sum"),
+    (lambda p, o, t: -fits(p, o, t, 1.0).log().mean(), "factor ½"),
+    (lambda p, o, t: fits(p, o, t).log().mean(), "minus sign"),
+    (lambda p, o, t: -fits(p, o, t).log().sum(), "summed over the points"),
+    (lambda p, o, t: -fits(p, o, t).mean().log(), "averaged over the points"),
+    (lambda p, o, t: -fits(p, o, t).log(), "Expected a tensor of shape"),
+]
+PLACES_MISTAKES = [
+    (lambda b, n, e, k, f: math.ceil(f * k * n / e), "one expert's queue in one picture"),
+    (lambda b, n, e, k, f: e * math.ceil(f * k * n / e), "one picture of the batch"),
+    (lambda b, n, e, k, f: b * math.ceil(f * k * n / e), "counted one expert"),
+    (lambda b, n, e, k, f: b * e * math.ceil(f * n / e), "forgot k"),
+    (lambda b, n, e, k, f: b * e * math.ceil(k * n / e), "capacity factor"),
+    (lambda b, n, e, k, f: b * e * int(f * k * n / e), "rounded down"),
+    (lambda b, n, e, k, f: b * math.ceil(f * k * n), "rounded once"),
+    (lambda b, n, e, k, f: e * math.ceil(b * f * k * n / e), "one queue for all pictures"),
+    (lambda b, n, e, k, f: b * n * k, "number of choices"),
+]
+DROPPED_MISTAKES = [
+    (lambda c, e, p: ~dropped_with_loop(c, e, p), "opposite"),
+    (lambda c, e, p: first_places(c, e, p, 1), "One too many"),
+    (lambda c, e, p: first_places(c, e, p, -1), "One too few"),
+    (lambda c, e, p: dropped_with_loop(c.flip(0), e, p).flip(0), "served the last ones"),
+    (lambda c, e, p: torch.bincount(c, minlength=e)[c] > p, "asked for too often"),
+    (lambda c, e, p: torch.arange(len(c)) >= p, "position in the picture"),
+    (lambda c, e, p: torch.arange(len(c)) >= e * p, "one common queue"),
+    (lambda c, e, p: dropped_with_loop(c, e, p).long(), "true and false"),
+    (lambda c, e, p: dropped_with_loop(c, e, 2), "room for every token"),
+]
+LEARNS_MISTAKES = [
+    (lambda z, k, kept: torch.ones_like(z).bool(), "kept logits get a gradient"),
+    (lambda z, k, kept: z >= z.topk(k).values[-1], "single number is 1"),
+    (lambda z, k, kept: learns_by_autograd(z, k, True), "in the denominator"),
+    (lambda z, k, kept: z.topk(k).indices, "one true or false for each expert"),
+]
+BALANCE_MISTAKES = [
+    (lambda x: (shares(x) * wanted(x)).sum(), "factor e"),
+    (lambda x: len(x) * 4 * (shares(x) * wanted(x)).sum(), "shares of tokens"),
+    (lambda x: 4 * (shares(x) * x.softmax(1).sum(0)).sum(), "tokens"),
+    (lambda x: 4 * (wanted(x) ** 2).sum(), "probabilities twice"),
+    (lambda x: 4 * (shares(x) ** 2).sum(), "counts twice"),
+    (lambda x: (shares(x) * wanted(x)).mean(), "averaged over the experts"),
+    (lambda x: (4 * (shares(x) * wanted(x)).sum()).detach(), "no gradient"),
+]
+MISTAKES = [
+    *((ch05.check_competition, *mistake) for mistake in COMPETITION_MISTAKES),
+    *((ch05.check_places, *mistake) for mistake in PLACES_MISTAKES),
+    *((ch05.check_dropped, *mistake) for mistake in DROPPED_MISTAKES),
+    *((ch05.check_learns, *mistake) for mistake in LEARNS_MISTAKES),
+    *((ch05.check_balance, *mistake) for mistake in BALANCE_MISTAKES),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "message"), MISTAKES)
+def test_mistake_is_named(check, answer, message):
+    with pytest.raises(AssertionError, match=message):
+        check(answer)
+
+
+def test_the_solutions_say_what_the_layer_does():
+    torch.manual_seed(0)
+    layer = TopKMoE(6, num_experts=3, k=1, capacity_factor=1.0)
+    routing = layer.route(torch.randn(2, 10, 6))
+    places = routing.dispatch.numel() // 10
+    assert places == functions()["places_computed"](2, 10, 3, 1, 1.0)
+    choice = routing.logits[0, :, :, 0].argmax(1)
+    expected = functions()["dropped_tokens"](choice, 3, places // 6)
+    assert torch.equal(routing.dispatch[0].sum((1, 2)) == 0, expected)
+
+
+def test_checks_leave_the_readers_random_numbers_alone():
+    torch.manual_seed(3)
+    expected = torch.randn(2)
+    torch.manual_seed(3)
+    for name, check in CHECKS.items():
+        check(functions()[name])
+    assert torch.equal(torch.randn(2), expected)
