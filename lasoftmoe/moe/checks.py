@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -43,3 +45,14 @@ def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision widened to float32; float32 and float64 as they are."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def no_float16(device_type: str) -> AbstractContextManager[object]:
+    """A context without autocast to float16, whose numbers end at 65504; bfloat16 may stay.
+
+    Raw routing logits pass that limit long before the tokens do.
+    """
+    if not torch.is_autocast_enabled(device_type):
+        return nullcontext()
+    enabled = torch.get_autocast_dtype(device_type) != torch.float16
+    return torch.autocast(device_type, enabled=enabled)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lasoftmoe.moe.checks import (
     at_least_float32,
+    no_float16,
     require_positive,
     require_tokens,
     without_masked,
@@ -26,9 +27,8 @@ class SoftMoE(RoutedLayer):
         hidden_dim: hidden width of the experts; ``None`` means 4 * dim.
         normalize_routing: compute the logits from L2-normalized tokens and L2-normalized
             columns of Phi times a learned scale (Puigcerver et al., section 2.3). ``False`` is
-            X Phi as Eq. 2 and Eq. 4 print it; such logits have no bound, and under float16
-            they overflow beyond 65504 (bfloat16 holds them). The experts receive the raw
-            tokens either way.
+            X Phi as Eq. 2 and Eq. 4 print it; such logits have no bound. The experts receive
+            the raw tokens either way.
         routing_scale: initial value of that scale; ``None`` means sqrt(dim), which gives
             logits of unit variance at the start.
 
@@ -64,13 +64,15 @@ class SoftMoE(RoutedLayer):
     def route(self, x: Tensor, mask: Tensor | None = None) -> Routing:
         """Logits, dispatch and combine weights of tokens ``x`` (batch, tokens, dim)."""
         require_tokens(x, self.dim)
-        logits = at_least_float32(self.routing_logits(without_masked(x, mask)))
-        dispatch = self.dispatch_weights(logits, mask)
-        combine = self.combine_weights(logits, mask)
+        with no_float16(x.device.type):
+            logits = at_least_float32(self.routing_logits(without_masked(x, mask)))
+            dispatch = self.dispatch_weights(logits, mask)
+            combine = self.combine_weights(logits, mask)
         return Routing(logits, dispatch.to(x.dtype), combine.to(x.dtype))
 
     def routing_logits(self, x: Tensor) -> Tensor:
         """X Phi, (batch, tokens, experts, slots)."""
+        x = x.float() if x.dtype == torch.float16 else x
         phi = self.phi
         if self.scale is not None:
             x = F.normalize(at_least_float32(x), dim=-1).to(x.dtype)

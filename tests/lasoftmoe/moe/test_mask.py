@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from lasoftmoe.config import MoEConfig
-from lasoftmoe.moe import LinearAttention, SoftmaxAttention, TopKMoE, build_moe, capture_routing
+from lasoftmoe.moe import (
+    LaSoftMoE,
+    LinearAttention,
+    SoftmaxAttention,
+    SoftMoE,
+    TopKMoE,
+    build_moe,
+    capture_routing,
+)
 from tests.lasoftmoe.moe.layers import DIM, EXPERTS, LAYERS, TOKENS, tokens
 
 # No limit: the capacity depends on how many tokens there are, masked ones included.
@@ -25,12 +33,17 @@ def build(name):
     return EVERY[name]().double()
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_kept_tokens_get_what_they_get_without_the_others(name, mask):
-    layer, x = build(name), tokens().double()
+def assert_removed(layer, mask):
+    """Kept tokens get what they get when the others are not there; the others get zeros."""
+    x = tokens().double()
     output = layer(x, mask)
     torch.testing.assert_close(output[:, :KEPT], layer(x[:, :KEPT]))
-    assert not output[:, KEPT:].any()
+    assert not output[:, KEPT:].any(), "not close to zero"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_kept_tokens_get_what_they_get_without_the_others(name, mask):
+    assert_removed(build(name), mask)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -68,6 +81,37 @@ def test_an_image_without_any_token_gets_zeros(name):
     assert not output.any()
     (gradient,) = torch.autograd.grad(output.sum(), x)
     assert not gradient.any()
+
+
+class DispatchesPadding(SoftMoE):
+    def dispatch_weights(self, logits, mask=None):
+        return super().dispatch_weights(logits)
+
+
+class MasksAfterTheSoftmax(SoftMoE):
+    def dispatch_weights(self, logits, mask=None):
+        weights = super().dispatch_weights(logits)
+        return weights if mask is None else weights * mask[:, :, None, None]
+
+
+class CombinesIntoPadding(SoftMoE):
+    def combine_weights(self, logits, mask=None):
+        return super().combine_weights(logits)
+
+
+class AttendsToPadding(LaSoftMoE):
+    def combine_weights(self, logits, mask=None):
+        weights = super().combine_weights(logits)
+        return weights if mask is None else weights * mask[:, :, None, None]
+
+
+@pytest.mark.parametrize(
+    "mutant", [DispatchesPadding, MasksAfterTheSoftmax, CombinesIntoPadding, AttendsToPadding]
+)
+def test_planted_mistakes_are_caught(mutant, mask):
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError, match="not close"):
+        assert_removed(mutant(DIM, EXPERTS, 6).double(), mask)
 
 
 @pytest.mark.parametrize("kind", [LinearAttention, SoftmaxAttention])

@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftMoE
+from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftmaxAttention, SoftMoE, TopKMoE
 from lasoftmoe.moe.la_soft_moe import instance_norm, positive_rows
+from lasoftmoe.moe.sparse_moe import expert_capacity
 from tests.lasoftmoe.moe.reference import assert_matches, randomize
 
 
@@ -107,7 +108,48 @@ class KeysAndValuesSwapped(LinearAttention):
         return queries, values, keys
 
 
+class MissingTemperature(SoftmaxAttention):
+    def attend(self, queries, *others):
+        return super().attend(queries * queries.shape[-1] ** 0.5, *others)
+
+
+class LastTokensFirst(TopKMoE):
+    def assign(self, probabilities, mask=None):
+        dispatch, combine = super().assign(probabilities.flip(1))
+        return dispatch.flip(1), combine.flip(1)
+
+
+class SecondChoicesAmongFirstOnes(TopKMoE):
+    """Queues token by token instead of round by round."""
+
+    def assign(self, probabilities, mask=None):
+        capacity = expert_capacity(probabilities.shape[1], self.num_experts, self.k, 0.5)
+        gates, chosen = probabilities.topk(self.k, dim=-1)
+        gates = gates / gates.sum(dim=-1, keepdim=True)
+        choices = F.one_hot(chosen, self.num_experts)
+        taken = choices.sum(dim=2)
+        place = (taken.cumsum(dim=1) - 1)[..., None] == torch.arange(capacity)
+        dispatch = place & taken.bool()[..., None]
+        return dispatch, (gates[..., None] * choices).sum(dim=2)[..., None] * dispatch
+
+
+class GatesOfWhatIsLeft(TopKMoE):
+    """Makes the gates sum to one after dropping."""
+
+    def assign(self, probabilities, mask=None):
+        dispatch, combine = super().assign(probabilities)
+        total = combine.sum(dim=(2, 3), keepdim=True)
+        return dispatch, combine / total.clamp(min=1e-9)
+
+
+class ForgetsTheGates(TopKMoE):
+    def assign(self, probabilities, mask=None):
+        dispatch, _ = super().assign(probabilities)
+        return dispatch, dispatch.to(probabilities.dtype)
+
+
 SOFT = dict(dim=3, num_experts=2, slots_per_expert=3, hidden_dim=4)
+SPARSE = dict(dim=3, num_experts=3, k=2, capacity_factor=0.5, hidden_dim=4)
 MUTANTS = {
     DispatchOverSlots: SOFT,
     DispatchOverSlotsOfOneExpert: SOFT,
@@ -125,6 +167,11 @@ MUTANTS = {
     NoLogitResidual: SOFT | {"variant": "stable"},
     MissingNormalizer: {"dim": 6},
     KeysAndValuesSwapped: {"dim": 6},
+    MissingTemperature: {"dim": 6},
+    LastTokensFirst: SPARSE,
+    SecondChoicesAmongFirstOnes: SPARSE,
+    GatesOfWhatIsLeft: SPARSE,
+    ForgetsTheGates: SPARSE,
 }
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, MoEAdapter, SoftMoE
+from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, MoEAdapter, SoftMoE, TopKMoE
 from lasoftmoe.moe.linear_attention import elu_plus_one
 from tests.lasoftmoe.moe.layers import LAYERS, make, tokens
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Routing that no input can make large, and combine weights that average.
-BOUNDED = ["soft, normalized", "stable"]
-RAW = ["soft", "paper", "stable, raw"]
+# Combine weights that average what the experts return.
+AVERAGING = [name for name in LAYERS if not name.startswith("paper")]
 
 
 def assert_std(weight: torch.Tensor, std: float) -> None:
@@ -40,6 +39,13 @@ def test_initial_projections_keep_the_variance():
     assert_std(MoEAdapter(96, 64, SoftMoE(64, 2, 2)).down.weight, 96**-0.5)
 
 
+def test_initial_router_of_the_sparse_moe_gives_logits_of_unit_variance():
+    torch.manual_seed(0)
+    layer = TopKMoE(768, 8)
+    assert_std(layer.router, 768**-0.5)
+    assert_std(layer.route(torch.randn(8, 50, 768)).logits, 1.0)
+
+
 def test_initial_logits_grow_with_the_width_unless_normalized():
     torch.manual_seed(0)
     x = torch.randn(8, 50, 768)
@@ -63,7 +69,7 @@ def test_elu_plus_one_is_that_function_and_never_rounds_to_zero_early():
 
 
 @pytest.mark.parametrize("half", HALF)
-@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("name", AVERAGING)
 def test_autocast_is_finite_at_huge_inputs(name, half):
     layer, x = make(name), (tokens() * 1e4).requires_grad_()
     with torch.autocast("cpu", dtype=HALF[half]):
@@ -73,15 +79,15 @@ def test_autocast_is_finite_at_huge_inputs(name, half):
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-@pytest.mark.parametrize("name", RAW)
-def test_raw_logits_are_finite_at_huge_inputs_in_bf16(name):
-    """In fp16 they pass 65504, the largest number of that format, before any softmax."""
+@pytest.mark.parametrize("half", HALF)
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in AVERAGING])
+def test_routing_of_the_paper_is_finite_at_huge_inputs(name, half):
+    """Its output need not be: combine weights that are no average sum up to 65504 and more."""
     layer, x = make(name), tokens() * 1e4
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert layer(x).isfinite().all()
-    with torch.autocast("cpu", dtype=torch.float16):
-        assert not layer.route(x).logits.isfinite().all()
-        assert layer(x / 1e4).isfinite().all()
+    with torch.autocast("cpu", dtype=HALF[half]):
+        assert all(weights.isfinite().all() for weights in layer.route(x))
+        assert layer.route(x.to(HALF[half])).combine.isfinite().all()
+        assert layer(x if half == "bf16" else x / 1e2).isfinite().all()
 
 
 @pytest.mark.parametrize("half", HALF)
@@ -139,16 +145,19 @@ def test_compiles_into_one_graph(name):
 
 
 def test_routing_entropy_at_the_start():
-    """Raw logits at CLIP's width let a slot see one or two tokens, normalized ones most."""
-    torch.manual_seed(0)
-    x = torch.randn(4, 197, 768)
-    effective = {}
-    for name, normalized in (("raw", False), ("normalized", True)):
-        dispatch = SoftMoE(768, 4, 12, normalize_routing=normalized).route(x).dispatch
+    """Of 197 tokens at CLIP's width a slot sees one or two, or most, or all: the scale decides."""
+    x = torch.randn(4, 197, 768, generator=torch.Generator().manual_seed(1))
+
+    def seen(**routing) -> float:
+        torch.manual_seed(0)
+        dispatch = SoftMoE(768, 4, 12, **routing).route(x).dispatch
         entropy = -(dispatch * dispatch.clamp(min=1e-30).log()).sum(dim=1)
-        effective[name] = entropy.exp().mean().item()
-    assert 1.0 < effective["raw"] < 1.6
-    assert 100 < effective["normalized"] < 140
+        return entropy.exp().mean().item()
+
+    assert 1.0 < seen() < 1.6
+    assert 100 < seen(normalize_routing=True) < 140
+    assert 8 < seen(normalize_routing=True, routing_scale=3 * 768**0.5) < 25
+    assert seen(normalize_routing=True, routing_scale=1.0) > 196
 
 
 def test_la_and_soft_start_from_the_same_dispatch():
