@@ -137,11 +137,14 @@ def test_every_parameter_gets_a_gradient(name):
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, parameter_name
 
 
+@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "bf16"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_compiles_into_one_graph(name):
+def test_compiles_into_one_graph(name, autocast):
     layer, x = make(name), tokens()
+    torch.compiler.reset()  # all these layers share a forward, whose versions are counted
     compiled = torch.compile(layer, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(x), layer(x))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        torch.testing.assert_close(compiled(x), layer(x))
 
 
 def test_routing_entropy_at_the_start():
