@@ -11,7 +11,9 @@ from tests.book.conftest import BOOK, CHAPTERS, NOTEBOOKS, PAGES
 
 LONGEST_CELL = 15
 LONGEST_CHAPTER = 3000
-DRAWS = re.compile(r"\b(plots\.\w+\(|plt\.(?!close|imsave|rcParams|style)|sns\.|\.imshow\(|\.plot\()")
+DRAWS = re.compile(
+    r"\b(plots\.\w+\(|plt\.(?!close|imsave|rcParams|style)|sns\.|\.imshow\(|\.plot\()"
+)
 CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 FENCE = re.compile(r"^(```+|~~~+|:::+).*?^\1", re.MULTILINE | re.DOTALL)
 

@@ -100,13 +100,25 @@ def test_figures_of_chapters_are_drawn_and_described(visit, name: str) -> None:
     page = visit(name).page
     page.wait_for_load_state("networkidle")
     pictures = page.locator("article img").evaluate_all(
-        # Pictures in widgets have no alt text; their tooltip becomes the title.
-        "images => images.map(i => ({width: i.naturalWidth, alt: i.alt || i.title, from: i.src}))"
+        "images => images.map(i => ({width: i.naturalWidth, alt: i.alt, from: i.src}))"
     )
     assert pictures, "a chapter without a figure"
     for picture in pictures:
         assert picture["width"] > 0, picture
         assert picture["alt"].strip(), picture
+
+
+def test_the_slider_over_slots_works_without_python(visit) -> None:
+    page = visit("06_soft_moe").page
+    page.wait_for_selector(".widget-slider .noUi-handle")
+    before = page.locator(".widget-vbox img:visible").get_attribute("alt")
+    page.locator(".widget-slider .noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "old => [...document.querySelectorAll('.widget-vbox img')].some("
+        "i => i.checkVisibility() && i.alt !== old)",
+        arg=before,
+    )
 
 
 def test_next_and_previous_walk_through_the_book(visit) -> None:
