@@ -43,7 +43,8 @@ def score(
     was_training = detector.training
     detector.eval()
     loader = batches(dataset, batch_size)
-    bar = tqdm(loader, desc=f"score {dataset.split}", disable=not progress, leave=False)
+    hidden = {} if progress else {"disable": True}  # a False would overrule TQDM_DISABLE
+    bar = tqdm(loader, desc=f"score {dataset.split}", leave=False, **hidden)
     scores = torch.cat([detector.attack_score(b["image"].to(device)).float().cpu() for b in bar])
     detector.train(was_training)
     table = dataset.table[["id", "is_attack", "attack_type", "subject"]].copy()

@@ -85,8 +85,9 @@ def _train_epochs(
     loader = accelerator.prepare(loader)
     total = config.epochs * len(loader)
     state = (checkpoint and checkpoint.load(detector, loop.optimizer)) or TrainingState(0, [])
-    quiet = not accelerator.is_main_process
-    bar = tqdm(total=total, initial=len(state.log), desc="train", unit="step", disable=quiet)
+    # True or nothing: an explicit False would overrule TQDM_DISABLE, which the book's build sets.
+    hidden = {} if accelerator.is_main_process else {"disable": True}
+    bar = tqdm(total=total, initial=len(state.log), desc="train", unit="step", **hidden)
     while state.epoch < config.epochs:
         _seed_epoch(seed, state.epoch, accelerator.process_index, order, shake)
         detector.train()
