@@ -1,4 +1,4 @@
-"""The command ``lasoftmoe``: train, evaluate, zero-shot, run, report.
+"""The command ``lasoftmoe``: train, evaluate, zero-shot, run, report, cost.
 
 Whatever goes wrong is said in one message on stderr, with exit code 2; ``--debug`` adds the
 traceback.
@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt
 
 from lasoftmoe.config import (
     DataConfig,
@@ -40,15 +41,16 @@ def main(argv: list[str] | None = None) -> int:
         # Only what was typed: everything else comes from the preset.
         options = _parser().parse_args(arguments, defaults=False)
         COMMANDS[options.command](options.get(options.command) or Namespace())
+        return 0
     except KeyboardInterrupt:
-        print("\nlasoftmoe: interrupted; the same command goes on from there", file=sys.stderr)
-        return 130
+        code, message = 130, "\nlasoftmoe: interrupted; the same command goes on from there"
     except Exception as error:
         if debug:
             traceback.print_exc()
-        print(f"lasoftmoe: error: {_message(error)}", file=sys.stderr)
-        return 2
-    return 0
+        code, message = 2, f"lasoftmoe: error: {_message(error)}"
+    # Only now is the error gone, and with it a progress bar that would share the message's line.
+    print(message, file=sys.stderr)
+    return code
 
 
 def _message(error: Exception) -> str:
@@ -66,6 +68,7 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("evaluate", _evaluate_parser(), help="score data with a trained run")
     commands.add_subcommand("zero-shot", _zero_shot_parser(), help="score CLIP as it comes")
     commands.add_subcommand("report", ArgumentParser(exit_on_error=False), help="list all runs")
+    commands.add_subcommand("cost", _cost_parser(), help="parameters and multiply-adds of a branch")
     return parser
 
 
@@ -99,12 +102,31 @@ def _zero_shot_parser() -> ArgumentParser:
     return parser
 
 
+def _cost_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="What the branch of an experiment adds to one block, for one image, forward "
+        "only. Fields that are not given keep the preset's values.",
+    )
+    parser.add_argument("name", type=str, help=", ".join(known_experiments()))
+    _add_preset(parser)
+    shown = asdict(load_config("vanilla", "laptop").detector)
+    parser.add_argument("--detector", type=DetectorConfig, default=DetectorConfig(**shown))
+    return parser
+
+
 def _add_common(parser: ArgumentParser) -> None:
+    _add_preset(parser)
+    parser.add_argument(
+        "--seed", type=NonNegativeInt, default=0, help="fixes all randomness of the run"
+    )
+
+
+def _add_preset(parser: ArgumentParser) -> None:
     presets = ", ".join(known_presets())
     parser.add_argument(
         "--preset", type=str, help=f"{presets} (default: LASOFTMOE_PRESET, or laptop)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="fixes all randomness of the run")
 
 
 # The modules that load torch are imported where they are needed, so that --help answers at once.
@@ -114,7 +136,7 @@ def _run(options: Namespace) -> Any:
     from lasoftmoe import experiment
 
     return experiment.run(
-        options.name, options.get("preset"), options.get("seed", 0), _overrides(options)
+        options.name, options.get("preset"), int(options.get("seed", 0)), _overrides(options)
     )
 
 
@@ -148,8 +170,9 @@ def _evaluate_command(options: Namespace) -> None:
     folder = options.get("data") or experiment.data_folder(run.config)
     protocol = options.get("protocol") or run.config.data.protocol
     test = data.open_dataset(folder, protocol, run.config.data.image_size)["test"]
+    report = run.evaluate_on(test)
     print(f"{run.folder.name} on the test split of {protocol} in {folder}")
-    print(run.evaluate_on(test))
+    print(report)
 
 
 def _zero_shot_command(options: Namespace) -> None:
@@ -161,7 +184,9 @@ def _zero_shot_command(options: Namespace) -> None:
     rows = []
     for prompt in prompts:
         overrides = _overrides(options) | ({"detector": {"prompt": prompt}} if prompt else {})
-        run = experiment.run("zero_shot", options.get("preset"), options.get("seed", 0), overrides)
+        run = experiment.run(
+            "zero_shot", options.get("preset"), int(options.get("seed", 0)), overrides
+        )
         test = run.report["test"]
         figures = {key.upper(): 100 * test[key] for key in ("acer", "acc", "auc", "eer")}
         rows.append({"prompt": run.config.detector.prompt, **figures})
@@ -179,6 +204,24 @@ def _report_command(options: Namespace) -> None:
         _print_table(table, "test, percent; threshold at the dev EER")
 
 
+def _cost_command(options: Namespace) -> None:
+    from lasoftmoe.clip import load_clip
+    from lasoftmoe.moe.cost import block_cost, cost_table
+
+    detector = load_config(options.name, options.get("preset"), 0, _overrides(options)).detector
+    if detector.moe.kind == "none":
+        raise ValueError(f"{options.name} puts no branch into CLIP; try la_soft_moe")
+    # Weights do not change a cost: random ones need no download.
+    visual = load_clip(detector.clip.name, pretrained=None).model.visual
+    tokens, dim = visual.positional_embedding.shape
+    branch, block = cost_table(dim, tokens, detector.moe), block_cost(dim, tokens).sum()
+    print(f"{options.name}: one block's branch, {tokens} tokens of width {dim}, one image forward")
+    print(branch.map("{:,}".format).to_string())
+    for name in branch:
+        share = branch[name].sum() / block[name]
+        print(f"{name}: {branch[name].sum():,}, {share:.2f} times the block's {block[name]:,}")
+
+
 def _print_table(table: pd.DataFrame, title: str) -> None:
     print(title)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
@@ -190,4 +233,5 @@ COMMANDS = {
     "evaluate": _evaluate_command,
     "zero-shot": _zero_shot_command,
     "report": _report_command,
+    "cost": _cost_command,
 }

@@ -7,6 +7,8 @@ import pytest
 
 from lasoftmoe import experiment
 from lasoftmoe.cli import main
+from lasoftmoe.config import load_config
+from lasoftmoe.moe import build_moe
 
 SMALL = ["--training.epochs", "2", "--training.batch_size", "8", "--data.image_size", "16"]
 
@@ -89,6 +91,9 @@ def test_only_what_was_typed_overrides_the_preset(command, monkeypatch):
         (["run", "vanilla", "--training.epochs", "many"], "training.epochs"),
         (["run", "vanilla", "--training.epochz", "3"], "--training.epochz"),
         (["run", "vanilla", "--seed", "x"], "seed"),
+        (["run", "vanilla", "--seed", "-1"], "seed"),
+        (["cost", "vanilla"], "vanilla puts no branch into CLIP"),
+        (["cost", "hard_moe"], "no experiment 'hard_moe'"),
         (["run", "vanilla", "--data.folder", "/nowhere"], "/nowhere is not there"),
         (["run", "vanilla", "--preset", "a100", "--data.folder", "/nowhere"], "CUDA GPU"),
         (["evaluate", "/nowhere"], "/nowhere is not a finished run"),
@@ -105,6 +110,26 @@ def test_an_unknown_prompt_is_named(runs, tiny_folder, capsys):
     data = ["--data.folder", str(tiny_folder), "--data.image_size", "16"]
     assert main(["zero-shot", "--prompt", "T-99", *data]) == 2
     assert "T-99" in capsys.readouterr().err
+
+
+def test_a_message_has_its_line_to_itself_though_a_progress_bar_was_running(
+    runs, tiny_folder, capfd
+):
+    data = ["--data.folder", str(tiny_folder), "--data.image_size", "16"]
+    assert main(["zero-shot", "--prompt", "a {label} xylophone", *data]) == 2
+    last = capfd.readouterr().err.replace("\r", "\n").splitlines()[-1]
+    assert last.startswith("lasoftmoe: error: ") and "xylophone" in last
+
+
+def test_cost_is_that_of_the_branch_in_one_block(command):
+    code, out, err = command("cost", "la_soft_moe", "--preset", "laptop", small=False)
+    assert (code, err) == (0, "")
+    branch = build_moe(96, load_config("la_soft_moe", "laptop").detector.moe)
+    assert f"parameters: {sum(p.numel() for p in branch.parameters()):,}, " in out
+    for part in ("65 tokens of width 96", "experts", "linear attention", "multiply_adds: "):
+        assert part in out
+    narrow = command("cost", "la_soft_moe", "--detector.moe.rank", "8", small=False)[1]
+    assert narrow != out and "65 tokens" in narrow
 
 
 def test_debug_adds_the_traceback(command):
