@@ -26,7 +26,7 @@ def test_types_are_balanced_in_every_split(seed, preset):
 
 
 def test_a_subjects_number_does_not_tell_its_types():
-    """Prototype's mistake: ``(subject * 3 + k) % 6`` tied whole families to even subjects."""
+    """A plan that misleads: ``(subject * 3 + k) % 6`` tied whole families to even subjects."""
     plans = plan_subjects(PRESETS["laptop"], seed=0)
     for divisor in (2, 3, 4):
         for family in FAMILIES:
