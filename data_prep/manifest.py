@@ -56,7 +56,8 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
     """Read a prepared dataset and check its tables (images are not opened; see ``validate``).
 
     Raises:
-        DatasetError: the folder or one of its files is missing, or a row breaks the contract.
+        DatasetError: the folder or one of its files is missing, a row breaks the contract, or a
+            table is not the one that ``dataset.json`` has the checksum of.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -79,6 +80,11 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
         check_protocol(protocols[path.stem], manifest, path, _subjects_may_cross(info))
     paths = [path for path in sorted(folder.glob("*.parquet")) if path.stem != "manifest"]
     tables = {path.stem: _read_table(path) for path in paths}
+    # Results are kept under the dataset's checksum, which must not outlive what it stands for.
+    everything = _named_tables(manifest, protocols, tables)
+    expected = {k: v for k, v in info["checksums"].items() if k not in ("dataset", "images")}
+    found = {name: _digest_table(everything[name]) for name in expected if name in everything}
+    _compare(folder, expected, found)
     return PreparedDataset(folder, manifest, protocols, info, tables)
 
 
@@ -129,13 +135,7 @@ def validate(folder: str | Path) -> PreparedDataset:
             if not pd.isna(path):
                 read_image(dataset.folder / path, row["id"])
     tables = _named_tables(dataset.manifest, dataset.protocols, dataset.tables)
-    found = _checksums(dataset.folder, tables)
-    for name, expected in dataset.info["checksums"].items():
-        if found.get(name) != expected:
-            raise DatasetError(
-                f"{dataset.folder}: the checksum of {name!r} is {found.get(name)}, dataset.json "
-                f"says {expected}; a file changed after the dataset was written"
-            )
+    _compare(dataset.folder, dataset.info["checksums"], _checksums(dataset.folder, tables))
     return dataset
 
 
@@ -213,6 +213,21 @@ def _checksums(folder: Path, tables: dict[str, pd.DataFrame]) -> dict[str, str]:
     sums["images"] = images.hexdigest()
     everything = json.dumps(sums, sort_keys=True).encode()
     return {"dataset": hashlib.sha256(everything).hexdigest(), **sums}
+
+
+def _compare(folder: Path, expected: dict[str, str], found: dict[str, str]) -> None:
+    """Refuse what has other checksums than ``dataset.json`` says."""
+    for name, checksum in expected.items():
+        if name not in found:
+            raise DatasetError(
+                f"{folder / name}.parquet is missing, though dataset.json has its checksum: write "
+                "the dataset again"
+            )
+        if found[name] != checksum:
+            raise DatasetError(
+                f"{folder}: the checksum of {name!r} is {found[name]}, dataset.json says "
+                f"{checksum}; a file changed after the dataset was written: write it again"
+            )
 
 
 def _digest_file(path: Path, image_id: str) -> bytes:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from data_prep.atomic import write_atomically
+from lasoftmoe.small_clip import load_weights as copy_into
 
 Tensors = dict[str, Tensor]
 
@@ -31,12 +32,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Read what ``save_weights`` wrote.
 
     Raises:
-        ValueError: the file's tensors do not fit the model.
+        ValueError: not a safetensors file, or its tensors do not fit the model.
     """
     try:
-        model.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} do not fit the model: {error}") from error
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    copy_into(model, tensors, path)
 
 
 @dataclass

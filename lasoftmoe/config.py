@@ -97,6 +97,11 @@ class DataConfig:
     protocol: str = "p1"
     image_size: int = 96
 
+    def __post_init__(self) -> None:
+        """Refuse a size that no image can have."""
+        if self.image_size < 1:
+            raise ValueError(f"data.image_size is {self.image_size}, not 1 or more")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -147,6 +152,11 @@ class ExperimentConfig:
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse a seed that not every generator takes."""
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, not 0 or more")
 
 
 class ConfigError(ValueError):

@@ -90,7 +90,7 @@ def run(
     """Train and evaluate an experiment, or read it back if that was done before.
 
     Args:
-        name: zero_shot, vanilla, soft_moe, la_soft_moe or la_soft_moe_stable.
+        name: one of ``lasoftmoe.config.known_experiments()``.
         preset: laptop or a100; ``None`` takes the environment variable ``LASOFTMOE_PRESET``,
             or laptop.
         seed: fixes all randomness.

@@ -158,6 +158,18 @@ def test_changed_image_is_found_by_its_checksum(tmp_path):
         validate(tmp_path)
 
 
+def test_a_table_changed_by_hand_is_refused_when_read(tmp_path):
+    write_small(tmp_path)
+    path = tmp_path / "protocols/p1.parquet"
+    table = pd.read_parquet(path)
+    table.iloc[1:].to_parquet(path)
+    with pytest.raises(DatasetError, match=r"checksum of 'protocols/p1' .* a file changed"):
+        read_dataset(tmp_path)
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"protocols/p1\.parquet is missing"):
+        read_dataset(tmp_path)
+
+
 def test_checksum_depends_on_contents_only(tmp_path):
     first = write_small(tmp_path / "one").info["checksums"]
     write_images(tmp_path / "two")

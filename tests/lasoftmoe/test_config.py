@@ -91,6 +91,8 @@ def test_preset_comes_from_the_environment(monkeypatch):
         ({"training": {"epochs": -1}}, "training.epochs is -1"),
         ({"training": {"learning_rate": 0.0}}, "learning rates"),
         ({"detector": {"moe": {"kind": "sparse"}}}, "detector.moe.kind"),
+        ({"data": {"image_size": 0}}, "data.image_size is 0"),
+        ({"seed": -1}, "seed is -1"),
         ({"device": "tpu"}, "device"),
         ({"colour": 1}, "colour"),
     ],

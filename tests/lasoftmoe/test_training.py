@@ -219,5 +219,8 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     save_weights(TinyDetector(), tmp_path / "w.safetensors")
     other = TinyDetector()
     other.moe = torch.nn.Linear(5, 1)
-    with pytest.raises(ValueError, match=r"(?s)w\.safetensors do not fit .*moe\.weight"):
+    with pytest.raises(ValueError, match=r"(?s)w\.safetensors do not fit: moe\.weight"):
+        load_weights(other, tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"w\.safetensors is not a readable safetensors file"):
         load_weights(other, tmp_path / "w.safetensors")
