@@ -1,59 +1,27 @@
 """Chapter 3's checks: the book's solutions pass, blanks fail kindly, mistakes are named."""
 
-import re
-
-import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
 
 from lasoftmoe.exercises import ch03
-from lasoftmoe.exercises.checking import BLANK
-from lasoftmoe.paths import ROOT
+from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
 
-NOTEBOOK = ROOT / "book" / "03_clip_zero_shot.ipynb"
-SOLUTION = re.compile(r"^ *# BEGIN SOLUTION\n.*?^ *# END SOLUTION$", re.DOTALL | re.MULTILINE)
-CHECKS = {
-    "cosine_table": ch03.check_cosine,
-    "score_faces": ch03.check_attack_score,
-    "ensemble_similarity": ch03.check_ensemble,
-    "probability_of_fake": ch03.check_probability,
-    "error_rates": ch03.check_error_rates,
-}
-
-
-def functions(blank: bool = False) -> dict:
-    """The functions of the exercise cells, as the book solves them or as a student finds them."""
-    names: dict = {"torch": torch, "F": F}
-    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
-        if "exercise" in cell.metadata.get("tags", []):
-            source = SOLUTION.sub("    raise NotImplementedError", cell.source)
-            assert source != cell.source, f"no solution marked in cell {cell.id}"
-            exec(source if blank else cell.source, names)
-    return names
+CHAPTER = Chapter(
+    "03_clip_zero_shot",
+    ch03,
+    {
+        "cosine_table": ch03.check_cosine,
+        "score_faces": ch03.check_attack_score,
+        "ensemble_similarity": ch03.check_ensemble,
+        "probability_of_fake": ch03.check_probability,
+        "error_rates": ch03.check_error_rates,
+    },
+)
 
 
 def unit(x):
     return F.normalize(x, dim=-1)
-
-
-def test_notebook_has_an_exercise_for_every_check():
-    assert CHECKS.keys() <= functions().keys()
-    checks = {value for name, value in vars(ch03).items() if name.startswith("check_")}
-    assert checks == set(CHECKS.values())
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_solution_passes(name, capsys):
-    CHECKS[name](functions()[name])
-    assert capsys.readouterr().out.startswith("Right")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_blank_fails_kindly(name):
-    with pytest.raises(AssertionError) as failure:
-        CHECKS[name](functions(blank=True)[name])
-    assert str(failure.value) == BLANK
 
 
 def rates_with_loops(score, is_attack, threshold):
@@ -76,11 +44,6 @@ OTHER_WAYS = [
     (ch03.check_probability, lambda c, scale: torch.sigmoid(scale * (c[:, 1] - c[:, 0]))),
     (ch03.check_error_rates, rates_with_loops),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
-def test_any_correct_program_passes(check, answer):
-    check(answer)
 
 
 MISTAKES = [
@@ -161,13 +124,13 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("check", "mistake", "named"), MISTAKES)
-def test_mistake_is_named(check, mistake, named):
-    with pytest.raises(AssertionError, match=named):
-        check(mistake)
+class TestExercises(ExerciseTests):
+    chapter = CHAPTER
+    other_ways = OTHER_WAYS
+    mistakes = MISTAKES
 
 
-@pytest.mark.parametrize("check", CHECKS.values())
+@pytest.mark.parametrize("check", CHAPTER.checks.values())
 def test_other_wrong_answers_fail(check):
     with pytest.raises(AssertionError):
         check(lambda *args: torch.zeros(3))

@@ -2,45 +2,25 @@
 
 import math
 
-import pytest
 import torch
 import torch.nn.functional as F
 
 from lasoftmoe.exercises import ch05
-from lasoftmoe.exercises.checking import BLANK
 from lasoftmoe.moe.sparse_moe import TopKMoE, expert_capacity
-from tests.lasoftmoe.exercises.cells import checks_of, exercise_functions
+from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
 
-CHECKS = {
-    "competition": ch05.check_competition,
-    "places_computed": ch05.check_places,
-    "dropped_tokens": ch05.check_dropped,
-    "logits_that_learn": ch05.check_learns,
-    "balance_by_hand": ch05.check_balance,
-}
-
-
-def functions(blank: bool = False) -> dict:
-    names = {"torch": torch, "F": F, "math": math}
-    return exercise_functions("05_mixture_of_experts", names, blank)
-
-
-def test_notebook_has_an_exercise_for_every_check():
-    assert CHECKS.keys() <= functions().keys()
-    assert checks_of(ch05) == set(CHECKS.values())
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_solution_passes(name, capsys):
-    CHECKS[name](functions()[name])
-    assert capsys.readouterr().out.startswith("Right")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_blank_fails_kindly(name):
-    with pytest.raises(AssertionError) as failure:
-        CHECKS[name](functions(blank=True)[name])
-    assert str(failure.value) == BLANK
+CHAPTER = Chapter(
+    "05_mixture_of_experts",
+    ch05,
+    {
+        "competition": ch05.check_competition,
+        "places_computed": ch05.check_places,
+        "dropped_tokens": ch05.check_dropped,
+        "logits_that_learn": ch05.check_learns,
+        "balance_by_hand": ch05.check_balance,
+    },
+    {"math": math},
+)
 
 
 def dropped_with_loop(choice, num_experts, places):
@@ -83,11 +63,6 @@ OTHER_WAYS = [
     (ch05.check_learns, learns_by_autograd),
     (ch05.check_balance, lambda x: (shares(x) * wanted(x)).mean() * x.shape[1] ** 2),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
-def test_any_correct_program_passes(check, answer):
-    check(answer)
 
 
 def blended(p, o, t):
@@ -155,10 +130,10 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer", "message"), MISTAKES)
-def test_mistake_is_named(check, answer, message):
-    with pytest.raises(AssertionError, match=message):
-        check(answer)
+class TestExercises(ExerciseTests):
+    chapter = CHAPTER
+    other_ways = OTHER_WAYS
+    mistakes = MISTAKES
 
 
 def test_the_solutions_say_what_the_layer_does():
@@ -166,9 +141,9 @@ def test_the_solutions_say_what_the_layer_does():
     layer = TopKMoE(6, num_experts=3, k=1, capacity_factor=1.0)
     routing = layer.route(torch.randn(2, 10, 6))
     places = routing.dispatch.numel() // 10
-    assert places == functions()["places_computed"](2, 10, 3, 1, 1.0)
+    assert places == CHAPTER.functions()["places_computed"](2, 10, 3, 1, 1.0)
     choice = routing.logits[0, :, :, 0].argmax(1)
-    expected = functions()["dropped_tokens"](choice, 3, places // 6)
+    expected = CHAPTER.functions()["dropped_tokens"](choice, 3, places // 6)
     assert torch.equal(routing.dispatch[0].sum((1, 2)) == 0, expected)
 
 
@@ -176,6 +151,6 @@ def test_checks_leave_the_readers_random_numbers_alone():
     torch.manual_seed(3)
     expected = torch.randn(2)
     torch.manual_seed(3)
-    for name, check in CHECKS.items():
-        check(functions()[name])
+    for name, check in CHAPTER.checks.items():
+        check(CHAPTER.functions()[name])
     assert torch.equal(torch.randn(2), expected)

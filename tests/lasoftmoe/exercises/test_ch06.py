@@ -1,45 +1,25 @@
 """Chapter 6's checks: the book's solutions pass, blanks fail kindly, mistakes are named."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lasoftmoe.exercises import ch06
-from lasoftmoe.exercises.checking import BLANK
 from lasoftmoe.moe import Experts, SoftMoE
-from tests.lasoftmoe.exercises.cells import checks_of, exercise_functions
+from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
 
-CHECKS = {
-    "dispatch_weights": ch06.check_dispatch,
-    "combine_weights": ch06.check_combine,
-    "soft_moe_for": ch06.check_slots,
-    "expert_flops": ch06.check_cost,
-    "count_tokens": ch06.check_effective_tokens,
-}
-
-
-def functions(blank: bool = False) -> dict:
-    names = {"torch": torch, "F": F, "SoftMoE": SoftMoE}
-    return exercise_functions("06_soft_moe", names, blank)
-
-
-def test_notebook_has_an_exercise_for_every_check():
-    assert CHECKS.keys() <= functions().keys()
-    assert checks_of(ch06) == set(CHECKS.values())
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_solution_passes(name, capsys):
-    CHECKS[name](functions()[name])
-    assert capsys.readouterr().out.startswith("Right")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_blank_fails_kindly(name):
-    with pytest.raises(AssertionError) as failure:
-        CHECKS[name](functions(blank=True)[name])
-    assert str(failure.value) == BLANK
+CHAPTER = Chapter(
+    "06_soft_moe",
+    ch06,
+    {
+        "dispatch_weights": ch06.check_dispatch,
+        "combine_weights": ch06.check_combine,
+        "soft_moe_for": ch06.check_slots,
+        "expert_flops": ch06.check_cost,
+        "count_tokens": ch06.check_effective_tokens,
+    },
+    {"SoftMoE": SoftMoE},
+)
 
 
 def dispatch_with_loops(logits):
@@ -66,11 +46,6 @@ OTHER_WAYS = [
     (ch06.check_cost, lambda e, s, d, h: torch.tensor(e * s * d * h * 4)),
     (ch06.check_effective_tokens, log_entropy),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
-def test_any_correct_program_passes(check, answer):
-    check(answer)
 
 
 MISTAKES = [
@@ -111,23 +86,23 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer", "message"), MISTAKES)
-def test_mistake_is_named(check, answer, message):
-    with pytest.raises(AssertionError, match=message):
-        check(answer)
+class TestExercises(ExerciseTests):
+    chapter = CHAPTER
+    other_ways = OTHER_WAYS
+    mistakes = MISTAKES
 
 
 def test_cost_formula_is_what_torch_counts():
     experts = Experts(num_experts=3, dim=8, hidden_dim=10)
     with FlopCounterMode(display=False) as counter:
         experts(torch.randn(1, 3, 5, 8))
-    assert counter.get_total_flops() == functions()["expert_flops"](3, 5, 8, 10)
+    assert counter.get_total_flops() == CHAPTER.functions()["expert_flops"](3, 5, 8, 10)
 
 
 def test_checks_leave_the_readers_random_numbers_alone():
     torch.manual_seed(3)
     expected = torch.randn(2)
     torch.manual_seed(3)
-    ch06.check_dispatch(functions()["dispatch_weights"])
-    ch06.check_effective_tokens(functions()["count_tokens"])
+    ch06.check_dispatch(CHAPTER.functions()["dispatch_weights"])
+    ch06.check_effective_tokens(CHAPTER.functions()["count_tokens"])
     assert torch.equal(torch.randn(2), expected)

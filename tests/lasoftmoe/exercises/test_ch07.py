@@ -6,39 +6,20 @@ import torch.nn.functional as F
 
 from lasoftmoe.config import MoEConfig
 from lasoftmoe.exercises import ch07
-from lasoftmoe.exercises.checking import BLANK
 from lasoftmoe.moe.cost import cost_table
-from tests.lasoftmoe.exercises.cells import checks_of, exercise_functions
+from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
 
-CHECKS = {
-    "numerator": ch07.check_order,
-    "linear_weights": ch07.check_weights,
-    "feature_map": ch07.check_feature_map,
-    "attention_cost": ch07.check_cost,
-    "saving": ch07.check_saving,
-}
-
-
-def functions(blank: bool = False) -> dict:
-    return exercise_functions("07_linear_attention", {"torch": torch, "F": F}, blank)
-
-
-def test_notebook_has_an_exercise_for_every_check():
-    assert CHECKS.keys() <= functions().keys()
-    assert checks_of(ch07) == set(CHECKS.values())
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_solution_passes(name, capsys):
-    CHECKS[name](functions()[name])
-    assert capsys.readouterr().out.startswith("Right")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_blank_fails_kindly(name):
-    with pytest.raises(AssertionError) as failure:
-        CHECKS[name](functions(blank=True)[name])
-    assert str(failure.value) == BLANK
+CHAPTER = Chapter(
+    "07_linear_attention",
+    ch07,
+    {
+        "numerator": ch07.check_order,
+        "linear_weights": ch07.check_weights,
+        "feature_map": ch07.check_feature_map,
+        "attention_cost": ch07.check_cost,
+        "saving": ch07.check_saving,
+    },
+)
 
 
 def weights_with_loops(q, k):
@@ -67,11 +48,6 @@ OTHER_WAYS = [
     (ch07.check_cost, cost_of),
     (ch07.check_saving, lambda n, e, s, h: n / (e * s) * h),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
-def test_any_correct_program_passes(check, answer):
-    check(answer)
 
 
 def pairs(q, k):
@@ -137,10 +113,10 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer", "message"), MISTAKES)
-def test_mistake_is_named(check, answer, message):
-    with pytest.raises(AssertionError, match=message):
-        check(answer)
+class TestExercises(ExerciseTests):
+    chapter = CHAPTER
+    other_ways = OTHER_WAYS
+    mistakes = MISTAKES
 
 
 @pytest.mark.parametrize("heads", [1, 4])
@@ -150,13 +126,13 @@ def test_count_is_that_of_the_cost_table(attention, heads):
         kind="la", slots_per_expert=6, heads=heads, attention=attention, normalize=False
     )
     row = cost_table(32, 50, config)["multiply_adds"][f"{attention} attention"]
-    assert row == functions()["attention_cost"](50, 24, heads, attention == "linear")
+    assert row == CHAPTER.functions()["attention_cost"](50, 24, heads, attention == "linear")
 
 
 def test_checks_leave_the_readers_random_numbers_alone():
     torch.manual_seed(3)
     expected = torch.randn(2)
     torch.manual_seed(3)
-    for name, check in CHECKS.items():
-        check(functions()[name])
+    for name, check in CHAPTER.checks.items():
+        check(CHAPTER.functions()[name])
     assert torch.equal(torch.randn(2), expected)

@@ -1,45 +1,25 @@
 """Chapter 8's checks: the book's solutions pass, blanks fail kindly, mistakes are named."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lasoftmoe.exercises import ch08
-from lasoftmoe.exercises.checking import BLANK
 from lasoftmoe.moe.la_soft_moe import instance_norm
 from lasoftmoe.moe.linear_attention import elu_plus_one, linear_attention
-from tests.lasoftmoe.exercises.cells import checks_of, exercise_functions
+from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
 
-CHECKS = {
-    "batched_linear_attention": ch08.check_linear_attention,
-    "instance_norm": ch08.check_instance_norm,
-    "combine_slots": ch08.check_combine_slots,
-    "first_to_learn": ch08.check_first_to_learn,
-    "start_silent": ch08.check_start_silent,
-}
-
-
-def functions(blank: bool = False) -> dict:
-    return exercise_functions("08_la_soft_moe", {"torch": torch, "F": F}, blank)
-
-
-def test_notebook_has_an_exercise_for_every_check():
-    assert CHECKS.keys() <= functions().keys()
-    assert checks_of(ch08) == set(CHECKS.values())
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_solution_passes(name, capsys):
-    CHECKS[name](functions()[name])
-    assert capsys.readouterr().out.startswith("Right")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_blank_fails_kindly(name):
-    with pytest.raises(AssertionError) as failure:
-        CHECKS[name](functions(blank=True)[name])
-    assert str(failure.value) == BLANK
+CHAPTER = Chapter(
+    "08_la_soft_moe",
+    ch08,
+    {
+        "batched_linear_attention": ch08.check_linear_attention,
+        "instance_norm": ch08.check_instance_norm,
+        "combine_slots": ch08.check_combine_slots,
+        "first_to_learn": ch08.check_first_to_learn,
+        "start_silent": ch08.check_start_silent,
+    },
+)
 
 
 def scaled_down(adapter):
@@ -69,11 +49,6 @@ OTHER_WAYS = [
     (ch08.check_start_silent, scaled_down),
     (ch08.check_start_silent, replaced),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), OTHER_WAYS)
-def test_any_correct_program_passes(check, answer):
-    check(answer)
 
 
 def phi(x):
@@ -177,7 +152,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer", "message"), MISTAKES)
-def test_mistake_is_named(check, answer, message):
-    with pytest.raises(AssertionError, match=message):
-        check(answer)
+class TestExercises(ExerciseTests):
+    chapter = CHAPTER
+    other_ways = OTHER_WAYS
+    mistakes = MISTAKES
