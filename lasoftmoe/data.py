@@ -70,13 +70,6 @@ class FaceDataset(Dataset):
     # The data loader asks for whole batches through this name, which spares it stacking items.
     __getitems__ = batch
 
-    def subset(self, keep: np.ndarray | list[int]) -> FaceDataset:
-        """The items at these positions (or where a boolean column is true), images shared."""
-        positions = np.arange(len(self))[np.asarray(keep)]
-        return FaceDataset(
-            self.images, self.table.iloc[positions], self.split, self.protocol, self.checksum
-        )
-
     def __repr__(self) -> str:
         attacks = int(self._is_attack.sum())
         live = len(self) - attacks

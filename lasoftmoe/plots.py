@@ -1,4 +1,4 @@
-"""Figures of scores, error rates, training and routing, and the table that compares sources.
+"""Figures of scores, images and routing, and the table that compares sources.
 
 Every function takes a ``title`` that states the finding, labels its axes with units, and never
 tells two things apart by color alone (line styles, markers or hatches repeat it). It returns the
@@ -20,11 +20,8 @@ from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 from torch import Tensor
 
-from lasoftmoe import metrics
-
 PALETTE = sns.color_palette("colorblind")
 LINES = ("-", "--", "-.", ":")
-HATCHES = ("", "//", "..", "xx", "\\\\", "++")
 FIGURES = ("ACER", "ACC", "AUC", "EER")
 
 
@@ -56,85 +53,6 @@ def score_histogram(
     if threshold is not None:
         axes.axvline(threshold, color="black", linestyle="--", label="threshold")
     axes.set(xlabel="attack score", ylabel="share of each class in %")
-    axes.legend()
-    return figure
-
-
-def per_type_bars(reports: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
-    """The share of each attack type that passes as live, one group of bars a method.
-
-    Args:
-        reports: from a method's name to a report with ``apcer_per_type`` (fractions), such as
-            ``run.report["test"]``.
-        title: the finding.
-    """
-    table = pd.DataFrame({name: report["apcer_per_type"] for name, report in reports.items()})
-    figure, axes = _axes(title, width=max(6.0, 0.55 * len(table) + 2))
-    width = 0.8 / len(table.columns)
-    for i, name in enumerate(table.columns):
-        left = np.arange(len(table)) + (i - (len(table.columns) - 1) / 2) * width
-        axes.bar(
-            left,
-            100 * table[name],
-            width,
-            label=name,
-            color=PALETTE[i % len(PALETTE)],
-            hatch=HATCHES[i % len(HATCHES)],
-        )
-    names = [name.replace("_", " ") for name in table.index]
-    axes.set_xticks(np.arange(len(table)), names, rotation=40, ha="right")
-    axes.set(xlabel="attack type", ylabel="APCER in % (lower is better)")
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
-def error_curves(runs: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """BPCER over APCER at every threshold, one curve a method; crosses mark the EER.
-
-    Args:
-        runs: from a method's name to its scores (columns attack_score and is_attack).
-        title: the finding.
-    """
-    figure, axes = _axes(title, width=5.0, height=4.6)
-    for i, (name, scores) in enumerate(runs.items()):
-        columns = scores["attack_score"], scores["is_attack"]
-        _, apcer, bpcer = metrics.operating_points(*columns)
-        eer = metrics.eer(*columns)
-        color, line = PALETTE[i % len(PALETTE)], LINES[i % len(LINES)]
-        label = f"{name} (EER {eer:.1%})"
-        axes.plot(100 * apcer, 100 * bpcer, color=color, linestyle=line, label=label)
-        axes.plot(100 * eer, 100 * eer, "x", color=color)
-    axes.plot([0, 100], [0, 100], color="gray", linewidth=0.8)
-    axes.set(
-        xlabel="APCER in % (attacks that pass)",
-        ylabel="BPCER in % (live rejected)",
-        xlim=(0, 100),
-        ylim=(0, 100),
-        aspect="equal",
-    )
-    axes.legend()
-    return figure
-
-
-def training_curve(
-    logs: Mapping[str, pd.DataFrame], title: str, window: int = 15, floor: float | None = None
-) -> Figure:
-    """The training loss over the steps, each curve a running mean.
-
-    Args:
-        logs: from a method's name to its log, as in ``Run.log``.
-        title: the finding.
-        window: number of steps in the running mean.
-        floor: a value that the loss cannot go below, drawn as a horizontal line.
-    """
-    figure, axes = _axes(title)
-    for i, (name, log) in enumerate(logs.items()):
-        loss = log["loss"].rolling(window, min_periods=1).mean()
-        look = {"color": PALETTE[i % len(PALETTE)], "linestyle": LINES[i % len(LINES)]}
-        axes.plot(log["step"], loss, label=name, **look)
-    if floor is not None:
-        axes.axhline(floor, color="black", linewidth=0.8, linestyle=":", label=f"floor {floor:.2f}")
-    axes.set(xlabel="training step", ylabel=f"loss (mean of {window} steps)")
     axes.legend()
     return figure
 

@@ -70,13 +70,6 @@ def test_worker_processes_deliver_the_same(splits):
     assert all(torch.equal(a, b) for a, b in zip(here, there, strict=True))
 
 
-def test_subset_by_mask_and_by_positions(splits):
-    test = splits["test"]
-    live = test.subset(~test.table["is_attack"].to_numpy())
-    assert len(live) == 8 and not live.table["is_attack"].any()
-    assert torch.equal(test.subset([3])[0]["image"], test[3]["image"])
-
-
 def test_second_opening_decodes_nothing(tiny_folder, splits, monkeypatch):
     monkeypatch.setattr(data, "read_image", lambda *_: pytest.fail("decoded again"))
     again = open_dataset(tiny_folder, "p1")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lasoftmoe import metrics, plots
+from lasoftmoe import plots
 
 mpl.use("Agg")
 
@@ -37,43 +37,6 @@ def test_histogram_shows_shares_of_each_class_and_the_threshold(scores):
     assert axes.lines[0].get_xdata()[0] == 0.3
     hatches = {bars[0].get_hatch() or "" for bars in axes.containers}
     assert len(hatches) == 2
-
-
-def test_bars_are_the_rates_in_percent():
-    reports = {
-        "vanilla": {"apcer_per_type": {"print": 0.5, "face_swap": 0.25}},
-        "soft_moe": {"apcer_per_type": {"print": 0.1, "face_swap": 0.0}},
-    }
-    figure = plots.per_type_bars(reports, "Prints pass")
-    axes = figure.axes[0]
-    heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
-    assert heights == [[50, 25], [10, 0]]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["print", "face swap"]
-    assert legend_of(figure) == ["vanilla", "soft_moe"]
-    assert "APCER in %" in axes.get_ylabel()
-    assert axes.containers[0][0].get_hatch() != axes.containers[1][0].get_hatch()
-    centers = [[bar.get_x() + bar.get_width() / 2 for bar in bars] for bars in axes.containers]
-    assert np.mean(centers, axis=0) == pytest.approx([0, 1])
-
-
-def test_error_curves_run_through_the_operating_points(scores):
-    figure = plots.error_curves({"mine": scores}, "One curve")
-    curve = figure.axes[0].lines[0]
-    _, apcer, bpcer = metrics.operating_points(scores["attack_score"], scores["is_attack"])
-    assert np.allclose(curve.get_xdata(), 100 * apcer)
-    assert np.allclose(curve.get_ydata(), 100 * bpcer)
-    eer = metrics.eer(scores["attack_score"], scores["is_attack"])
-    assert legend_of(figure) == [f"mine (EER {eer:.1%})"]
-
-
-def test_training_curve_is_a_running_mean_with_a_floor():
-    log = pd.DataFrame({"step": range(4), "loss": [4.0, 2.0, 2.0, 0.0]})
-    figure = plots.training_curve({"a": log, "b": log}, "It falls", window=2, floor=0.5)
-    a, b, floor = figure.axes[0].lines
-    assert a.get_ydata().tolist() == [4, 3, 2, 1]
-    assert a.get_linestyle() != b.get_linestyle()
-    assert floor.get_ydata()[0] == 0.5
-    assert labels_of(figure)[1:] == ("training step", "loss (mean of 2 steps)")
 
 
 def test_results_table_labels_every_row_with_its_source():
@@ -123,13 +86,8 @@ def test_heatmaps_diverge_around_zero_only_for_signed_weights():
     assert low == -high < 0
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: plots.training_curve({}, ""),
-        lambda: plots.image_grid(torch.zeros(1, 3, 2, 2), ["a"], ""),
-    ],
-)
-def test_a_figure_without_a_finding_is_refused(draw):
+def test_a_figure_without_a_finding_is_refused(scores):
     with pytest.raises(ValueError, match="title"):
-        draw()
+        plots.score_histogram(scores, "")
+    with pytest.raises(ValueError, match="title"):
+        plots.image_grid(torch.zeros(1, 3, 2, 2), ["a"], "")
