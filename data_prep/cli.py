@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -146,7 +146,29 @@ def _add_building_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="fixes all randomness (default: 0)")
     parser.add_argument(
-        "--workers", type=int, default=None, help="processes (default: one for each CPU core)"
+        "--seed", type=_at_least(0), default=0, help="fixes all randomness (default: 0)"
     )
+    parser.add_argument(
+        "--workers",
+        type=_at_least(1),
+        default=None,
+        help="processes (default: one for each CPU core)",
+    )
+
+
+def _at_least(smallest: int) -> Callable[[str], int]:
+    """Reads a whole number; the parser refuses a smaller one before a command writes anything."""
+
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or number < smallest:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not possible; expected a whole number, {smallest} or more"
+            )
+        return number
+
+    return whole_number

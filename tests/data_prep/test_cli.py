@@ -56,6 +56,22 @@ def test_unknown_arguments_exit_with_2(capsys):
     assert stopped.value.code == 2
 
 
+@pytest.mark.parametrize("command", ["synthetic", "captions", "surrogate"])
+@pytest.mark.parametrize(
+    ("option", "value", "smallest"),
+    [("--workers", "0", 1), ("--workers", "two", 1), ("--seed", "-1", 0), ("--seed", "0.5", 0)],
+)
+def test_impossible_numbers_are_refused_before_anything_is_written(
+    command, option, value, smallest, tmp_path, capsys
+):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--out", str(tmp_path / "set"), option, value])
+    assert stopped.value.code == 2
+    told = f"argument {option}: {value} is not possible; expected a whole number, {smallest} or"
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
 @pytest.mark.parametrize("command", ["synthetic", "captions", "surrogate", "sheet", "check"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
