@@ -63,7 +63,7 @@ def read_captures(folder: str | Path) -> dict[str, Captures]:
         DatasetError: not a prepared dataset, or one without complete captions.
     """
     folder = Path(folder)
-    dataset = read_dataset(folder)
+    dataset = read_captions_folder(folder)
     table = dataset.manifest[["id", "path", "subject"]]
     for other in (_read_captions(folder / "captions.parquet"), _protocol(dataset)):
         table = table.merge(other, on="id")
@@ -78,6 +78,20 @@ def read_captures(folder: str | Path) -> dict[str, Captures]:
     channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     whole = Captures(channels_first, table.drop(columns=["path", "split"]))
     return {s: whole.select(np.flatnonzero(table["split"] == s)) for s in ("train", "dev")}
+
+
+def read_captions_folder(folder: Path) -> PreparedDataset:
+    """The tables of such a folder, undecoded.
+
+    Raises:
+        DatasetError: not a prepared dataset.
+    """
+    if not folder.is_dir():  # read_dataset would name the command that writes faces and attacks
+        raise DatasetError(
+            f"no captioned captures at {folder}; write them with "
+            f"`python -m data_prep captions --out {folder}`"
+        )
+    return read_dataset(folder)
 
 
 def _protocol(dataset: PreparedDataset) -> pd.DataFrame:

@@ -12,11 +12,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-from data_prep.manifest import read_dataset
 from lasoftmoe.checkpoint import Checkpoint
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import open_dataset
-from lasoftmoe.pretraining.captures import Captures, read_captures
+from lasoftmoe.pretraining.captures import Captures, read_captions_folder, read_captures
 from lasoftmoe.pretraining.card import write_card
 from lasoftmoe.pretraining.figures import live_fake_auc, zero_shot_figures
 from lasoftmoe.pretraining.loop import Pretraining, PretrainingConfig
@@ -89,7 +88,7 @@ def _random_clip(seed: int) -> tuple[SmallClipConfig, ClipBundle]:
 
 
 def _other_people(held_out: Path, data: Path) -> Captures:
-    seeds = [read_dataset(folder).info["seed"] for folder in (held_out, data)]
+    seeds = [read_captions_folder(folder).info["seed"] for folder in (held_out, data)]
     if seeds[0] == seeds[1]:
         raise ValueError(
             f"{held_out} and {data} were both written with seed {seeds[0]} and show the same "
@@ -125,7 +124,7 @@ def _commands(config: PretrainingConfig, data: Path, held_out: str | Path | None
 
 
 def _captions_command(folder: Path, name: str) -> str:
-    recipe = read_dataset(folder).info.get("recipe", {})
+    recipe = read_captions_folder(folder).info.get("recipe", {})
     options = [f"--{key} {recipe[key]}" for key in ("subjects", "seed") if key in recipe]
     return " ".join([f"python -m data_prep captions --out {name}", *options])
 

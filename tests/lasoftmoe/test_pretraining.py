@@ -191,7 +191,7 @@ def test_a_mirrored_person_looks_the_other_way(folder, monkeypatch):
 
 
 def test_folders_without_captions_or_batches_are_refused(folder, tmp_path):
-    with pytest.raises(DatasetError, match="no dataset folder"):
+    with pytest.raises(DatasetError, match="no captioned captures"):
         read_captures(tmp_path / "nothing")
     with pytest.raises(ValueError, match="9 captures do not fill one batch of 64"):
         pretrain(folder, tmp_path, PretrainingConfig(batch_size=64))
@@ -286,4 +286,15 @@ def test_the_command_tells_an_error_in_one_message(tmp_path, capsys):
     status = main(["--data", str(tmp_path / "nothing"), "--out", str(tmp_path)])
     message = capsys.readouterr().err
     assert status == 2
-    assert message.startswith("error: no dataset folder") and "Traceback" not in message
+    assert message.startswith("error: no captioned captures") and "Traceback" not in message
+
+
+@pytest.mark.parametrize("option", ["--data", "--held_out"])
+def test_a_missing_folder_names_the_command_that_writes_captions(folder, option, tmp_path, capsys):
+    nothing = tmp_path / "nothing"
+    folders = {"--data": folder, "--held_out": folder} | {option: nothing}
+    arguments = [str(part) for pair in folders.items() for part in pair]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert f"`python -m data_prep captions --out {nothing}`" in message
+    assert "synthetic" not in message
