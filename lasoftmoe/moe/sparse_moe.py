@@ -177,11 +177,16 @@ def queue_places(choices: Tensor, priority: Tensor | None = None) -> Tensor:
 
 
 def balance_loss(logits: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
-    """Smallest, namely 1, when all experts are chosen equally often (Switch, Eq. 4).
+    """1 when experts are used evenly, up to experts / k when the same few get all (Switch, Eq. 4).
 
     experts * sum over experts of (share of the choices that it got, dropped ones included) *
     (mean probability that the router gave it). The shares are counts without a gradient; the
     probabilities carry it.
+
+    Exactly 1 when the shares, or the mean probabilities, are equal for all experts. That is not
+    quite the minimum: where the expert chosen most often has the lower mean probability, because
+    it wins narrowly and the others clearly, the loss is a little below 1 (two experts, k = 1: down
+    to 7/8).
 
     Args:
         logits: (batch, tokens, experts) or, as in :class:`Routing`, (..., experts, 1).

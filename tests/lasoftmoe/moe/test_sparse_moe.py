@@ -174,6 +174,11 @@ def test_balance_loss_is_one_when_balanced_and_all_experts_when_collapsed():
     assert balance_loss(everyone_to_0, k=1).item() == pytest.approx(4, abs=1e-4)
 
 
+def test_balance_loss_falls_below_one_when_narrow_wins_meet_clear_ones():
+    logits = torch.tensor([[[1e-6, 0.0]] * 3 + [[0.0, 40.0]]])  # shares 3/4 and 1/4, P 3/8 and 5/8
+    assert balance_loss(logits, k=1).item() == pytest.approx(7 / 8, abs=1e-5)
+
+
 def test_balance_loss_by_loops():
     logits, k = double_tokens(2, 5, 3), 2
     shares, probabilities = [0.0] * 3, [0.0] * 3
