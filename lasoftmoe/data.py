@@ -17,10 +17,10 @@ import torch
 from filelock import FileLock
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from data_prep.manifest import SPLITS, DatasetError, PreparedDataset, read_dataset, read_image
 from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
+from lasoftmoe.progress import progress_bar
 
 Batch = dict[str, Any]
 
@@ -180,7 +180,7 @@ def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
 
         with ThreadPoolExecutor() as pool:
             work = pool.map(decode, range(len(rows)))
-            for _ in tqdm(work, total=len(rows), desc="decode images", unit="image"):
+            for _ in progress_bar(work, total=len(rows), desc="decode images", unit="image"):
                 pass
         array.flush()
         partial.replace(cache)

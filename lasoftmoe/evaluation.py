@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from lasoftmoe import metrics
 from lasoftmoe.data import FaceDataset, batches
 from lasoftmoe.metrics import Report
+from lasoftmoe.progress import progress_bar
 
 DEV_EER = "dev EER"
 
@@ -43,8 +43,7 @@ def score(
     was_training = detector.training
     detector.eval()
     loader = batches(dataset, batch_size)
-    hidden = {} if progress else {"disable": True}  # a False would overrule TQDM_DISABLE
-    bar = tqdm(loader, desc=f"score {dataset.split}", leave=False, **hidden)
+    bar = progress_bar(loader, desc=f"score {dataset.split}", leave=False, disable=not progress)
     scores = torch.cat([detector.attack_score(b["image"].to(device)).float().cpu() for b in bar])
     detector.train(was_training)
     table = dataset.table[["id", "is_attack", "attack_type", "subject"]].copy()

@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from lasoftmoe import metrics
 from lasoftmoe.augmentation import flip_and_shift
@@ -23,6 +22,7 @@ from lasoftmoe.checkpoint import Checkpoint, TrainingState, copy_weights
 from lasoftmoe.config import TrainingConfig
 from lasoftmoe.data import Batch, FaceDataset, batches
 from lasoftmoe.evaluation import score
+from lasoftmoe.progress import progress_bar
 
 LOG_COLUMNS = ["step", "epoch", "loss", "lr", "moe_lr", "grad_norm", "dev_auc"]
 Row = dict[str, Any]
@@ -85,9 +85,8 @@ def _train_epochs(
     loader = accelerator.prepare(loader)
     total = config.epochs * len(loader)
     state = (checkpoint and checkpoint.load(detector, loop.optimizer)) or TrainingState(0, [])
-    # True or nothing: an explicit False would overrule TQDM_DISABLE, which the book's build sets.
-    hidden = {} if accelerator.is_main_process else {"disable": True}
-    bar = tqdm(total=total, initial=len(state.log), desc="train", unit="step", **hidden)
+    hidden, done = not accelerator.is_main_process, len(state.log)
+    bar = progress_bar(disable=hidden, total=total, initial=done, desc="train", unit="step")
     while state.epoch < config.epochs:
         _seed_epoch(seed, state.epoch, accelerator.process_index, order, shake)
         detector.train()

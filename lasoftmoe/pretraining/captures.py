@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
+from lasoftmoe.progress import progress_bar
 
 PROTOCOL = "pretraining"
 ATTRIBUTES = ("sex", "age", "hair", "beard", "glasses", "skin", "smile", "mouth", "looking")
@@ -73,7 +73,7 @@ def read_captures(folder: str | Path) -> dict[str, Captures]:
                 "images; write the folder anew"
             )
     rows = table[["path", "id"]].itertuples(index=False)
-    bar = tqdm(rows, "decode", len(table), unit="image")
+    bar = progress_bar(rows, desc="decode", total=len(table), unit="image")
     images = np.stack([read_image(folder / path, image_id) for path, image_id in bar])
     channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     whole = Captures(channels_first, table.drop(columns=["path", "split"]))

@@ -22,6 +22,7 @@ from lasoftmoe.losses import clip_contrastive
 from lasoftmoe.pretraining.batches import CaptionBatch, CaptionBatches
 from lasoftmoe.pretraining.captures import Captures
 from lasoftmoe.pretraining.textures import scene_texts
+from lasoftmoe.progress import progress_bar
 
 INITIAL_LOGIT_SCALE = 10.0
 MAX_LOGIT_SCALE = 100.0
@@ -74,7 +75,7 @@ class Pretraining:
         self.bundle.model.train()
         self.state = self.checkpoint.load(self.bundle.model, self.optimizer) or self.state
         total = None if self.config.cpu_seconds else self.config.epochs * len(self.batches)
-        bar = tqdm(desc="pretrain", total=total, initial=len(self.state.log), unit="step")
+        bar = progress_bar(desc="pretrain", total=total, initial=len(self.state.log), unit="step")
         with bar:
             while self._progress() < 1:
                 self._epoch(bar)
