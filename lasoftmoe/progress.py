@@ -1,4 +1,4 @@
-"""Progress bars that look right in a terminal and in a notebook, and can be switched off in both."""
+"""Progress bars for terminal and notebook that can be switched off in both."""
 
 from __future__ import annotations
 
