@@ -99,39 +99,6 @@ def image_grid(images: Tensor, captions: Sequence[str], title: str, columns: int
     return figure
 
 
-def token_heatmaps(
-    image: Tensor, weights: Tensor, captions: Sequence[str], title: str, columns: int = 7
-) -> Figure:
-    """Weights over the patches of one image, such as columns of a dispatch matrix.
-
-    Args:
-        image: uint8 (3, height, width).
-        weights: (k, tokens), one map a row. The tokens are a square grid of patches, with or
-            without a class token before them, which is left out.
-        captions: k texts.
-        title: the finding.
-        columns: maps in a row, the image itself being the first.
-
-    Raises:
-        ValueError: the patches do not fill a square.
-    """
-    maps = token_grid(weights)
-    figure, (first, *cells) = _cells(len(maps) + 1, columns, title)
-    first.imshow(image.permute(1, 2, 0).numpy())
-    first.set_title("image", fontsize=8)
-    limit = float(maps.abs().max())
-    low, colors = (0.0, "viridis") if float(maps.min()) >= 0 else (-limit, "RdBu_r")
-    extent = (0, image.shape[2], image.shape[1], 0)
-    for axes, values, caption in zip(cells, maps, captions, strict=True):
-        axes.imshow(image.float().mean(0).numpy(), cmap="gray", extent=extent)
-        shown = axes.imshow(
-            values.numpy(), cmap=colors, vmin=low, vmax=limit, alpha=0.75, extent=extent
-        )
-        axes.set_title(caption, fontsize=8)
-    figure.colorbar(shown, ax=[first, *cells], shrink=0.7, label="weight")
-    return figure
-
-
 def token_grid(weights: Tensor) -> Tensor:
     """Weights of tokens as square maps: (..., tokens) to (..., side, side).
 

@@ -74,18 +74,6 @@ def test_token_grid_leaves_the_class_token_out():
         plots.token_grid(torch.zeros(12))
 
 
-def test_heatmaps_diverge_around_zero_only_for_signed_weights():
-    image = torch.zeros(3, 16, 16, dtype=torch.uint8)
-    weights = torch.rand(3, 65)
-    figure = plots.token_heatmaps(image, weights, ["s1", "s2", "s3"], "Slots look apart")
-    maps = [axes.images[1] for axes in figure.axes if len(axes.images) == 2]
-    assert len(maps) == 3 and all(m.get_clim()[0] == 0 for m in maps)
-    assert np.allclose(maps[0].get_array(), weights[0, 1:].reshape(8, 8))
-    signed = plots.token_heatmaps(image, weights - 0.5, ["s1", "s2", "s3"], "Half negative")
-    low, high = next(a.images[1] for a in signed.axes if len(a.images) == 2).get_clim()
-    assert low == -high < 0
-
-
 def test_a_figure_without_a_finding_is_refused(scores):
     with pytest.raises(ValueError, match="title"):
         plots.score_histogram(scores, "")
