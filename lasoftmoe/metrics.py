@@ -17,15 +17,13 @@ asks, so a :class:`Report` carries both readings.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-
-from lasoftmoe.intervals import Interval
 
 Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -200,61 +198,6 @@ def operating_points(
     apcer = np.searchsorted(attack_scores, thresholds, side="left") / len(attack_scores)
     bpcer = 1 - np.searchsorted(live_scores, thresholds, side="left") / len(live_scores)
     return thresholds, apcer, bpcer
-
-
-def bootstrap_interval(
-    scores: pd.DataFrame,
-    statistic: Callable[[pd.DataFrame], float],
-    n: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-    other: pd.DataFrame | None = None,
-) -> Interval:
-    """Any statistic of a table of scores, and how far it moves with other subjects.
-
-    Each resample draws as many subjects as there are, with replacement, and takes all their
-    images. (``lasoftmoe.intervals`` has a faster form for the ACER alone.)
-
-    Args:
-        scores: columns subject, is_attack and whatever ``statistic`` reads.
-        statistic: from such a table to a number.
-        n: number of resamples.
-        seed: of the draw.
-        level: share of the resamples inside the interval.
-        other: scores of a second run on the same subjects: the statistic becomes the first run's
-            minus the second's, both on the same drawn subjects.
-
-    Raises:
-        ValueError: the subjects differ, or a tenth of the resamples lack live images or attacks.
-    """
-    tables = [scores] if other is None else [scores, other]
-    rows = [table.groupby("subject").indices for table in tables]
-    subjects = sorted(rows[0])
-    if any(sorted(r) != subjects for r in rows):
-        raise ValueError("a paired comparison needs scores of the same subjects from both runs")
-    rng, draws = np.random.default_rng(seed), []
-    for _ in range(n):
-        drawn = rng.choice(subjects, len(subjects))
-        samples = [
-            table.iloc[np.concatenate([r[subject] for subject in drawn])]
-            for table, r in zip(tables, rows, strict=True)
-        ]
-        if all(sample["is_attack"].nunique() == 2 for sample in samples):
-            draws.append(_difference(statistic, samples))
-    if len(draws) < 0.9 * n:
-        raise ValueError(
-            f"{n - len(draws)} of {n} resamples of {len(subjects)} subjects lack live images or "
-            "attacks; an interval from the rest would be too narrow"
-        )
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(_difference(statistic, tables), float(low), float(high))
-
-
-def _difference(
-    statistic: Callable[[pd.DataFrame], float], tables: Sequence[pd.DataFrame]
-) -> float:
-    first, *second = (float(statistic(table)) for table in tables)
-    return first - sum(second)
 
 
 def _apcer_per_type(

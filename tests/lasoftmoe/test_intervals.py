@@ -26,6 +26,30 @@ def test_estimate_is_the_acer_of_the_metrics_module():
     assert interval.low < report.acer < interval.high
 
 
+def _resampled_acer(scores: pd.DataFrame, threshold: float, n: int) -> np.ndarray:
+    """The obvious way: draw subjects, put their rows together, ask the metrics module."""
+    rows = scores.groupby("subject").indices
+    rng, draws = np.random.default_rng(0), []
+    for _ in range(n):
+        drawn = np.concatenate([rows[s] for s in rng.choice(sorted(rows), len(rows))])
+        table = scores.iloc[drawn]
+        draws.append(metrics.evaluate(table["attack_score"], table["is_attack"], threshold).acer)
+    return np.array(draws)
+
+
+def test_interval_agrees_with_naive_resampling_of_whole_subjects():
+    scores = _scores()
+    low, high = np.quantile(_resampled_acer(scores, 0.5, n=400), [0.025, 0.975])
+    fast = acer_interval(scores, 0.5)
+    assert (fast.low, fast.high) == pytest.approx((low, high), abs=0.015)
+
+
+def test_intervals_repeat_by_seed():
+    scores = _scores()
+    assert acer_interval(scores, 0.5, seed=1) == acer_interval(scores, 0.5, seed=1)
+    assert acer_interval(scores, 0.5, seed=1) != acer_interval(scores, 0.5, seed=2)
+
+
 def test_width_agrees_with_the_binomial_formula_when_images_are_independent():
     scores = _scores(subjects=400)
     interval = acer_interval(scores, 0.5)

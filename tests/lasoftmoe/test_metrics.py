@@ -6,7 +6,6 @@ import json
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -190,50 +189,3 @@ def test_report_as_dictionary_row_and_text():
     assert without_types.apcer_worst is None
     assert without_types.threshold_source == "own EER"
     assert math.isnan(without_types.to_frame().iloc[0]["ACER worst type"])
-
-
-def make_scores(subjects=40, shift=1.0, seed=0):
-    rng = np.random.default_rng(seed)
-    table = pd.DataFrame({"subject": np.repeat([f"s{i}" for i in range(subjects)], 6)})
-    table["is_attack"] = np.tile([False] * 3 + [True] * 3, subjects)
-    table["attack_score"] = rng.normal(size=len(table)) + shift * table["is_attack"]
-    return table
-
-
-def auc_of(table):
-    return metrics.auc(table["attack_score"], table["is_attack"])
-
-
-def test_bootstrap_interval_holds_the_estimate_and_repeats_by_seed():
-    table = make_scores()
-    first = metrics.bootstrap_interval(table, auc_of, n=200, seed=1)
-    assert first == metrics.bootstrap_interval(table, auc_of, n=200, seed=1)
-    assert first != metrics.bootstrap_interval(table, auc_of, n=200, seed=2)
-    assert first.estimate == auc_of(table)
-    assert first.low < first.estimate < first.high
-
-
-def test_bootstrap_agrees_with_the_fast_interval_of_the_acer():
-    from lasoftmoe.intervals import acer_interval
-
-    table = make_scores(subjects=60)
-    slow = metrics.bootstrap_interval(
-        table, lambda t: metrics.evaluate(t["attack_score"], t["is_attack"], 0.5).acer, n=400
-    )
-    fast = acer_interval(table, 0.5)
-    assert (slow.low, slow.high) == pytest.approx((fast.low, fast.high), abs=0.015)
-
-
-def test_paired_bootstrap_of_a_run_with_itself_is_zero():
-    table = make_scores()
-    pair = metrics.bootstrap_interval(table, auc_of, n=50, other=table.sample(frac=1))
-    assert (pair.low, pair.estimate, pair.high) == (0, 0, 0)
-
-
-def test_bootstrap_refuses_other_subjects_and_too_few_of_a_class():
-    table = make_scores()
-    with pytest.raises(ValueError, match="same subjects"):
-        metrics.bootstrap_interval(table, auc_of, n=5, other=table[table["subject"] != "s3"])
-    lopsided = table[(table["subject"] == "s0") | table["is_attack"]]
-    with pytest.raises(ValueError, match="resamples of 40 subjects"):
-        metrics.bootstrap_interval(lopsided, auc_of, n=50)
