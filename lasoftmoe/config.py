@@ -35,8 +35,9 @@ class ClipConfig:
 class MoEConfig:
     """The branch beside each block's MLP (paper, Algorithms 1 and 2).
 
-    ``kind="none"`` leaves CLIP as it is. ``variant`` matters for ``kind="la"`` only:
-    ``"paper"`` is Algorithm 2 to the letter, ``"stable"`` keeps combine weights non-negative.
+    ``kind="none"`` leaves CLIP as it is. ``variant="paper"`` routes by raw logits, as Eq. 2-4 and
+    Algorithm 2 print it; ``"stable"`` routes by normalized ones, and with ``kind="la"`` also
+    keeps combine weights non-negative.
     ``rank`` is the width of the adapter around the MoE (``None``: the block's own width);
     the paper draws the two Linear layers of the adapter in figure 2 without giving their width.
     ``hidden_ratio`` is the experts' hidden width over ``rank``; the paper does not give it.
