@@ -54,7 +54,7 @@ def train_surrogate(
     """Train, measure on unseen identities, write the weights to ``out`` and a card beside it.
 
     Returns:
-        The card: command, data, seconds, verification figures, effect of each attack.
+        The card: command, data, wall-clock seconds, verification figures, effect of each attack.
     """
     training = training or SurrogateTraining()
     started = time.perf_counter()
@@ -79,7 +79,10 @@ def train_surrogate(
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "licence": "CC0-1.0",
         "training": asdict(training) | {"seed": seed},
-        "seconds": {"captures": round(rendered - started), "training": round(fitted - rendered)},
+        "wall_seconds": {
+            "captures": round(rendered - started),
+            "training": round(fitted - rendered),
+        },
         "hardware": f"{platform.machine()} CPU, one thread for training",
         "parameters": sum(p.numel() for p in surrogate.parameters()),
         **figures,

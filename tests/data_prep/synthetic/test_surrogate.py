@@ -29,7 +29,7 @@ def test_shipped_weights_are_small_and_have_a_card():
     assert set(card["attacks"]) == {"sign noise", *ADVERSARIAL}
     noise = card["attacks"]["sign noise"]["mean_cosine"]
     assert all(card["attacks"][name]["mean_cosine"] < noise - 0.1 for name in ADVERSARIAL)
-    assert {"command", "date", "seconds", "training"} <= set(card)
+    assert {"command", "date", "wall_seconds", "training"} <= set(card)
 
 
 def test_missing_weights_tell_how_to_train_them(tmp_path):
