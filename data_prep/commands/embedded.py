@@ -1,0 +1,70 @@
+"""Commands that make the embedded faces: synthetic, captions, surrogate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from data_prep.commands.options import add_building_options, add_common_options
+from data_prep.commands.summary import summary
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    synthetic = commands.add_parser(
+        "synthetic", help="write the embedded dataset of faces that do not exist"
+    )
+    synthetic.set_defaults(run=_run_synthetic)
+    synthetic.add_argument(
+        "--preset", default="laptop", help="laptop (default) or tiny (a dozen subjects)"
+    )
+    synthetic.add_argument(
+        "--with-maps", action="store_true", help="also write masks of edits and depth of faces"
+    )
+    add_building_options(synthetic)
+
+    captions = commands.add_parser(
+        "captions", help="write captioned photos, prints and screens for pretraining"
+    )
+    captions.set_defaults(run=_run_captions)
+    captions.add_argument(
+        "--subjects", type=int, default=1500, help="people, four images each (default: 1500)"
+    )
+    add_building_options(captions)
+
+    surrogate = commands.add_parser(
+        "surrogate", help="train the face recognizer that adversarial attacks are computed on"
+    )
+    surrogate.set_defaults(run=_run_surrogate)
+    surrogate.add_argument("--out", type=Path, required=True, help="weights (.safetensors)")
+    add_common_options(surrogate)
+
+
+def _run_synthetic(options: argparse.Namespace) -> None:
+    from data_prep.synthetic.dataset import write_synthetic_dataset
+
+    dataset = write_synthetic_dataset(
+        options.out,
+        options.preset,
+        options.seed,
+        options.workers,
+        with_maps=options.with_maps,
+        overwrite=options.overwrite,
+    )
+    print(summary(dataset))
+
+
+def _run_captions(options: argparse.Namespace) -> None:
+    from data_prep.synthetic.caption_dataset import write_caption_dataset
+
+    dataset = write_caption_dataset(
+        options.out, options.subjects, options.seed, options.workers, options.overwrite
+    )
+    print(summary(dataset))
+
+
+def _run_surrogate(options: argparse.Namespace) -> None:
+    from data_prep.synthetic.surrogate_training import train_surrogate
+
+    card = train_surrogate(options.out, seed=options.seed, workers=options.workers)
+    figures = card["verification"]
+    print(f"{options.out}: AUC {figures['auc']:.3f} on {figures['identities']} unseen identities")

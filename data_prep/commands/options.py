@@ -1,0 +1,46 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_building_options(parser: argparse.ArgumentParser) -> None:
+    """``--out``, ``--overwrite``, ``--seed`` and ``--workers``."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a dataset made by another recipe"
+    )
+    add_common_options(parser)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """``--seed`` and ``--workers``."""
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, help="fixes all randomness (default: 0)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=at_least(1),
+        default=None,
+        help="processes (default: one for each CPU core)",
+    )
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """Reads a whole number; the parser refuses a smaller one before a command writes anything."""
+
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or number < smallest:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not possible; expected a whole number, {smallest} or more"
+            )
+        return number
+
+    return whole_number
