@@ -27,9 +27,12 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 
 def direct_requirements() -> list[Requirement]:
-    """What pyproject.toml names, with all extras."""
+    """What pyproject.toml names, with all extras; an extra may name another one of them."""
     lines = PROJECT["dependencies"] + [line for extra in EXTRAS.values() for line in extra]
-    return [Requirement(line) for line in lines]
+    named = [Requirement(line) for line in lines]
+    inner = [requirement for requirement in named if requirement.name == PROJECT["name"]]
+    assert all(requirement.extras <= EXTRAS.keys() for requirement in inner)
+    return [requirement for requirement in named if requirement not in inner]
 
 
 def pip_section() -> list[str]:
