@@ -12,6 +12,7 @@ import pandera.pandas as pa
 from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, LABELS, LIVE, family_of
 
 SPLITS = ("train", "dev", "test")
+UNKNOWN = "unknown"  # the family and the type of an attack whose release says only that it is one
 INFO_KEYS = (
     "name",
     "version",
@@ -28,9 +29,13 @@ class DatasetError(ValueError):
     """A prepared dataset is missing, unfinished or breaks the contract."""
 
 
-def _stays_inside(path: str) -> bool:
+def _stays_inside(path: str, root: str | None) -> bool:
+    """Whether a path keeps to the dataset's folder or, written as ``root/...``, to its root."""
+    if root is not None and path.startswith(f"{root}/"):
+        path = path[len(root) + 1 :]
     parts = PurePosixPath(path)
-    return not (parts.is_absolute() or ".." in parts.parts or "\\" in path or ":" in path)
+    drive = len(path) > 1 and path[0].isalpha() and path[1] == ":"
+    return not (parts.is_absolute() or ".." in parts.parts or "\\" in path or drive)
 
 
 def _column(allowed: tuple[str, ...], **options: Any) -> pa.Column:
@@ -38,51 +43,66 @@ def _column(allowed: tuple[str, ...], **options: Any) -> pa.Column:
     return pa.Column(str, check, **options)
 
 
-def _path_column(**options: Any) -> pa.Column:
+def _path_column(root: str | None, **options: Any) -> pa.Column:
+    or_root = f", or in the root {root!r} that dataset.json declares" if root else ""
     inside = pa.Check(
-        _stays_inside,
+        lambda path: _stays_inside(path, root),
         element_wise=True,
-        error="a path relative to the dataset's folder, with '/' and without '..'",
+        error=f"a path relative to the dataset's folder, with '/' and without '..'{or_root}",
     )
     return pa.Column(str, inside, **options)
 
 
-MANIFEST_SCHEMA = pa.DataFrameSchema(
-    {
-        "id": pa.Column(str, unique=True),
-        "path": _path_column(),
-        "label": _column(LABELS),
-        "family": _column((LIVE, *FAMILIES)),
-        "type": _column((LIVE, *ATTACK_TYPES)),
-        # The person; no person may stand in two splits of a protocol.
-        "subject": pa.Column(str),
-        # The recording an image comes from (a video, a capture); attacks name the one attacked.
-        "source": pa.Column(str),
-        "frame": pa.Column(int, pa.Check.ge(0, error="a frame number, 0 or more")),
-        "mask": _path_column(required=False, nullable=True),
-        "depth": _path_column(required=False, nullable=True),
-    },
-    strict=False,
-    coerce=False,
-)
+def manifest_schema(types: tuple[str, ...] = (), root: str | None = None) -> pa.DataFrameSchema:
+    """The manifest's columns; ``types`` are attacks beside the taxonomy's."""
+    return pa.DataFrameSchema(
+        {
+            "id": pa.Column(str, unique=True),
+            "path": _path_column(root),
+            "label": _column(LABELS),
+            "family": _column((LIVE, *FAMILIES, UNKNOWN)),
+            "type": _column((LIVE, *ATTACK_TYPES, *types)),
+            # The person; no person may stand in two splits of a protocol.
+            "subject": pa.Column(str),
+            # The recording an image comes from (a video, a capture); attacks name the one attacked.
+            "source": pa.Column(str),
+            "frame": pa.Column(int, pa.Check.ge(0, error="a frame number, 0 or more")),
+            # Where a release holds videos: the one this image is a frame of.
+            "video": pa.Column(str, required=False),
+            "mask": _path_column(root, required=False, nullable=True),
+            "depth": _path_column(root, required=False, nullable=True),
+        },
+        strict=False,
+        coerce=False,
+    )
+
+
+MANIFEST_SCHEMA = manifest_schema()
+PATH_COLUMNS = ("path", "mask", "depth")
 
 PROTOCOL_SCHEMA = pa.DataFrameSchema({"id": pa.Column(str), "split": _column(SPLITS)})
 
 
-def check_manifest(manifest: pd.DataFrame, path: Path) -> None:
+def check_manifest(manifest: pd.DataFrame, path: Path, info: dict[str, Any] | None = None) -> None:
     """Check the manifest's rows; ``path`` is only what an error calls the table.
+
+    ``info`` is what ``dataset.json`` says: it may declare ``attack_types`` that the taxonomy lacks
+    and the ``root`` of a release whose images are used where they lie.
 
     Raises:
         DatasetError: names the file, the row and what was expected.
     """
-    _check_schema(MANIFEST_SCHEMA, manifest, path)
-    expected_family = manifest["type"].map(family_of)
+    info = info or {}
+    declared = info.get("attack_types", {})
+    _check_schema(manifest_schema(tuple(declared), info.get("root")), manifest, path)
+    families = family_table(declared)
+    expected_family = manifest["type"].map(families)
     wrong = manifest[manifest["family"] != expected_family]
     if len(wrong):
         row = wrong.iloc[0]
         raise DatasetError(
             f"{path}: row {row['id']!r} has family {row['family']!r} and type {row['type']!r}; "
-            f"that type belongs to {family_of(row['type'])!r}"
+            f"that type belongs to {families[row['type']]!r}"
         )
     wrong = manifest[(manifest["label"] == LIVE) != (manifest["family"] == LIVE)]
     if len(wrong):
@@ -91,6 +111,12 @@ def check_manifest(manifest: pd.DataFrame, path: Path) -> None:
             f"{path}: row {row['id']!r} is labeled {row['label']!r} and has the type "
             f"{row['type']!r}; live images have the type 'live' and no others do"
         )
+
+
+def family_table(declared: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Family of every type: live, the taxonomy's and those that a dataset declares itself."""
+    known = {LIVE: LIVE} | {name: family_of(name) for name in ATTACK_TYPES}
+    return known | {name: facts["family"] for name, facts in declared.items()}
 
 
 def check_protocol(
@@ -123,14 +149,42 @@ def check_protocol(
 
 
 def check_info(info: dict[str, Any], path: Path) -> None:
-    """Check that ``dataset.json`` says all it has to.
+    """Check that ``dataset.json`` says all it has to, and what it says of root and types.
 
     Raises:
-        DatasetError: names the missing keys.
+        DatasetError: names the missing keys or the wrong value.
     """
     missing = [key for key in INFO_KEYS if key not in info]
     if missing:
         raise DatasetError(f"{path} lacks {', '.join(missing)}")
+    root = info.get("root")
+    if root is not None and (
+        not isinstance(root, str) or not root or PurePosixPath(root).is_absolute()
+    ):
+        raise DatasetError(
+            f"{path}: root is {root!r}; expected the release's folder, relative to the dataset's"
+        )
+    check_types(info.get("attack_types", {}), path)
+
+
+def check_types(declared: dict[str, dict[str, str]], path: Path) -> None:
+    """Check the attack types that a dataset declares beside the taxonomy's.
+
+    Raises:
+        DatasetError: a type has no known family, or another one than the taxonomy gives it.
+    """
+    for name, facts in declared.items():
+        family = facts.get("family") if isinstance(facts, dict) else None
+        if family not in (*FAMILIES, UNKNOWN):
+            raise DatasetError(
+                f"{path}: the attack type {name!r} has the family {family!r}; expected one of: "
+                f"{', '.join((*FAMILIES, UNKNOWN))}"
+            )
+        if name == LIVE or (name in ATTACK_TYPES and family_of(name) != family):
+            raise DatasetError(
+                f"{path}: declares the attack type {name!r} as {family!r}, but data_prep.taxonomy "
+                "has that name for something else; choose another name"
+            )
 
 
 def _check_schema(schema: pa.DataFrameSchema, table: pd.DataFrame, path: Path) -> None:

@@ -5,6 +5,11 @@
 - further tables ``<name>.parquet`` with an ``id`` column, where a dataset has them (captions);
 - ``dataset.json``: name, version, licence, seed, generator, image_size, counts, checksums.
 
+A dataset made from a release uses the images where they lie. ``dataset.json`` then declares the
+release's folder as ``root``, relative to the dataset's folder, and the paths of such images start
+with it. It may also declare ``attack_types`` that the taxonomy does not know: ``{name: {"family":
+..., "description": ..., "source": ...}}``. Nothing outside the folder and its root is ever read.
+
 ``dataset.json`` is written last: a folder without it is not a dataset yet.
 """
 
@@ -12,7 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +32,14 @@ from tqdm import tqdm
 
 from data_prep.atomic import write_atomically
 from data_prep.checks import (
+    PATH_COLUMNS,
     SPLITS,
     DatasetError,
     check_info,
     check_manifest,
     check_protocol,
 )
+from data_prep.inside import Inside
 
 __all__ = [
     "SPLITS",
@@ -36,6 +47,7 @@ __all__ = [
     "PreparedDataset",
     "read_dataset",
     "read_image",
+    "relative_root",
     "validate",
     "write_dataset",
 ]
@@ -50,6 +62,23 @@ class PreparedDataset:
     protocols: dict[str, pd.DataFrame]
     info: dict[str, Any]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def locate(self, path: str) -> Path:
+        """The file that a path of the manifest names, proven to lie in the folder or its root.
+
+        Raises:
+            DatasetError: the path leads out of both, or the declared root is not there.
+        """
+        return self._inside.locate(_place(self.folder, path))
+
+    @cached_property
+    def _inside(self) -> Inside:
+        return _inside(self.folder, self.info)
+
+
+def relative_root(root: str | Path, folder: str | Path) -> str:
+    """What ``dataset.json`` of ``folder`` declares as its ``root``; links are followed first."""
+    return Path(os.path.relpath(os.path.realpath(root), os.path.realpath(folder))).as_posix()
 
 
 def read_dataset(folder: str | Path) -> PreparedDataset:
@@ -73,7 +102,7 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
             )
     info = _read_info(folder / "dataset.json")
     manifest = _read_table(folder / "manifest.parquet")
-    check_manifest(manifest, folder / "manifest.parquet")
+    check_manifest(manifest, folder / "manifest.parquet", info)
     protocols = {}
     for path in sorted((folder / "protocols").glob("*.parquet")):
         protocols[path.stem] = _read_table(path)
@@ -81,7 +110,7 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
     paths = [path for path in sorted(folder.glob("*.parquet")) if path.stem != "manifest"]
     tables = {path.stem: _read_table(path) for path in paths}
     # Results are kept under the dataset's checksum, which must not outlive what it stands for.
-    everything = _named_tables(manifest, protocols, tables)
+    everything = _named_tables(manifest, protocols, tables, info)
     expected = {k: v for k, v in info["checksums"].items() if k not in ("dataset", "images")}
     found = {name: _digest_table(everything[name]) for name in expected if name in everything}
     _compare(folder, expected, found)
@@ -94,28 +123,33 @@ def write_dataset(
     protocols: dict[str, pd.DataFrame],
     info: dict[str, Any],
     tables: dict[str, pd.DataFrame] | None = None,
+    digests: Mapping[str, bytes] | None = None,
 ) -> PreparedDataset:
     """Check and write the tables of a dataset whose images already lie where the rows say.
 
-    ``tables`` are further ones by name; each has an ``id`` column.
+    ``tables`` are further ones by name; each has an ``id`` column. ``digests`` gives the SHA-256
+    of files that the caller has read already, by their path in the manifest.
 
     Adds ``counts`` (label, family and type, and the splits of each protocol) and ``checksums``
     to ``info``. The checksums depend on what the tables say and on the images' bytes, not on how
-    a version of parquet stores them; ``checksums["dataset"]`` covers everything.
+    a version of parquet stores them nor on where a root lies; ``checksums["dataset"]`` covers
+    everything. With ``info["images_checked_by"] = "size"`` the sizes of images stand for their
+    bytes, so that a large release need not be read whole.
 
     Raises:
         DatasetError: a table breaks the contract, or an image is missing.
     """
     folder = Path(folder)
-    check_manifest(manifest, folder / "manifest.parquet")
+    check_info({"counts": {}, "checksums": {}, **info}, folder / "dataset.json")
+    check_manifest(manifest, folder / "manifest.parquet", info)
     for name, table in protocols.items():
         path = folder / "protocols" / f"{name}.parquet"
         check_protocol(table, manifest, path, _subjects_may_cross(info))
-    everything = _named_tables(manifest, protocols, tables or {})
     counts = _counts(manifest, protocols)
-    info = {**info, "counts": counts, "checksums": _checksums(folder, everything)}
-    check_info(info, folder / "dataset.json")
-    for name, table in everything.items():
+    sums = _checksums(folder, info, manifest, protocols, tables or {}, digests or {})
+    info = {**info, "counts": counts, "checksums": sums}
+    named = {f"protocols/{name}": table for name, table in protocols.items()}
+    for name, table in {"manifest": manifest, **named, **(tables or {})}.items():
         write_atomically(folder / f"{name}.parquet", table.to_parquet)
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / "dataset.json", lambda path: path.write_text(text, "utf-8"))
@@ -129,13 +163,17 @@ def validate(folder: str | Path) -> PreparedDataset:
         DatasetError: the first thing found wrong, with its file and row.
     """
     dataset = read_dataset(folder)
-    columns = [name for name in ("path", "mask", "depth") if name in dataset.manifest]
-    for row in tqdm(dataset.manifest.to_dict("records"), desc="check", unit="image"):
-        for path in (row[name] for name in columns):
-            if not pd.isna(path):
-                read_image(dataset.folder / path, row["id"])
-    tables = _named_tables(dataset.manifest, dataset.protocols, dataset.tables)
-    _compare(dataset.folder, dataset.info["checksums"], _checksums(dataset.folder, tables))
+    files = _files(dataset.manifest)
+
+    def decode(file: tuple[str, str]) -> None:
+        read_image(dataset.locate(file[0]), file[1])
+
+    with ThreadPoolExecutor() as pool:
+        for _ in tqdm(pool.map(decode, files), total=len(files), desc="check", unit="image"):
+            pass
+    tables = dataset.manifest, dataset.protocols, dataset.tables
+    found = _checksums(dataset.folder, dataset.info, *tables, {})
+    _compare(dataset.folder, dataset.info["checksums"], found)
     return dataset
 
 
@@ -194,25 +232,88 @@ def _value_counts(values: pd.Series) -> dict[str, int]:
 
 
 def _named_tables(
-    manifest: pd.DataFrame, protocols: dict[str, pd.DataFrame], tables: dict[str, pd.DataFrame]
+    manifest: pd.DataFrame,
+    protocols: dict[str, pd.DataFrame],
+    tables: dict[str, pd.DataFrame],
+    info: dict[str, Any],
 ) -> dict[str, pd.DataFrame]:
-    """All tables by their path without the ending, as the checksums call them."""
+    """All tables by their path without the ending, as the checksums call them.
+
+    Paths into the root are written without saying where it lies, so that two people with the same
+    release get the same checksum.
+    """
     named = {f"protocols/{name}": table for name, table in protocols.items()}
-    return {"manifest": manifest, **named, **tables}
+    everything = {"manifest": manifest, **named, **tables}
+    if info.get("root") is None:
+        return everything
+    return {name: _without_place(table, info["root"]) for name, table in everything.items()}
 
 
-def _checksums(folder: Path, tables: dict[str, pd.DataFrame]) -> dict[str, str]:
-    images = hashlib.sha256()
-    manifest = tables["manifest"]
-    columns = [name for name in ("path", "mask", "depth") if name in manifest]
-    for row in manifest.sort_values("id").to_dict("records"):
-        for path in (row[name] for name in columns):
-            if not pd.isna(path):
-                images.update(path.encode() + b"\0" + _digest_file(folder / path, row["id"]))
-    sums = {name: _digest_table(table) for name, table in tables.items()}
+def _without_place(table: pd.DataFrame, root: str) -> pd.DataFrame:
+    columns = [name for name in PATH_COLUMNS if name in table]
+    return table.assign(
+        **{name: table[name].map(lambda path: _in_root(path, root)) for name in columns}
+    )
+
+
+def _in_root(path: Any, root: str) -> Any:
+    inside = isinstance(path, str) and path.startswith(f"{root}/")
+    return f"<root>{path[len(root) :]}" if inside else path
+
+
+def _files(manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    """Path and image id of every file that the manifest names, in the order of the ids."""
+    columns = [name for name in PATH_COLUMNS if name in manifest]
+    rows = manifest.sort_values("id")[["id", *columns]].to_dict("records")
+    return [(row[name], row["id"]) for row in rows for name in columns if not pd.isna(row[name])]
+
+
+def _checksums(
+    folder: Path,
+    info: dict[str, Any],
+    manifest: pd.DataFrame,
+    protocols: dict[str, pd.DataFrame],
+    tables: dict[str, pd.DataFrame],
+    digests: Mapping[str, bytes],
+) -> dict[str, str]:
+    inside, by_size = _inside(folder, info), info.get("images_checked_by") == "size"
+
+    def digest(file: tuple[str, str]) -> bytes:
+        path, image_id = file
+        if path in digests:
+            return digests[path]
+        return _digest_file(inside.locate(_place(folder, path)), image_id, by_size)
+
+    files, images = _files(manifest), hashlib.sha256()
+    # Threads, because the time goes into waiting for files.
+    with ThreadPoolExecutor(16) as pool:
+        found = tqdm(
+            pool.map(digest, files), total=len(files), desc="checksum", unit="image", delay=2
+        )
+        for (path, _), value in zip(files, found, strict=True):
+            images.update(_in_root(path, info.get("root")).encode() + b"\0" + value)
+    named = _named_tables(manifest, protocols, tables, info)
+    sums = {name: _digest_table(table) for name, table in named.items()}
     sums["images"] = images.hexdigest()
     everything = json.dumps(sums, sort_keys=True).encode()
     return {"dataset": hashlib.sha256(everything).hexdigest(), **sums}
+
+
+def _inside(folder: Path, info: dict[str, Any]) -> Inside:
+    root = info.get("root")
+    if root is None:
+        return Inside([folder])
+    if not _place(folder, root).is_dir():
+        raise DatasetError(
+            f"{folder} uses images where they lie, in {root!r} beside it, and that folder is not "
+            "there: put the release back, or prepare the dataset again from where it lies now"
+        )
+    return Inside([folder, _place(folder, root)])
+
+
+def _place(folder: Path, path: str) -> Path:
+    """``folder / path`` without '..', also where the folder is a link or is not there yet."""
+    return Path(os.path.normpath(Path(os.path.realpath(folder)) / path))
 
 
 def _compare(folder: Path, expected: dict[str, str], found: dict[str, str]) -> None:
@@ -230,8 +331,10 @@ def _compare(folder: Path, expected: dict[str, str], found: dict[str, str]) -> N
             )
 
 
-def _digest_file(path: Path, image_id: str) -> bytes:
+def _digest_file(path: Path, image_id: str, by_size: bool) -> bytes:
     try:
+        if by_size:
+            return str(path.stat().st_size).encode()
         return hashlib.sha256(path.read_bytes()).digest()
     except FileNotFoundError:
         raise DatasetError(f"image {image_id!r}: the file {path} is missing") from None

@@ -174,7 +174,7 @@ def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
         array = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), 3, size, size))
 
         def decode(index: int) -> None:
-            path = dataset.folder / rows[index]["path"]
+            path = dataset.locate(rows[index]["path"])
             pixels = read_image(path, rows[index]["id"])
             array[index] = _at_size(pixels, path, declared, size).transpose(2, 0, 1)
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.checks import check_manifest, check_protocol
-from data_prep.manifest import DatasetError, read_dataset, validate, write_dataset
+from data_prep.manifest import (
+    DatasetError,
+    read_dataset,
+    read_image,
+    relative_root,
+    validate,
+    write_dataset,
+)
 from tests.data_prep.small import INFO, manifest, protocol, write_images, write_small
 
 HERE = Path("manifest.parquet")
@@ -68,8 +76,8 @@ def test_wrong_label_names_row_value_and_allowed_words():
 
 
 def test_unknown_attack_type_names_row_and_known_types():
-    with pytest.raises(DatasetError, match=r"row 'anna-print', type is 'mask'.*print, replay"):
-        check_manifest(changed(1, type="mask"), HERE)
+    with pytest.raises(DatasetError, match=r"row 'anna-print', type is 'wig'.*print, replay"):
+        check_manifest(changed(1, type="wig"), HERE)
 
 
 def test_family_has_to_fit_the_type():
@@ -196,3 +204,140 @@ def test_information_is_written_last_and_nothing_else_is_left(tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"images", "protocols", "manifest.parquet", "dataset.json"}
     assert json.loads((tmp_path / "dataset.json").read_text("utf-8"))["name"] == "small"
+
+
+def in_place(tmp_path, **info):
+    """The four images lie in a release; a dataset beside it refers to them."""
+    release, folder = tmp_path / "release", tmp_path / "deep" / "prepared"
+    write_images(release)
+    root = relative_root(release, folder)
+    table = manifest().assign(path=lambda rows: f"{root}/" + rows["path"])
+    return folder, table, {**INFO, "root": root, **info}
+
+
+def test_images_are_used_where_they_lie(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    write_dataset(folder, table, {"p1": protocol()}, info)
+    dataset = validate(folder)
+    assert dataset.info["root"] == "../../release"
+    assert {path.name for path in folder.iterdir()} == {
+        "protocols",
+        "manifest.parquet",
+        "dataset.json",
+    }
+    path = dataset.locate(dataset.manifest["path"].iloc[1])
+    assert read_image(path, "x").mean() == 40
+
+
+def test_the_checksum_does_not_depend_on_where_the_root_lies(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    first = write_dataset(folder, table, {}, info).info["checksums"]
+    near = tmp_path / "near"
+    root = relative_root(tmp_path / "release", near)
+    moved = table.assign(path=table["path"].str.replace(info["root"], root, regex=False))
+    assert moved["path"].iloc[0] != table["path"].iloc[0]
+    assert write_dataset(near, moved, {}, {**info, "root": root}).info["checksums"] == first
+
+
+@pytest.mark.parametrize(
+    "path", ["../../release/../secret.png", "../../other/x.png", "../../release2/x.png", "/x.png"]
+)
+def test_only_the_declared_root_may_be_reached(tmp_path, path):
+    folder, table, info = in_place(tmp_path)
+    table.loc[0, "path"] = path
+    with pytest.raises(DatasetError, match=r"row 'anna-live', path is .*'../../release'"):
+        write_dataset(folder, table, {}, info)
+    assert not folder.exists()
+
+
+def test_a_link_that_leads_out_is_refused_wherever_it_is_followed(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    write_dataset(folder, table, {}, info)
+    secret = tmp_path / "secret.png"
+    image = tmp_path / "release/images/anna-live.png"
+    image.rename(secret)
+    image.symlink_to(secret)
+    with pytest.raises(DatasetError, match=r"anna-live.png leads out of .*secret.png"):
+        read_dataset(folder).locate(table["path"].iloc[0])
+    with pytest.raises(DatasetError, match="leads out of"):
+        validate(folder)
+    with pytest.raises(DatasetError, match="leads out of"):
+        write_dataset(folder, table, {}, info)
+
+
+def test_a_directory_that_links_out_and_a_loop_are_refused(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    dataset = write_dataset(folder, table, {}, info)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "release/more").symlink_to(tmp_path / "outside")
+    with pytest.raises(DatasetError, match="leads out of"):
+        dataset.locate("../../release/more/x.png")
+    (tmp_path / "release/round").symlink_to(tmp_path / "release/round")
+    with pytest.raises(DatasetError, match="cannot be followed"):
+        dataset.locate("../../release/round/x.png")
+
+
+def test_a_link_that_stays_inside_is_fine(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    (tmp_path / "release/again").symlink_to(tmp_path / "release/images")
+    table["path"] = table["path"].str.replace("images", "again")
+    write_dataset(folder, table, {}, info)
+    assert len(validate(folder).manifest) == 4
+
+
+def test_a_root_that_went_away_is_told(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    write_dataset(folder, table, {}, info)
+    (tmp_path / "release").rename(tmp_path / "elsewhere")
+    with pytest.raises(DatasetError, match=r"'../../release' .* not there: put the release back"):
+        validate(folder)
+
+
+@pytest.mark.parametrize("root", ["/data", "", 3])
+def test_the_root_is_a_relative_path(tmp_path, root):
+    folder, table, info = in_place(tmp_path)
+    with pytest.raises(DatasetError, match="expected the release's folder, relative"):
+        write_dataset(folder, table, {}, {**info, "root": root})
+
+
+def test_a_dataset_may_declare_attack_types(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    table.loc[1, "type"] = "screen-rs"
+    screen = {"screen-rs": {"family": "physical", "description": "a replay", "source": "a page"}}
+    write_dataset(folder, table, {}, {**info, "attack_types": screen})
+    assert read_dataset(folder).info["counts"]["type"]["screen-rs"] == 1
+    screen["screen-rs"]["family"] = "editing"
+    with pytest.raises(DatasetError, match=r"family 'physical' .* belongs to 'editing'"):
+        write_dataset(folder, table, {}, {**info, "attack_types": screen})
+
+
+@pytest.mark.parametrize(("name", "family"), [("print", "editing"), ("live", "physical")])
+def test_a_declared_type_does_not_redefine_a_known_one(tmp_path, name, family):
+    folder, table, info = in_place(tmp_path, attack_types={name: {"family": family}})
+    with pytest.raises(DatasetError, match="choose another name"):
+        write_dataset(folder, table, {}, info)
+
+
+def test_a_declared_type_has_a_known_family(tmp_path):
+    folder, table, info = in_place(tmp_path, attack_types={"wig": {"family": "hair"}})
+    with pytest.raises(DatasetError, match=r"'wig' has the family 'hair'; expected one of"):
+        write_dataset(folder, table, {}, info)
+
+
+def test_sizes_may_stand_for_contents(tmp_path):
+    folder, table, info = in_place(tmp_path, images_checked_by="size")
+    write_dataset(folder, table, {}, info)
+    image = tmp_path / "release/images/anna-live.png"
+    image.write_bytes((tmp_path / "release/images/ben-live.png").read_bytes() + b" ")
+    with pytest.raises(DatasetError, match="a file changed"):
+        validate(folder)
+
+
+def test_known_digests_are_not_computed_again(tmp_path):
+    folder, table, info = in_place(tmp_path)
+    plain = write_dataset(folder, table, {}, info).info["checksums"]
+    known = {path: hashlib.sha256((folder / path).read_bytes()).digest() for path in table["path"]}
+    for path in table["path"]:
+        (folder / path).write_bytes(b"")
+    again = write_dataset(folder, table, {}, info, digests=known)
+    assert again.info["checksums"] == plain

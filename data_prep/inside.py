@@ -1,0 +1,53 @@
+"""Files that provably lie in the folders a dataset may read from, symbolic links included.
+
+What a list or a table names is a stranger's text. It is opened only after its real place, with
+all links followed, is known to lie inside one of the given folders.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from data_prep.checks import DatasetError
+
+
+class Inside:
+    """Checks paths against folders; real places of directories are looked up once."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        """``folders`` are what may be read; they may themselves be links."""
+        self._folders = [Path(os.path.realpath(folder)) for folder in folders]
+        self._real: dict[str, str] = {}
+
+    def locate(self, path: Path) -> Path:
+        """Return ``path`` once it is known to lie inside; a missing file is no error here.
+
+        Raises:
+            DatasetError: the path leads out of the folders, or its links go round in circles.
+        """
+        try:
+            real = f"{self._real_directory(str(path.parent))}/{path.name}"
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                real = os.path.realpath(path, strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            real = os.path.realpath(path)
+        except OSError as error:
+            raise DatasetError(
+                f"{path} cannot be followed ({error.strerror}): a symbolic link that leads back "
+                "to itself? Remove it, or put the file there"
+            ) from error
+        if not any(Path(real).is_relative_to(folder) for folder in self._folders):
+            allowed = " and ".join(str(folder) for folder in self._folders)
+            raise DatasetError(
+                f"{path} leads out of {allowed} to {real}; nothing outside is read. Where a link "
+                "to other storage is meant, name that storage's folder itself"
+            )
+        return path
+
+    def _real_directory(self, directory: str) -> str:
+        if directory not in self._real:
+            self._real[directory] = os.path.realpath(directory, strict=True)
+        return self._real[directory]
