@@ -21,7 +21,8 @@ class AttackType:
     """One type of attack (an attack instrument, in the words of ISO/IEC 30107).
 
     ``strength`` is the upper end of the range an image's strength is drawn from, in
-    ``strength_unit``.
+    ``strength_unit``. A type that is ``held_out`` is in no ordinary split: it waits for the
+    protocols that leave one type out and test on it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class AttackType:
     description: str
     strength: float
     strength_unit: str
+    held_out: bool = False
 
 
 _TABLE = (
@@ -45,6 +47,14 @@ _TABLE = (
         "a photo shown on a display and captured again, with true aliasing (moiré)",
         0.5,
         "sub-pixel contrast (0 = no visible grid, 1 = stripes only)",
+    ),
+    AttackType(
+        "mask",
+        "physical",
+        "a rigid mask of the subject's face, worn by somebody else",
+        1.0,
+        "artificiality of the material (0 = skin, 1 = plain paper, plastic or silicone)",
+        held_out=True,
     ),
     AttackType(
         "face_swap",
@@ -148,15 +158,18 @@ def attack_type(name: str) -> AttackType:
         raise ValueError(f"unknown attack type {name!r}; known types: {known}") from None
 
 
-def types_of(family: str) -> tuple[str, ...]:
+def types_of(family: str, held_out: bool = True) -> tuple[str, ...]:
     """Names of a family's attacks, in the order of the table.
+
+    ``held_out=False`` leaves out the types that no ordinary split holds.
 
     Raises:
         ValueError: no family has that name.
     """
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; known families: {', '.join(FAMILIES)}")
-    return tuple(row.name for row in _TABLE if row.family == family)
+    rows = (row for row in _TABLE if row.family == family)
+    return tuple(row.name for row in rows if held_out or not row.held_out)
 
 
 def family_of(type_name: str) -> str:

@@ -1,4 +1,4 @@
-"""The embedded dataset: faces that do not exist, live and under fourteen attacks."""
+"""The embedded dataset: faces that do not exist, live and under fifteen attacks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from data_prep.leave_out import leave_one_type_out
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
 from data_prep.resume import build_units, clean_up, prepare_folder
 from data_prep.synthetic.plan import SubjectPlan, plan_subjects, preset_named
 from data_prep.synthetic.recipe import GENERATOR, code_digest, dataset_info
 from data_prep.synthetic.subject import SubjectWork, make_subject
 from data_prep.synthetic.surrogate import load_surrogate
-from data_prep.taxonomy import FAMILIES, LIVE
+from data_prep.taxonomy import FAMILIES, LIVE, attack_type
 
 # Families of the images that each protocol takes for training (train and dev) and for testing.
 PROTOCOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -21,6 +22,9 @@ PROTOCOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "p2.1": ((LIVE, "editing", "adversarial"), (LIVE, "physical")),
     "p2.2": ((LIVE, "physical"), (LIVE, "editing", "adversarial")),
 }
+
+# Types with a protocol of their own that trains without them and tests on nothing else.
+HELD_OUT = ("mask",)
 
 _UNUSED_CODE = ("caption_dataset", "captions", "surrogate_training")
 
@@ -67,11 +71,14 @@ def write_synthetic_dataset(
 
 def _protocols(manifest: pd.DataFrame, plans: dict[str, SubjectPlan]) -> dict[str, pd.DataFrame]:
     split = manifest["subject"].map(lambda name: plans[name].split)
+    ordinary = ~manifest["type"].map(lambda name: name != LIVE and attack_type(name).held_out)
     tables = {}
     for name, (training, testing) in PROTOCOLS.items():
         tested = (split == "test") & manifest["family"].isin(testing)
         trained = (split != "test") & manifest["family"].isin(training)
-        chosen = tested | trained
+        chosen = ordinary & (tested | trained)
         table = pd.DataFrame({"id": manifest.loc[chosen, "id"], "split": split[chosen]})
         tables[name] = table.reset_index(drop=True)
+    for name in HELD_OUT:
+        tables[f"leave_out_{name}"] = leave_one_type_out(manifest, tables["p1"], name)
     return tables

@@ -1,7 +1,8 @@
-"""Harmless processing that live pictures meet, and textures to be named in captions.
+"""Harmless processing that live and fake pictures meet, and textures to be named in captions.
 
 Without it, a detector learns "smooth means live": no live picture would ever be noisy,
 blurred, enlarged or compressed twice, and everyone with a bad phone would be an attacker.
+Were it done to live pictures only, its traces would in turn mean "live".
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from data_prep.synthetic.camera import downsample_upsample, gaussian_blur, jpeg,
 
 MIN_NOISE, MAX_NOISE = 2 / 255, 8 / 255
 """Amplitudes of sign noise; the same range as the perturbations of the adversarial attacks."""
+
+MAX_CAST = 0.08
+"""The most by which a color cast changes a color."""
+
+NO_NUISANCE = "none"
 
 LOCAL_TEXTURES = ("noisy", "blurry", "upscaled", "tinted")
 """Textures that may cover a part of a picture only (JPEG cannot: its blocks are everywhere)."""
@@ -57,36 +63,43 @@ def _compress(image: Tensor, generator: torch.Generator) -> Tensor:
     return jpeg(image, _integer(generator, 40, 85))
 
 
+def _color_cast(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Another white balance: one gain for each color."""
+    gain = 1 + MAX_CAST * (2 * torch.rand(1, 3, 1, 1, generator=generator) - 1)
+    return image * gain
+
+
 NUISANCES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "sign_noise": _sign_noise,
     "smooth_sign_noise": _smooth_sign_noise,
     "blur": _blur,
     "rescale": _rescale,
     "jpeg": _compress,
+    "color_cast": _color_cast,
 }
 
 
-def reprocess(images: Tensor, generator: torch.Generator) -> tuple[Tensor, list[str]]:
-    """Give every picture one harmless processing, chosen at random; half are saved again.
+def reprocess(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
+    """Give every picture the named harmless processing, each with a strength of its own.
 
     Args:
         images: sRGB in [0, 1], (b, 3, h, w).
-        generator: the source of every choice.
+        name: a key of NUISANCES, or NO_NUISANCE to leave the pictures as they are.
+        generator: the source of the strengths.
 
     Returns:
-        Processed pictures in [0, 1] and the names of what was done (keys of NUISANCES).
+        Processed pictures in [0, 1].
+
+    Raises:
+        ValueError: for an unknown name.
     """
-    names, results = [], []
-    kinds = list(NUISANCES)
-    for i in range(len(images)):
-        image = images[i : i + 1]
-        name = kinds[_integer(generator, 0, len(kinds))]
-        result = NUISANCES[name](image, generator).clamp(0, 1)
-        if name != "jpeg" and _uniform(generator, 0, 1) < 0.5:
-            result = jpeg(result, _integer(generator, 86, 97))
-        names.append(name)
-        results.append(result)
-    return torch.cat(results) if results else images.clone(), names
+    if name == NO_NUISANCE:
+        return images
+    if name not in NUISANCES:
+        known = ", ".join((NO_NUISANCE, *NUISANCES))
+        raise ValueError(f"unknown nuisance {name!r}; expected one of {known}")
+    processed = [NUISANCES[name](image, generator).clamp(0, 1) for image in images.split(1)]
+    return torch.cat(processed)
 
 
 def apply_texture(image: Tensor, kind: str, local: bool, generator: torch.Generator) -> Tensor:

@@ -18,10 +18,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data_prep.synthetic.camera import capture, srgb_to_linear
+from data_prep.synthetic.background import paint_background
+from data_prep.synthetic.camera import capture, resize, srgb_to_linear
 from data_prep.synthetic.draw import draw_strength, maybe, noise_maps, uniform
+from data_prep.synthetic.geometry import make_view
 from data_prep.synthetic.noise import FINE, SKIN, smoothstep
-from data_prep.synthetic.session import Sessions
+from data_prep.synthetic.session import BACKGROUNDS, Sessions
+
+OUTDOORS = BACKGROUNDS.index("outdoors")
 
 # Halftone screens stand at different angles (radians) so that the inks do not beat against
 # each other; one angle for each of the red, green and blue channels.
@@ -48,6 +52,8 @@ def print_attack(
 ) -> Tensor:
     """A photo printed in halftone on bent paper, under the light of a second session.
 
+    The second session's background says whether lamps or the sky light the paper.
+
     Args:
         radiance: linear light of the scene, (batch, 3, size, size).
         session: the session of the photo; recapture_session: the session of the second camera.
@@ -59,6 +65,7 @@ def print_attack(
     batch, _, size, _ = radiance.shape
     photo = capture(radiance, session, size=size, jpeg=False)
     view = _look_at_plane(batch, 4 * size // 3, 0.18, generator)
+    outdoor = _is_outdoor(recapture_session)
     bend = uniform(batch, -0.10, 0.10, generator)
     x = view.x + bend * view.y.square() / 2
     contrast = draw_strength("print", batch, generator, strength)
@@ -68,10 +75,38 @@ def print_attack(
     paper = 1 + fibers + 0.012 * noise_maps(SKIN, x, view.y)
     reflected = srgb_to_linear(ink) * paper * _color(_PAPER_COLOR)
     slope = uniform(batch, -0.5, 0.5, generator) * bend * 4 * x
-    light = _uneven_light(view, slope, generator) * recapture_session.light_color[..., None, None]
-    reflected = reflected * light + _round_glare(view, 0.16, generator)
-    desk = 0.5 * recapture_session.background_colors[:, 0, :, None, None]
-    return _with_border(reflected, x, view.y, desk.expand_as(reflected), generator)
+    light = torch.where(
+        outdoor,
+        _daylight(view, slope, generator),
+        _uneven_light(view, slope, generator),
+    )
+    reflected = reflected * light * recapture_session.light_color[..., None, None]
+    shine = torch.where(outdoor, _veil(view, generator), _round_glare(view, 0.16, generator))
+    behind = _surroundings(recapture_session, view.u.shape[-1])
+    return _with_border(reflected + shine, x, view.y, behind, generator)
+
+
+def recapture_place(session: Sessions, setting: str, generator: torch.Generator) -> Sessions:
+    """Move the second camera of a print indoors (lamps, warm, dim) or outdoors (sky, cool).
+
+    Raises:
+        ValueError: ``setting`` is neither "indoor" nor "outdoor".
+    """
+    if setting not in ("indoor", "outdoor"):
+        raise ValueError(f"unknown setting {setting!r}; expected indoor or outdoor")
+    rows = len(session)
+    outdoors = torch.full((rows,), OUTDOORS)
+    # Any background but the one outdoors: a step of 1 to 4 from there, around the list.
+    steps = torch.randint(1, len(BACKGROUNDS), (rows,), generator=generator)
+    indoors = (outdoors + steps) % len(BACKGROUNDS)
+    outdoor = setting == "outdoor"
+    warmth = torch.rand(rows, 1, generator=generator) * 1.2 - 0.25
+    warmth = -warmth if outdoor else warmth
+    return session.replace(
+        background=outdoors if outdoor else indoors,
+        light_color=1 + warmth * torch.tensor([[0.08, 0.0, -0.13]]),
+        sensor_noise=session.sensor_noise * (0.8 if outdoor else 1.15),
+    )
 
 
 def replay_attack(
@@ -180,6 +215,35 @@ def _uneven_light(view: _View, slope: Tensor, generator: torch.Generator) -> Ten
     return (1 + across + down + slope).clamp(0.4, 1.6) * level
 
 
+def _is_outdoor(session: Sessions) -> Tensor:
+    return (session.background == OUTDOORS).view(-1, 1, 1, 1)
+
+
+def _daylight(view: _View, slope: Tensor, generator: torch.Generator) -> Tensor:
+    """Even light, in half of the cases with a shadow that falls across the paper."""
+    batch = len(view.u)
+    angle = uniform(batch, 0, 2 * math.pi, generator)
+    edge = uniform(batch, -0.7, 0.7, generator)
+    across = angle.cos() * view.u + angle.sin() * view.v - edge
+    depth = uniform(batch, 0.2, 0.5, generator) * maybe(batch, 0.5, generator)
+    shadow = 1 - depth * smoothstep(-0.06, 0.06, across)
+    level = uniform(batch, 0.9, 1.2, generator)
+    return (1 + slope).clamp(0.5, 1.5) * shadow * level
+
+
+def _veil(view: _View, generator: torch.Generator) -> Tensor:
+    """The sky mirrored in the whole sheet: it lifts the blacks."""
+    batch = len(view.u)
+    return uniform(batch, 0, 0.05, generator) * (1 + 0.3 * view.v) * _color((0.9, 1.0, 1.15))
+
+
+def _surroundings(session: Sessions, size: int) -> Tensor:
+    """What the second camera sees past the sheet, (batch, 3, size, size)."""
+    rows = [session.row(i) for i in range(len(session))]
+    scenes = [paint_background(make_view(row, size // 2), row) for row in rows]
+    return resize(torch.stack(scenes), size)
+
+
 def _round_glare(view: _View, most: float, generator: torch.Generator) -> Tensor:
     batch = len(view.u)
     center_u, center_v = (uniform(batch, -1, 1, generator) for _ in range(2))
@@ -244,6 +308,6 @@ def _with_border(
     """Sometimes the camera sees past the edge of the paper or of the display."""
     batch = len(light)
     edge = uniform(batch, 0.86, 0.98, generator)
-    seen = maybe(batch, 0.12, generator) > 0
+    seen = maybe(batch, 0.15, generator) > 0
     beyond = torch.maximum(x.abs(), y.abs()) > edge
     return torch.where(beyond & seen, outside, light)

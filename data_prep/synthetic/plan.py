@@ -12,45 +12,66 @@ from dataclasses import dataclass
 
 from data_prep.checks import SPLITS
 from data_prep.parallel import derive_seed
-from data_prep.taxonomy import FAMILIES, types_of
+from data_prep.synthetic.nuisance import NO_NUISANCE, NUISANCES
+from data_prep.taxonomy import FAMILIES, LIVE, types_of
+
+SETTINGS = ("indoor", "outdoor")
+"""Where a print is captured again."""
+NO_SETTING = "none"
+# Half of the pictures are re-processed, all kinds alike, live and fake alike.
+_NUISANCE_DECK = (*NUISANCES, *[NO_NUISANCE] * len(NUISANCES))
 
 
 @dataclass(frozen=True)
 class SplitSize:
-    """Subjects of a split, and the images of each: live ones and those of each family."""
+    """Subjects of a split, and the images of each: live ones and those of each family.
+
+    ``mask`` counts apart from the other physical attacks: no ordinary split holds masks.
+    """
 
     subjects: int
     live: int
     physical: int
     editing: int
     adversarial: int
+    mask: int = 0
 
 
 PRESETS: dict[str, dict[str, SplitSize]] = {
     "laptop": {
         "train": SplitSize(200, 5, 3, 3, 3),
-        "dev": SplitSize(50, 5, 3, 3, 3),
-        "test": SplitSize(100, 5, 3, 4, 4),
+        "dev": SplitSize(50, 5, 3, 3, 3, mask=1),
+        "test": SplitSize(100, 5, 3, 4, 4, mask=2),
     },
     "tiny": {
         "train": SplitSize(6, 2, 1, 2, 2),
-        "dev": SplitSize(3, 2, 2, 2, 2),
-        "test": SplitSize(3, 2, 2, 2, 2),
+        "dev": SplitSize(3, 2, 2, 2, 2, mask=1),
+        "test": SplitSize(3, 2, 2, 2, 2, mask=1),
     },
 }
+
+
+@dataclass(frozen=True)
+class AttackPlan:
+    """One attack: its type, what is done to the picture afterwards, and a print's setting."""
+
+    type: str
+    nuisance: str = NO_NUISANCE
+    setting: str = NO_SETTING
 
 
 @dataclass(frozen=True)
 class SubjectPlan:
     """What to make of one subject: live captures, then attacks on some of them.
 
-    ``donor`` is the number of the other subject, of the same split, whose face swaps borrow.
+    ``live`` names what is done to each live capture afterwards. ``donor`` is the number of the
+    other subject, of the same split, whose face swaps borrow and who wears this subject's mask.
     """
 
     number: int
     split: str
-    live: int
-    attacks: tuple[str, ...]
+    live: tuple[str, ...]
+    attacks: tuple[AttackPlan, ...]
     donor: int
 
 
@@ -71,22 +92,45 @@ def plan_subjects(sizes: dict[str, SplitSize], seed: int) -> list[SubjectPlan]:
     for split in SPLITS:
         size = sizes[split]
         rng = random.Random(derive_seed("plan", split, seed))
+        decks = _Decks(rng)
         first = len(plans)
-        donors = _derangement(size.subjects, rng)
-        decks = {family: _deal(types_of(family), rng) for family in FAMILIES}
-        for offset, donor in enumerate(donors):
-            attacks = [
-                next(decks[family]) for family in FAMILIES for _ in range(getattr(size, family))
-            ]
-            plan = SubjectPlan(first + offset, split, size.live, tuple(attacks), first + donor)
-            plans.append(plan)
+        for offset, donor in enumerate(_derangement(size.subjects, rng)):
+            live = tuple(decks.nuisance(LIVE) for _ in range(size.live))
+            attacks = tuple(decks.attack(name) for name in decks.types(size))
+            plans.append(SubjectPlan(first + offset, split, live, attacks, first + donor))
     return plans
 
 
-def _deal(types: tuple[str, ...], rng: random.Random) -> Iterator[str]:
-    """The types in a random order, then all of them in another one, and so on."""
+class _Decks:
+    """Shuffled decks of types, and for each type one of nuisances: no type predicts another."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._families = {name: _deal(types_of(name, held_out=False), rng) for name in FAMILIES}
+        kinds = (LIVE, *(name for family in FAMILIES for name in types_of(family)))
+        self._nuisances = {name: _deal(_NUISANCE_DECK, rng) for name in kinds}
+        self._settings = _deal(SETTINGS, rng)
+
+    def types(self, size: SplitSize) -> list[str]:
+        """The types that the next subject suffers."""
+        ordinary = [
+            next(self._families[family])
+            for family in FAMILIES
+            for _ in range(getattr(size, family))
+        ]
+        return ordinary + ["mask"] * size.mask
+
+    def attack(self, name: str) -> AttackPlan:
+        setting = next(self._settings) if name == "print" else NO_SETTING
+        return AttackPlan(name, self.nuisance(name), setting)
+
+    def nuisance(self, name: str) -> str:
+        return next(self._nuisances[name])
+
+
+def _deal(cards: tuple[str, ...], rng: random.Random) -> Iterator[str]:
+    """The cards in a random order, then all of them in another one, and so on."""
     while True:
-        yield from rng.sample(types, len(types))
+        yield from rng.sample(cards, len(cards))
 
 
 def _derangement(count: int, rng: random.Random) -> list[int]:

@@ -12,7 +12,7 @@ from data_prep.synthetic.surrogate import WEIGHTS
 
 GENERATOR = "data_prep.synthetic"
 _HERE = Path(__file__).parent
-_SHARED = ("../parallel", "../taxonomy")
+_SHARED = ("../leave_out", "../parallel", "../taxonomy")
 
 
 def code_digest(*leave_out: str, weights: bool) -> str:

@@ -28,6 +28,7 @@ from data_prep.synthetic.mouth import paint_mouth
 from data_prep.synthetic.noise import SKIN, blend, noise, smoothstep
 from data_prep.synthetic.session import Sessions
 from data_prep.synthetic.shading import shade
+from data_prep.synthetic.worn_mask import Masks, mask_layer
 
 RENDER_SIZE = 144
 _FARTHEST_OUTLINE = 0.05
@@ -52,8 +53,16 @@ class Rendering:
     """0 outside the face; inside from 0.1 (outline) to 1 (tip of a long nose): larger is closer."""
 
 
-def render(identities: Identities, sessions: Sessions, size: int = RENDER_SIZE) -> Rendering:
+def render(
+    identities: Identities,
+    sessions: Sessions,
+    size: int = RENDER_SIZE,
+    worn: tuple[Identities, Masks] | None = None,
+) -> Rendering:
     """Draw row i of ``identities`` in row i of ``sessions``.
+
+    ``worn`` puts masks on them: the faces that the masks copy (see ``fit_to_wearer``) and the
+    masks, a row each for every row of ``identities``.
 
     Pictures are drawn one at a time: this is as fast as in batches on one core, and a picture
     cannot depend on its neighbors, not even by a rounding error.
@@ -68,12 +77,26 @@ def render(identities: Identities, sessions: Sessions, size: int = RENDER_SIZE) 
             f"{len(identities)} identities and {len(sessions)} sessions: expected equal numbers; "
             "repeat the identities with .repeat(pictures_per_person)"
         )
-    drawn = [_render_one(identities.row(i), sessions.row(i), size) for i in range(len(identities))]
+    masks = [None] * len(identities)
+    if worn is not None:
+        if not len(worn[0]) == len(worn[1]) == len(identities):
+            raise ValueError(
+                f"{len(worn[0])} faces and {len(worn[1])} masks for {len(identities)} wearers: "
+                "expected equal numbers"
+            )
+        masks = [(worn[0].row(i), worn[1].row(i)) for i in range(len(identities))]
+    drawn = [
+        _render_one(identities.row(i), sessions.row(i), size, masks[i])
+        for i in range(len(identities))
+    ]
     return Rendering(*(torch.stack(maps) for maps in zip(*drawn, strict=True)))
 
 
 def _render_one(
-    person: SimpleNamespace, session: SimpleNamespace, size: int
+    person: SimpleNamespace,
+    session: SimpleNamespace,
+    size: int,
+    worn: tuple[SimpleNamespace, SimpleNamespace] | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     view = make_view(session, size)
     marks = find_landmarks(person, session)
@@ -93,10 +116,20 @@ def _render_one(
     picture = _over(picture, hair)
 
     mask = face_alpha if hair is None else face_alpha * (1 - hair[1])
-    closeness = (surface.depth - _FARTHEST_OUTLINE) / (_CLOSEST_NOSE - _FARTHEST_OUTLINE)
-    depth = mask * (0.1 + 0.9 * closeness.clamp(0, 1))
+    depth = mask * _closeness(surface)
+    if worn is not None:
+        front = mask_layer(view, *worn, session)
+        picture = blend(picture * front.shadow, front.color, front.alpha)
+        mask = torch.lerp(mask, torch.ones_like(mask), front.alpha)
+        depth = torch.lerp(depth, _closeness(front.surface), front.alpha)
     radiance = picture.clamp(min=0) * session.exposure
     return radiance, torch.stack([surface.x, surface.y]), mask[None], depth[None]
+
+
+def _closeness(surface: Surface) -> Tensor:
+    """Depth as the map says it: 0.1 at the outline, 1 at the tip of a long nose."""
+    closeness = (surface.depth - _FARTHEST_OUTLINE) / (_CLOSEST_NOSE - _FARTHEST_OUTLINE)
+    return 0.1 + 0.9 * closeness.clamp(0, 1)
 
 
 def _over(picture: Tensor, layer: Layer | None) -> Tensor:

@@ -21,17 +21,15 @@ from data_prep.synthetic.edit_sources import (
     other_mouth,
 )
 from data_prep.synthetic.identity import Identities, sample_identities
-from data_prep.synthetic.nuisance import reprocess
-from data_prep.synthetic.physical import print_attack, replay_attack
+from data_prep.synthetic.nuisance import NO_NUISANCE, reprocess
+from data_prep.synthetic.physical import print_attack, recapture_place, replay_attack
 from data_prep.synthetic.pictures import save_png
-from data_prep.synthetic.plan import SubjectPlan
+from data_prep.synthetic.plan import NO_SETTING, AttackPlan, SubjectPlan
 from data_prep.synthetic.renderer import Rendering, render
 from data_prep.synthetic.session import Sessions, sample_sessions
 from data_prep.synthetic.surrogate import load_surrogate
+from data_prep.synthetic.worn_mask import fit_to_wearer, sample_masks
 from data_prep.taxonomy import FAKE, LIVE, family_of
-
-REPROCESSED_SHARE = 0.5
-NO_NUISANCE = "none"
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class _Picture:
     session: int
     image: Tensor
     nuisance: str = NO_NUISANCE
+    setting: str = NO_SETTING
     mask: Tensor | None = None
     depth: Tensor | None = None
 
@@ -63,7 +62,7 @@ def make_subject(work: SubjectWork) -> list[Row]:
     rows = []
     for picture in subject.pictures():
         generator = subject.generator("last step", picture.type, picture.index)
-        rows.append(_save(picture, _save_again(picture.image, generator), work))
+        rows.append(_save(picture, _last_step(picture, generator), work))
     return rows
 
 
@@ -74,8 +73,8 @@ class _Subject:
         self.plan = plan
         self.seed = seed
         self.identity = self._person(plan.number)
-        self.sessions = self._sessions("session", plan.live)
-        self.rendering: Rendering = render(self.identity.repeat(plan.live), self.sessions)
+        self.sessions = self._sessions("session", len(plan.live))
+        self.rendering: Rendering = render(self.identity.repeat(len(plan.live)), self.sessions)
         self.captures = capture(self.rendering.radiance, self.sessions)
 
     def generator(self, *purpose: str | int) -> torch.Generator:
@@ -84,9 +83,9 @@ class _Subject:
         return torch.Generator().manual_seed(seed)
 
     def pictures(self) -> Iterator[_Picture]:
-        yield from (self._live(session) for session in range(self.plan.live))
-        for index, name in enumerate(self.plan.attacks):
-            yield self._attack(name, index)
+        yield from (self._live(session) for session in range(len(self.plan.live)))
+        for index, attack in enumerate(self.plan.attacks):
+            yield self._attack(attack, index)
 
     def _person(self, number: int) -> Identities:
         return sample_identities(1, derive_seed("dataset", self.seed), number)
@@ -96,32 +95,42 @@ class _Subject:
         return sample_sessions(count, seed)
 
     def _live(self, session: int) -> _Picture:
-        generator = self.generator(LIVE, session)
-        image, nuisance = self.captures[session : session + 1], NO_NUISANCE
-        if torch.rand((), generator=generator) < REPROCESSED_SHARE:
-            image, (nuisance,) = reprocess(image, generator)
+        image = self.captures[session : session + 1]
         depth = resize(self.rendering.depth[session : session + 1], CAPTURE_SIZE)
-        return _Picture(LIVE, session, session, image, nuisance, depth=depth)
+        return _Picture(LIVE, session, session, image, self.plan.live[session], depth=depth)
 
-    def _attack(self, name: str, index: int) -> _Picture:
-        generator = self.generator("attack", name, index)
-        session = int(torch.randint(self.plan.live, (), generator=generator))
+    def _attack(self, plan: AttackPlan, index: int) -> _Picture:
+        generator = self.generator("attack", plan.type, index)
+        session = int(torch.randint(len(self.plan.live), (), generator=generator))
         make = {"physical": self._physical, "editing": self._edit, "adversarial": self._dodge}
-        image, mask = make[family_of(name)](name, index, session, generator)
-        return _Picture(name, index, session, image, mask=mask)
+        image, mask = make[family_of(plan.type)](plan, index, session, generator)
+        return _Picture(plan.type, index, session, image, plan.nuisance, plan.setting, mask=mask)
 
     def _physical(
-        self, name: str, index: int, session: int, generator: torch.Generator
+        self, plan: AttackPlan, index: int, session: int, generator: torch.Generator
     ) -> tuple[Tensor, None]:
-        attack = {"print": print_attack, "replay": replay_attack}[name]
         again = self._sessions(f"recapture {index}", 1)
-        radiance = self.rendering.radiance[session : session + 1]
-        return capture(attack(radiance, self.sessions[session], again, generator), again), None
+        if plan.type == "mask":
+            return self._wear_mask(again, generator), None
+        radiance, before = self.rendering.radiance[session : session + 1], self.sessions[session]
+        if plan.type == "print":
+            again = recapture_place(again, plan.setting, generator)
+            light = print_attack(radiance, before, again, generator)
+        else:
+            light = replay_attack(radiance, before, again, generator)
+        return capture(light, again), None
+
+    def _wear_mask(self, session: Sessions, generator: torch.Generator) -> Tensor:
+        """Somebody else wears a mask of the subject; the camera sees a real scene."""
+        wearer = self._person(self.plan.donor)
+        face = fit_to_wearer(self.identity, wearer)
+        worn = face, sample_masks(1, generator)
+        return capture(render(wearer, session, worn=worn).radiance, session)
 
     def _edit(
-        self, name: str, index: int, session: int, generator: torch.Generator
+        self, plan: AttackPlan, index: int, session: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        target = self._target(session)
+        name, target = plan.type, self._target(session)
         edit = getattr(digital, name)
         if name in ("reenactment", "inpainting"):
             return edit(target, generator)
@@ -154,14 +163,15 @@ class _Subject:
         return capture(render(identity, other).radiance, other, jpeg=False)
 
     def _dodge(
-        self, name: str, index: int, session: int, generator: torch.Generator
+        self, plan: AttackPlan, index: int, session: int, generator: torch.Generator
     ) -> tuple[Tensor, None]:
         image = self.captures[session : session + 1]
-        return adversarial_attack(name, image, load_surrogate(), generator), None
+        return adversarial_attack(plan.type, image, load_surrogate(), generator), None
 
 
-def _save_again(image: Tensor, generator: torch.Generator) -> Tensor:
-    """The last step of live and fake alike, so that a file's history tells nothing."""
+def _last_step(picture: _Picture, generator: torch.Generator) -> Tensor:
+    """Re-processing and saving, of live and fake alike: a file's history tells nothing."""
+    image = reprocess(picture.image, picture.nuisance, generator)
     again, quality = torch.rand(2, generator=generator).tolist()
     return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
 
@@ -189,4 +199,5 @@ def _save(picture: _Picture, image: Tensor, work: SubjectWork) -> Row:
         "mask": paths["mask"],
         "depth": paths["depth"],
         "nuisance": picture.nuisance,
+        "setting": picture.setting,
     }

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from data_prep.synthetic.camera import capture, gaussian_blur
-from data_prep.synthetic.physical import print_attack, replay_attack
-from data_prep.synthetic.session import sample_sessions
+from data_prep.synthetic.physical import print_attack, recapture_place, replay_attack
+from data_prep.synthetic.session import BACKGROUNDS, sample_sessions
 
 ATTACKS = {"print": print_attack, "replay": replay_attack}
 
@@ -58,3 +58,31 @@ def test_strength_is_the_contrast_of_the_fine_pattern(name, faces):
         return (inner - gaussian_blur(inner, 1.5)).square().mean()
 
     assert detail(0.9) > 1.5 * detail(0.02)
+
+
+def test_indoors_is_warmer_and_noisier_than_outdoors():
+    again = sample_sessions(40, seed=13)
+    inside, outside = (
+        recapture_place(again, setting, torch.Generator().manual_seed(1))
+        for setting in ("indoor", "outdoor")
+    )
+    outdoors = BACKGROUNDS.index("outdoors")
+    assert (outside.background == outdoors).all()
+    assert set(inside.background.tolist()) == set(range(len(BACKGROUNDS))) - {outdoors}
+    red_to_blue = [s.light_color[:, 0] / s.light_color[:, 2] for s in (inside, outside)]
+    assert red_to_blue[0].mean() > 1.05 > 0.98 > red_to_blue[1].mean()
+    assert (inside.sensor_noise > outside.sensor_noise).all()
+    with pytest.raises(ValueError, match="unknown setting 'space'; expected indoor or outdoor"):
+        recapture_place(again, "space", torch.Generator())
+
+
+def test_settings_change_the_light_on_the_paper(faces):
+    """Same sheet, same randomness: indoors and outdoors differ, each as its seed says."""
+    again = sample_sessions(4, seed=13)
+    lights = []
+    for setting in ("indoor", "outdoor", "outdoor"):
+        place = recapture_place(again, setting, torch.Generator().manual_seed(1))
+        rows = (faces.rendering.radiance, faces.sessions, place)
+        lights.append(print_attack(*rows, torch.Generator().manual_seed(2)))
+    assert (lights[0] - lights[1]).abs().mean() > 0.02
+    assert torch.equal(lights[1], lights[2])

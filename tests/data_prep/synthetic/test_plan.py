@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.synthetic.plan import PRESETS, SplitSize, plan_subjects, preset_named
+from data_prep.synthetic.nuisance import NO_NUISANCE, NUISANCES
+from data_prep.synthetic.plan import PRESETS, SETTINGS, SplitSize, plan_subjects, preset_named
 from data_prep.taxonomy import FAMILIES, family_of, types_of
 
 
 def counts(plans, family):
-    return Counter(name for plan in plans for name in plan.attacks if family_of(name) == family)
+    """How often each ordinary type of a family is planned; masks count apart."""
+    names = (attack.type for plan in plans for attack in plan.attacks)
+    return Counter(name for name in names if family_of(name) == family and name != "mask")
 
 
 @given(st.integers(0, 10_000), st.sampled_from(sorted(PRESETS)))
@@ -21,8 +24,36 @@ def test_types_are_balanced_in_every_split(seed, preset):
         assert len(members) == size.subjects
         for family in FAMILIES:
             found = counts(members, family)
-            assert set(found) == set(types_of(family))
+            assert set(found) == set(types_of(family, held_out=False))
             assert max(found.values()) - min(found.values()) <= 1
+        masks = [sum(attack.type == "mask" for attack in plan.attacks) for plan in members]
+        assert set(masks) == {size.mask}
+
+
+@given(st.integers(0, 10_000))
+def test_nuisances_are_dealt_to_live_and_to_every_type_alike(seed):
+    """What is done to a picture after its making must not tell what it is."""
+    for split in PRESETS["laptop"]:
+        members = [p for p in plan_subjects(PRESETS["laptop"], seed) if p.split == split]
+        dealt = {"live": Counter(name for plan in members for name in plan.live)}
+        for attack in (attack for plan in members for attack in plan.attacks):
+            dealt.setdefault(attack.type, Counter())[attack.nuisance] += 1
+        for found in dealt.values():
+            total = found.total()
+            # Whole decks hold every kind once; only the last one may be cut.
+            whole = total // (2 * len(NUISANCES))
+            assert all(whole <= found[name] <= whole + 1 for name in NUISANCES)
+            half = whole * len(NUISANCES)
+            assert half <= found[NO_NUISANCE] <= half + len(NUISANCES)
+
+
+def test_prints_are_indoors_and_outdoors_alike():
+    plans = plan_subjects(PRESETS["laptop"], seed=0)
+    attacks = [attack for plan in plans for attack in plan.attacks]
+    settings = Counter(attack.setting for attack in attacks if attack.type == "print")
+    assert set(settings) == set(SETTINGS)
+    assert abs(settings["indoor"] - settings["outdoor"]) <= 3
+    assert {attack.setting for attack in attacks if attack.type != "print"} == {"none"}
 
 
 def test_a_subjects_number_does_not_tell_its_types():
@@ -56,7 +87,13 @@ def test_plan_depends_on_the_seed_only():
 def test_sizes_of_the_laptop_preset():
     sizes = preset_named("laptop")
     assert [size.subjects for size in sizes.values()] == [200, 50, 100]
-    assert sizes["test"] == SplitSize(100, live=5, physical=3, editing=4, adversarial=4)
+    assert sizes["test"] == SplitSize(100, live=5, physical=3, editing=4, adversarial=4, mask=2)
+    images = {
+        split: size.subjects * (size.live + size.physical + size.editing + size.adversarial)
+        for split, size in sizes.items()
+    }
+    assert images["train"] <= 3500
+    assert sum(images.values()) + sum(s.subjects * s.mask for s in sizes.values()) <= 6000
 
 
 def test_unknown_preset_lists_the_known_ones():
