@@ -1,0 +1,124 @@
+"""The figures of one score list at one threshold, as text, JSON, a table or LaTeX.
+
+Every form says where the threshold came from: the same scores give other error rates at another.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+
+UNSTATED = "given"
+PERCENT = ("ACER", "ACC", "AUC", "EER", "APCER", "BPCER", "ACER worst type")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of one score list at one threshold; all rates are fractions.
+
+    ``apcer_worst`` and ``acer_worst`` are ``None`` where attack types were not given.
+    ``threshold_source`` says where the threshold came from: "dev EER", say. "own EER" means that it
+    was chosen on these very scores, which flatters them; "given" that the caller did not say.
+
+    Raises:
+        ValueError: ``threshold_source`` is empty.
+    """
+
+    apcer: float
+    bpcer: float
+    acer: float
+    acc: float
+    auc: float
+    eer: float
+    threshold: float
+    threshold_source: str
+    tpr_at_1_percent_fpr: float
+    n_live: int
+    n_attack: int
+    apcer_per_type: dict[str, float] = field(default_factory=dict)
+    apcer_worst: float | None = None
+    acer_worst: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.threshold_source.strip():
+            raise ValueError("threshold_source is empty: say where the threshold comes from")
+
+    @property
+    def worst_type(self) -> str | None:
+        """The attack type missed most often, the first by name among equals."""
+        rates = self.apcer_per_type
+        return min(rates, key=lambda name: (-rates[name], name)) if rates else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, ready for JSON."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """``to_dict`` as a JSON object; ``Report(**json.loads(text))`` reads it back."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def to_frame(self, name: str = "") -> pd.DataFrame:
+        """One row of headline figures in percent and the threshold, to be put below each other."""
+        worst = math.nan if self.acer_worst is None else self.acer_worst
+        rates = (self.acer, self.acc, self.auc, self.eer, self.apcer, self.bpcer, worst)
+        row = {key: 100 * rate for key, rate in zip(PERCENT, rates, strict=True)}
+        row |= {"threshold": self.threshold, "threshold from": self.threshold_source}
+        return pd.DataFrame(row, index=[name])
+
+    def to_text(self) -> str:
+        """Six or seven lines to be read."""
+        lines = [
+            f"ACER  {self.acer:7.2%}   (APCER {self.apcer:.2%}, BPCER {self.bpcer:.2%})",
+            f"ACC   {self.acc:7.2%}",
+            f"AUC   {self.auc:7.2%}",
+            f"EER   {self.eer:7.2%}",
+            f"TPR   {self.tpr_at_1_percent_fpr:7.2%}   at 1% of live images rejected",
+        ]
+        if self.acer_worst is not None:
+            rates = f"APCER {self.apcer_worst:.2%} of {self.worst_type}, BPCER {self.bpcer:.2%}"
+            lines.append(f"ACER  {self.acer_worst:7.2%}   of the worst type ({rates})")
+        lines.append(
+            f"threshold {self.threshold:.4g} from {self.threshold_source}; "
+            f"{self.n_live} live, {self.n_attack} attacks"
+        )
+        return "\n".join(lines)
+
+    def to_latex(self, name: str = "detector", caption: str | None = None) -> str:
+        """A table of one row; see :func:`reports_to_latex`."""
+        return reports_to_latex({name: self}, caption)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def reports_to_latex(reports: Mapping[str, Report], caption: str | None = None) -> str:
+    """A LaTeX table (package booktabs), one row a report, figures in percent.
+
+    Args:
+        reports: by the name of the detector; names and threshold sources are escaped.
+        caption: LaTeX source, put in as it is.
+
+    Raises:
+        ValueError: no report, or one that does not say where its threshold came from.
+    """
+    if not reports:
+        raise ValueError("no reports to make a table of")
+    unstated = [name for name, report in reports.items() if report.threshold_source == UNSTATED]
+    if unstated:
+        raise ValueError(
+            f"where does the threshold of {', '.join(map(repr, unstated))} come from? Name it: "
+            "evaluate(..., threshold_source='dev EER')"
+        )
+    table = pd.concat([report.to_frame(name) for name, report in reports.items()])
+    table = table.drop(columns="threshold").rename(columns={key: f"{key} (%)" for key in PERCENT})
+    style = table.style.format(precision=2, na_rep="--", escape="latex")
+    style = style.format_index(escape="latex", axis=0).format_index(escape="latex", axis=1)
+    columns = "l" + "r" * len(PERCENT) + "l"
+    return style.to_latex(
+        hrules=True, column_format=columns, caption=caption, position_float="centering"
+    )
