@@ -68,7 +68,7 @@ class ClipBundle:
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"Expected images (batch, 3, h, w), got {tuple(images.shape)}.")
-        pixels = _to_unit_range(images)
+        pixels = to_unit_range(images)
         if images.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
             pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
@@ -81,7 +81,13 @@ class ClipBundle:
         return F.normalize(self.model.encode_image(self.preprocess(images)), dim=-1)
 
 
-def _to_unit_range(images: Tensor) -> Tensor:
+def to_unit_range(images: Tensor) -> Tensor:
+    """Images as floating point in [0, 1].
+
+    Raises:
+        TypeError: neither uint8 nor floating point.
+        ValueError: floating point values far outside [0, 1].
+    """
     if images.dtype == torch.uint8:
         return images.float() / 255
     if not images.is_floating_point():
@@ -136,7 +142,9 @@ def _load_small(pretrained: str | None) -> ClipBundle:
 def _load_open_clip(name: str, pretrained: str | None) -> ClipBundle:
     _check_open_clip_request(name, pretrained)
     try:
-        model = open_clip.create_model(name, pretrained=pretrained, weights_only=True)
+        # torch's default device: "meta" when only sizes are wanted
+        device = torch.get_default_device()
+        model = open_clip.create_model(name, pretrained, device=device, weights_only=True)
     except Exception as error:
         raise _explain(error, name, pretrained) from error
     settings = open_clip.get_model_preprocess_cfg(model)
@@ -240,7 +248,8 @@ def add_moe(
         )
     with torch.random.fork_rng(devices=[], enabled=generator is not None):
         if generator is not None:
-            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            draw = torch.randint(2**62, (), generator=generator, device=generator.device)
+            torch.manual_seed(int(draw))  # the named device also under `with torch.device("meta")`
         for i in chosen:
             blocks[i].mlp = _with_branch(blocks[i].mlp, config)
     return visual

@@ -17,6 +17,13 @@ import yaml
 
 from lasoftmoe.paths import PRESETS
 
+NOT_PRESETS = ("experiments", "paper", "tables")
+"""What else lies in the folder of presets: see there."""
+
+
+PAPER_LEARNING_RATE = 1e-6
+"""Section 4 of the paper: Adam with this rate, for CLIP and for the new modules alike."""
+
 
 @dataclass(frozen=True)
 class ClipConfig:
@@ -74,9 +81,38 @@ class MoEConfig:
 
 
 @dataclass(frozen=True)
-class DetectorConfig:
-    """One method: a CLIP, the branch put into it, the prompt and the loss."""
+class ResNetConfig:
+    """A ResNet of timm, one of the methods that the paper compares with (Tables 2 and 3).
 
+    ``pretrained`` is a tag of timm's weights for ``name`` (``"tv_in1k"`` for ImageNet's), a path
+    to safetensors, or ``None`` for random weights. ``width`` multiplies the channels of all four
+    stages; only 1 fits pretrained weights.
+    """
+
+    name: str = "resnet10t"
+    pretrained: str | None = None
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a width that weights or layers cannot have."""
+        if self.width <= 0:
+            raise ValueError(f"detector.resnet.width is {self.width}, not above 0")
+        if self.pretrained and self.width != 1:
+            raise ValueError(
+                f"detector.resnet: pretrained weights {self.pretrained!r} have width 1, "
+                f"not {self.width}; set pretrained to null or width to 1"
+            )
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """One method; ``kind`` says which of the fields below count.
+
+    ``clip``: a CLIP, the branch put into it, the prompt and the loss. ``resnet``: the ResNet.
+    """
+
+    kind: Literal["clip", "resnet"] = "clip"
+    resnet: ResNetConfig = field(default_factory=ResNetConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     moe: MoEConfig = field(default_factory=MoEConfig)
     prompt: str = "T-8"
@@ -84,6 +120,11 @@ class DetectorConfig:
         "class_prompt_cross_entropy", "clip_contrastive", "multi_positive_contrastive"
     ] = "class_prompt_cross_entropy"
     freeze_text: bool = False
+
+    @property
+    def backbone(self) -> ClipConfig | ResNetConfig:
+        """The network that this kind of detector starts from: its name and its weights."""
+        return {"clip": self.clip, "resnet": self.resnet}[self.kind]
 
 
 @dataclass(frozen=True)
@@ -108,14 +149,18 @@ class DataConfig:
 class TrainingConfig:
     """The optimizer and its schedule. The paper gives Adam, 1e-6 and nothing else.
 
-    ``batch_size`` is per process. ``moe_learning_rate=None`` means the same as
-    ``learning_rate``. ``keep_epoch="best_on_dev"`` keeps the weights of the epoch with the
-    highest AUC on dev and implies ``dev_auc``, which measures it after every epoch.
+    ``batch_size`` is per process. ``sampling="class_balanced"`` shows as many live images as
+    attacks. ``moe_learning_rate=None`` means the same as ``learning_rate``.
+    ``keep_epoch="best_on_dev"`` keeps the weights of the epoch with the highest AUC on dev and
+    implies ``dev_auc``, which measures it after every epoch. A checkpoint is saved after every
+    epoch, and every ``checkpoint_every`` steps where an epoch takes too long to lose.
+    ``tensorboard`` also writes the log as TensorBoard's event files.
     """
 
     epochs: int = 8
     batch_size: int = 32
     eval_batch_size: int = 128
+    sampling: Literal["uniform", "class_balanced"] = "uniform"
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 4e-4
     moe_learning_rate: float | None = None
@@ -129,12 +174,18 @@ class TrainingConfig:
     dev_auc: bool = False
     keep_epoch: Literal["last", "best_on_dev"] = "last"
     num_workers: int = 0
+    checkpoint_every: int | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers that no training can use."""
         for name, least in (("epochs", 0), ("batch_size", 1), ("eval_batch_size", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, not {least} or more")
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(
+                f"training.checkpoint_every is {self.checkpoint_every}, not 1 or more (or null)"
+            )
         if self.learning_rate <= 0 or (self.moe_learning_rate or 1) <= 0:
             raise ValueError("training: learning rates must be greater than 0")
 
@@ -166,12 +217,12 @@ class ConfigError(ValueError):
 
 def known_presets() -> list[str]:
     """Names that ``preset`` can have."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem != "experiments")
+    return sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem not in NOT_PRESETS)
 
 
 def known_experiments() -> list[str]:
     """Names that ``name`` can have, in the order of the paper's ablation."""
-    return list(_read_yaml(PRESETS / "experiments.yaml"))
+    return list(read_yaml(PRESETS / "experiments.yaml"))
 
 
 def load_config(
@@ -195,12 +246,12 @@ def load_config(
     preset = preset or os.environ.get("LASOFTMOE_PRESET") or "laptop"
     if preset not in known_presets():
         raise ConfigError(f"no preset {preset!r}; known presets: {', '.join(known_presets())}")
-    experiments = _read_yaml(PRESETS / "experiments.yaml")
+    experiments = read_yaml(PRESETS / "experiments.yaml")
     if name not in experiments:
         raise ConfigError(f"no experiment {name!r}; known experiments: {', '.join(experiments)}")
     values: dict[str, Any] = {"name": name, "preset": preset, "seed": seed}
-    for layer in (_read_yaml(PRESETS / f"{preset}.yaml"), experiments[name], overrides or {}):
-        values = _merged(values, layer)
+    for layer in (read_yaml(PRESETS / f"{preset}.yaml"), experiments[name], overrides or {}):
+        values = merged(values, layer)
     return config_from_dict(values)
 
 
@@ -225,17 +276,18 @@ def config_to_yaml(config: ExperimentConfig) -> str:
 
 def read_config(path: Path) -> ExperimentConfig:
     """Read a run's ``config.yaml``."""
-    return config_from_dict(_read_yaml(path))
+    return config_from_dict(read_yaml(path))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a dictionary."""
     return yaml.safe_load(path.read_text("utf-8"))
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``changes`` laid over it, dictionary by dictionary."""
     result = dict(base)
     for key, value in changes.items():
         nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if nested else value
+        result[key] = merged(result[key], value) if nested else value
     return result

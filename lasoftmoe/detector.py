@@ -8,6 +8,7 @@ bool (batch,), and the lists ``attack_type`` and ``id``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from lasoftmoe import losses
 from lasoftmoe.clip import ClipBundle, add_moe, load_clip, moe_parameters
 from lasoftmoe.config import DetectorConfig
 from lasoftmoe.moe import capture_routing, routing_loss
+from lasoftmoe.processes import gather
 from lasoftmoe.prompts import CLASSES, class_prompts, text_embeddings
 
 MAX_LOGIT_SCALE = 100.0
@@ -101,6 +103,8 @@ class ClipDetector(Detector):
             return losses.class_prompt_cross_entropy(
                 image_embeddings, class_embeddings, is_attack, self.logit_scale
             )
+        # Eq. 1 compares every image of a step with every caption, those of other processes too.
+        image_embeddings, is_attack = gather(image_embeddings), gather(is_attack)
         captions = class_embeddings[is_attack.long()]
         if self.config.loss == "clip_contrastive":
             return losses.clip_contrastive(image_embeddings, captions, self.logit_scale)
@@ -144,14 +148,33 @@ def text_parameters(model: nn.Module) -> list[nn.Parameter]:
     ]
 
 
-def build_detector(config: DetectorConfig, seed: int) -> ClipDetector:
+BUILDERS = {
+    "clip": "lasoftmoe.detector:build_clip_detector",
+    "resnet": "lasoftmoe.baselines.resnet:build_resnet",
+}
+"""Where each kind of detector is built; as words, since the methods' modules need this one."""
+
+
+def build_detector(config: DetectorConfig, seed: int) -> Detector:
     """A detector as configured; ``seed`` fixes every random weight and nothing else.
+
+    Under ``with torch.device("meta")`` and without pretrained weights, only its shape is built.
+
+    Raises:
+        what the builder of its kind raises (``BUILDERS``).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return resolve_name(BUILDERS[config.kind])(config, seed)
+
+
+def build_clip_detector(config: DetectorConfig, seed: int) -> ClipDetector:
+    """CLIP with the configured branch, prompt and loss.
 
     Raises:
         what ``load_clip``, ``add_moe`` and ``class_prompts`` raise.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        bundle = load_clip(config.clip.name, config.clip.pretrained)
-        add_moe(bundle.model.visual, config.moe, torch.Generator().manual_seed(seed))
+    clip = config.clip
+    bundle = load_clip(clip.name, clip.pretrained, device=torch.get_default_device())
+    add_moe(bundle.model.visual, config.moe, torch.Generator().manual_seed(seed))
     return ClipDetector(bundle, config)

@@ -26,9 +26,17 @@ from accelerate import PartialState
 from filelock import FileLock
 from torch import nn
 
+from data_prep.manifest import read_dataset
 from lasoftmoe import checkpoint, provenance
 from lasoftmoe.checkpoint import Checkpoint
-from lasoftmoe.config import ClipConfig, ExperimentConfig, config_to_yaml, load_config, read_config
+from lasoftmoe.config import (
+    ClipConfig,
+    ExperimentConfig,
+    ResNetConfig,
+    config_to_yaml,
+    load_config,
+    read_config,
+)
 from lasoftmoe.data import FaceDataset, open_dataset
 from lasoftmoe.detector import build_detector
 from lasoftmoe.evaluation import (
@@ -111,13 +119,27 @@ def run_config(config: ExperimentConfig) -> Run:
     check_requirements(config, data_folder(config))
     datasets = open_datasets(config)
     identity = run_identity(config, datasets["train"].checksum)
-    folder = runs_folder() / f"{config.name}-{identity[:12]}"
+    folder = _run_folder(config, identity)
     locks = runs_folder() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{folder.name}.lock"):
         if not folder.exists():
             _execute(config, datasets, folder, identity)
     return read_run(folder)
+
+
+def find_run(config: ExperimentConfig) -> Run | None:
+    """The finished run of a configuration, ``None`` where there is none; trains nothing."""
+    data = data_folder(config)
+    if data is None or not (data / "dataset.json").is_file():
+        return None
+    checksum = read_dataset(data).info["checksums"]["dataset"]
+    folder = _run_folder(config, run_identity(config, checksum))
+    return read_run(folder) if (folder / REPORT).is_file() else None
+
+
+def _run_folder(config: ExperimentConfig, identity: str) -> Path:
+    return runs_folder() / f"{config.name}-{identity[:12]}"
 
 
 def read_run(folder: str | Path) -> Run:
@@ -182,20 +204,20 @@ def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
         "settings": settings,
         "dataset": dataset_checksum,
         "code": provenance.code_hash(),
-        "weights": _weights_hash(config.detector.clip),
+        "weights": _weights_hash(config.detector.backbone),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _weights_hash(clip: ClipConfig) -> str | None:
+def _weights_hash(network: ClipConfig | ResNetConfig) -> str | None:
     """Digest of the pretrained weights where they are a file; a tag or ``None`` names itself."""
-    if clip.pretrained == "embedded":
-        files = sorted(WEIGHTS.glob(f"{clip.name}_clip.*"))
+    if network.pretrained == "embedded":
+        files = sorted(WEIGHTS.glob(f"{network.name}_clip.*"))
         files = [path for path in files if path.suffix in (".safetensors", ".json")]
         return "-".join(provenance.file_hash(path) for path in files)
-    if clip.pretrained and Path(clip.pretrained).is_file():
-        return provenance.file_hash(Path(clip.pretrained))
-    return clip.pretrained
+    if network.pretrained and Path(network.pretrained).is_file():
+        return provenance.file_hash(Path(network.pretrained))
+    return network.pretrained
 
 
 def _execute(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import timm
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from open_clip.pretrained import get_pretrained_cfg
 
-from lasoftmoe.config import ClipConfig, ExperimentConfig
+from lasoftmoe.config import ClipConfig, DetectorConfig, ExperimentConfig, ResNetConfig
 from lasoftmoe.paths import EMBEDDED_DATA
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -29,7 +30,11 @@ def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
     Raises:
         PresetError: lists everything that is missing.
     """
-    problems = [*_gpu(config), *_dataset(config, data), *_weights(config.detector.clip)]
+    problems = [
+        *gpu_problems(config),
+        *dataset_problems(config, data),
+        *weights_problems(config.detector),
+    ]
     if problems:
         what = "\n".join(f"  {number}. {text}" for number, text in enumerate(problems, 1))
         raise PresetError(
@@ -37,7 +42,8 @@ def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
         )
 
 
-def _gpu(config: ExperimentConfig) -> list[str]:
+def gpu_problems(config: ExperimentConfig) -> list[str]:
+    """What is missing of a GPU and how to get it; empty if nothing is."""
     if config.device != "cuda" or torch.cuda.is_available():
         return []
     return [
@@ -46,10 +52,12 @@ def _gpu(config: ExperimentConfig) -> list[str]:
     ]
 
 
-def _dataset(config: ExperimentConfig, data: Path | None) -> list[str]:
+def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
+    """What is missing of the dataset (its files, not their content) and how to get it."""
     how = (
         "UniAttackData is given out by its authors on application; turn it into a prepared "
-        "dataset (`python -m data_prep --help`) and set LASOFTMOE_DATA to that folder."
+        "dataset (book page `datasets`, `python -m data_prep --help`) and set LASOFTMOE_DATA to "
+        "that folder."
     )
     if data is None:
         return [f"a dataset: LASOFTMOE_DATA is not set. {how}"]
@@ -67,30 +75,50 @@ def _dataset(config: ExperimentConfig, data: Path | None) -> list[str]:
     return []
 
 
-def _weights(clip: ClipConfig) -> list[str]:
-    if clip.name == "small" or clip.pretrained is None:
-        return []  # shipped with the package, or none wanted
-    if Path(clip.pretrained).suffix:
-        if Path(clip.pretrained).is_file():
+def weights_problems(detector: DetectorConfig) -> list[str]:
+    """What is missing of the pretrained weights and how to get it; downloads nothing."""
+    network = detector.backbone
+    if network.pretrained in (None, "embedded"):
+        return []  # none wanted, or shipped with the package
+    if Path(network.pretrained).suffix:
+        if Path(network.pretrained).is_file():
             return []
-        return [f"CLIP's weights: no file at {clip.pretrained} (detector.clip.pretrained)."]
-    if _obtainable(clip):
+        field = f"detector.{detector.kind}.pretrained"
+        return [f"pretrained weights: no file at {network.pretrained} ({field})."]
+    source, loader = {"clip": _clip_source, "resnet": _timm_source}[detector.kind](network)
+    if _obtainable(source):
         return []
     return [
-        f"CLIP's weights {clip.name} ({clip.pretrained}): neither in this machine's cache nor "
-        "reachable. Load them once where there is a connection (`import open_clip; "
-        f"open_clip.create_model('{clip.name}', '{clip.pretrained}')`) and copy that machine's "
-        "Hugging Face cache (~/.cache/huggingface, or HF_HOME), or set "
-        "detector.clip.pretrained to a safetensors file."
+        f"the weights {network.pretrained} of {network.name}: neither in this machine's cache nor "
+        f'reachable. Load them once where there is a connection (python -c "{loader}") and copy '
+        "that machine's Hugging Face cache (~/.cache/huggingface, or HF_HOME), or set "
+        f"detector.{detector.kind}.pretrained to a safetensors file."
     ]
 
 
-def _obtainable(clip: ClipConfig) -> bool:
-    """Whether open_clip's loader will find a tag's weights on this machine or on the hub."""
-    source = get_pretrained_cfg(clip.name, clip.pretrained).get("hf_hub", "")
+def _clip_source(clip: ClipConfig) -> tuple[str, str]:
+    """Where open_clip looks for a tag's weights on the hub, and the call that loads them."""
+    call = f"import open_clip; open_clip.create_model('{clip.name}', '{clip.pretrained}')"
+    return get_pretrained_cfg(clip.name, clip.pretrained).get("hf_hub", ""), call
+
+
+def _timm_source(resnet: ResNetConfig) -> tuple[str, str]:
+    """The same for timm."""
+    name = f"{resnet.name}.{resnet.pretrained}"
+    config = timm.get_pretrained_cfg(name) if timm.is_model_pretrained(name) else None
+    call = f"import timm; timm.create_model('{name}', pretrained=True)"
+    return f"{config.hf_hub_id}/model.safetensors" if config and config.hf_hub_id else "", call
+
+
+def _obtainable(source: str) -> bool:
+    """Whether the loader will find weights on this machine or on the hub.
+
+    ``source`` is ``owner/repository/`` or ``owner/repository/file``; what is unknown here ("", an
+    unknown tag or one with a source of its own) is left to the loader, which knows more.
+    """
     repository, _, filename = source.rpartition("/")
     if not repository:
-        return True  # an unknown tag, or one with a source of its own: the loader knows more
+        return True
     names = (filename,) if filename else HUB_FILES
     if any(isinstance(try_to_load_from_cache(repository, name), str) for name in names):
         return True

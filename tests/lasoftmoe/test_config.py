@@ -35,6 +35,7 @@ def test_names_are_those_of_the_contract():
         "la_soft_moe_stable",
         "top_k_moe",
         "la_soft_moe_softmax_attention",
+        "resnet",
     ]
 
 

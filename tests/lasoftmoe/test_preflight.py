@@ -30,7 +30,7 @@ def problems(config, data):
 def test_everything_missing_is_listed_in_one_error(bare_machine):
     message = problems(load_config("la_soft_moe", "a100"), None)
     assert "preset 'a100' cannot run 'la_soft_moe' here" in message
-    for part in ("1. a CUDA GPU", "2. a dataset: LASOFTMOE_DATA", "3. CLIP's weights"):
+    for part in ("1. a CUDA GPU", "2. a dataset: LASOFTMOE_DATA", "3. the weights openai of ViT"):
         assert part in message
     for way_out in ("application", "the preset laptop", "copy that machine's Hugging Face cache"):
         assert way_out in message

@@ -1,0 +1,1 @@
+"""What others did: the methods that the paper compares with, each a ``Detector``."""
