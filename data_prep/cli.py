@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from data_prep.commands import embedded, looking
+from data_prep.commands import embedded, looking, releases
 
-GROUPS = (embedded, looking)
+GROUPS = (embedded, looking, releases)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -39,6 +39,7 @@ from data_prep.checks import (
     check_manifest,
     check_protocol,
 )
+from data_prep.images import IMAGE_FORMATS
 from data_prep.inside import Inside
 
 __all__ = [
@@ -184,11 +185,11 @@ def read_image(path: Path, image_id: str) -> np.ndarray:
         DatasetError: the file is missing or is not an image that can be decoded.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError:
         raise DatasetError(f"image {image_id!r}: the file {path} is missing") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"image {image_id!r}: {path} does not decode ({error})") from error
 
 
