@@ -10,7 +10,12 @@ from torch import Tensor
 
 
 def flip_and_shift(
-    images: Tensor, generator: torch.Generator, flip: bool = True, shift_pixels: int = 4
+    images: Tensor,
+    generator: torch.Generator,
+    flip: bool = True,
+    shift_pixels: int = 4,
+    part: int = 0,
+    parts: int = 1,
 ) -> Tensor:
     """Mirror each image with probability 1/2 and move it by whole pixels.
 
@@ -20,14 +25,18 @@ def flip_and_shift(
         flip: whether to mirror left to right.
         shift_pixels: largest shift in either direction. Pixels from beyond the border are
             mirrored in, which leaves the image's noise statistics as they are.
+        part, parts: where several processes hold parts of a batch, ``images`` is part number
+            ``part`` of ``parts`` equal ones; each image is moved as in the whole batch.
     """
     batch, channels, height, width = images.shape
-    rows = _shifted(height, batch, shift_pixels, generator)
-    columns = _shifted(width, batch, shift_pixels, generator)
+    whole = batch * parts
+    rows = _shifted(height, whole, shift_pixels, generator)
+    columns = _shifted(width, whole, shift_pixels, generator)
     if flip:
-        mirror = torch.rand(batch, 1, generator=generator) < 0.5
+        mirror = torch.rand(whole, 1, generator=generator) < 0.5
         columns = torch.where(mirror, columns.flip(1), columns)
-    rows, columns = rows.to(images.device), columns.to(images.device)
+    own = slice(part * batch, (part + 1) * batch)
+    rows, columns = rows[own].to(images.device), columns[own].to(images.device)
     moved = images.gather(2, rows[:, None, :, None].expand(batch, channels, height, width))
     return moved.gather(3, columns[:, None, None, :].expand(batch, channels, height, width))
 

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_prep.manifest import SPLITS, DatasetError, PreparedDataset, read_dataset, read_image
 from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
 from lasoftmoe.progress import progress_bar
+from lasoftmoe.sampling import EpochBatches
 
 Batch = dict[str, Any]
 
@@ -30,7 +31,7 @@ class FaceDataset(Dataset):
 
     An item is a dictionary: ``image`` uint8 (3, height, width), ``is_attack`` bool scalar,
     ``attack_type`` and ``id`` words. ``table`` holds the same facts, and everything else the
-    manifest says, one row an item.
+    manifest says, one row an item; ``is_attack`` (items,) those labels as a tensor.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class FaceDataset(Dataset):
         self.protocol = protocol
         self.checksum = checksum
         self._rows = self.table["row"].to_numpy()
-        self._is_attack = torch.tensor(self.table["is_attack"].to_numpy(dtype=bool))
+        self.is_attack = torch.tensor(self.table["is_attack"].to_numpy(dtype=bool))
         self._types = self.table["attack_type"].tolist()
         self._ids = self.table["id"].tolist()
 
@@ -53,7 +54,7 @@ class FaceDataset(Dataset):
     def __getitem__(self, index: int) -> Batch:
         return {
             "image": torch.from_numpy(np.array(self.images[self._rows[index]])),
-            "is_attack": self._is_attack[index],
+            "is_attack": self.is_attack[index],
             "attack_type": self._types[index],
             "id": self._ids[index],
         }
@@ -62,7 +63,7 @@ class FaceDataset(Dataset):
         """Several items at once: ``image`` (batch, 3, height, width), ``is_attack`` (batch,)."""
         return {
             "image": torch.from_numpy(np.asarray(self.images[self._rows[indices]])),
-            "is_attack": self._is_attack[indices],
+            "is_attack": self.is_attack[indices],
             "attack_type": [self._types[i] for i in indices],
             "id": [self._ids[i] for i in indices],
         }
@@ -71,7 +72,7 @@ class FaceDataset(Dataset):
     __getitems__ = batch
 
     def __repr__(self) -> str:
-        attacks = int(self._is_attack.sum())
+        attacks = int(self.is_attack.sum())
         live = len(self) - attacks
         return f"FaceDataset({self.protocol}/{self.split}: {live} live, {attacks} attacks)"
 
@@ -129,6 +130,20 @@ def batches(
         generator=generator,
         drop_last=drop_last,
         num_workers=num_workers,
+        collate_fn=_already_collated,
+    )
+
+
+def epoch_loader(
+    dataset: FaceDataset, order: EpochBatches, num_workers: int = 0
+) -> DataLoader[Batch]:
+    """The batches that ``order`` names, alike for any number of worker processes."""
+    return DataLoader(
+        dataset,
+        batch_sampler=order,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
         collate_fn=_already_collated,
     )
 

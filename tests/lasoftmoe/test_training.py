@@ -97,7 +97,7 @@ def test_best_epoch_on_dev_is_kept_also_across_a_cut(splits, tmp_path, monkeypat
     at_epoch_ends = []
 
     def scripted_auc(*_):
-        return scripted[len(at_epoch_ends) - 1]
+        return scripted[len(at_epoch_ends)]  # dev is looked at before on_step
 
     def note_weights(row):
         if row["step"] % 4 == 3:
