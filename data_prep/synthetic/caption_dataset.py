@@ -4,12 +4,8 @@ The folder is a prepared dataset with one more table, ``captions.parquet``: for 
 ("photo", "print" or "screen") and the attributes that ``captions.describe`` can say about it.
 Sentences are not stored: ``captions.caption`` words them anew in every epoch.
 
-Every 20th person goes to dev. That beats against the even sequence by which
-``identity.sample_identities`` gives out glasses: with seed 0, nobody in dev wears any, and with
-other seeds the share in dev need not be that in train either. The weights in ``lasoftmoe/weights``
-were trained with this split, so it stays. What is measured about glasses needs other people: the
-figures of the weights' card come from a folder written with another seed (``--held_out`` of
-``python -m lasoftmoe.pretraining``), all of whose people count.
+A twentieth of the people, drawn by the seed, is dev. (Every 20th would beat against the even
+sequences of ``identity.sample_identities``: nobody in dev might wear glasses.)
 """
 
 from __future__ import annotations
@@ -18,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -36,7 +33,7 @@ from data_prep.taxonomy import FAKE, LIVE, family_of
 
 _TYPE_OF_MEDIUM = {"photo": LIVE, "print": "print", "screen": "replay"}
 _UNUSED_CODE = ("adversarial", "dataset", "digital", "edit_sources", "nuisance", "surrogate")
-_DEV_EVERY = 20
+_DEV_SHARE = 1 / 20
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def write_caption_dataset(
     """Write two photos, a print and a screen of each of ``subjects`` people.
 
     The people are others than those of the synthetic dataset and of the surrogate. Protocol
-    ``pretraining``: every 20th subject is dev, the others train.
+    ``pretraining``: a random twentieth of the subjects is dev, the others train.
 
     Raises:
         DatasetError: the folder holds something else.
@@ -129,9 +126,13 @@ def _write_tables(folder: Path, rows: list[Row], recipe: dict[str, Any]) -> None
     position = list(table.columns).index("medium")
     manifest = table.iloc[:, :position]
     captions = table[["id", *table.columns[position:]]]
-    # Not a fair sample of glasses: see the top of this file before changing it.
-    dev = manifest["subject"].str[1:].astype(int) % _DEV_EVERY == _DEV_EVERY - 1
-    split = dev.map({True: "dev", False: "train"})
+    dev = _draw_dev(sorted(set(manifest["subject"])), recipe["seed"])
+    split = manifest["subject"].isin(dev).map({True: "dev", False: "train"})
     protocol = pd.DataFrame({"id": manifest["id"], "split": split})
     info = dataset_info("synthetic-captions", recipe)
     write_dataset(folder, manifest, {"pretraining": protocol}, info, {"captions": captions})
+
+
+def _draw_dev(people: list[str], seed: int) -> set[str]:
+    order = np.random.default_rng(derive_seed("captions", "dev", seed)).permutation(people)
+    return set(order[: round(_DEV_SHARE * len(people))].tolist())

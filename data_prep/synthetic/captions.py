@@ -6,8 +6,10 @@ import random
 from collections.abc import Mapping
 from types import SimpleNamespace
 
+from torch import Tensor
+
 from data_prep.synthetic.identity import BEARDS, HAIR_NAMES, Identities
-from data_prep.synthetic.session import Sessions
+from data_prep.synthetic.session import BACKGROUNDS, Sessions
 
 MEDIA: dict[str, tuple[str, ...]] = {
     "photo": ("a photo of", "a picture of", "a camera photo of", "this is a photo of"),
@@ -26,12 +28,43 @@ TEXTURES: dict[str, tuple[str, ...]] = {
 """Texture kinds (see nuisance.apply_texture) and the words for each; "" leaves it unsaid."""
 
 SKIN_WORDS = ("light", "tan", "dark")
-_BEARD_WORDS = {
+BEARD_WORDS = {
     "none": "",
     "full": "a full beard",
     "mustache": "a mustache",
     "stubble": "stubble",
 }
+
+PLACE_WORDS = {
+    "wall": "in front of a wall",
+    "room": "in a room",
+    "outdoors": "outdoors",
+    "lights": "in front of lights at night",
+    "shelves": "in front of shelves",
+}
+SHIRT_COLORS = tuple(
+    f"{shade} {hue}".strip() for shade in ("dark", "", "light") for hue in ("brown", "blue", "grey")
+)
+
+MENTIONED = {
+    "age": 0.7,
+    "smile": 0.85,
+    "sex": 0.95,
+    "hair": 0.9,
+    "curls": 0.8,
+    "fringe": 0.8,
+    "beard": 0.85,
+    "glasses": 0.9,
+    "skin": 0.7,
+    "mouth": 0.7,
+    "shirt": 0.8,
+    "place": 0.8,
+    "looking": 0.7,
+}
+"""What a caption can speak of, and how often it does where there is something to say."""
+
+_TRAITS = ("hair", "curls", "fringe", "beard", "glasses", "skin", "mouth", "shirt")
+"""What stands after "with"."""
 
 PROMPT_TEMPLATES = (
     "There is a {} face in this photo.",
@@ -56,7 +89,7 @@ _OTHER_WORDS = (
 def describe(identities: Identities, sessions: Sessions) -> list[dict[str, str]]:
     """What one could say about each picture, as words; "" where there is nothing to say.
 
-    Keys: sex, age, hair, beard, glasses, skin, smile, mouth, looking.
+    The keys are those of ``MENTIONED``.
     """
     return [
         _describe_person(identities.row(i)) | _describe_moment(sessions.row(i))
@@ -72,7 +105,9 @@ def _describe_person(person: SimpleNamespace) -> dict[str, str]:
         "sex": "man" if person.male else "woman",
         "age": "old" if person.age > 0.62 else "young" if person.age < 0.3 else "middle aged",
         "hair": "no hair" if person.bald else hair,
-        "beard": _BEARD_WORDS[BEARDS[int(person.beard)]],
+        "curls": "curls" if person.curl > 0.5 and not person.bald else "",
+        "fringe": "a fringe" if person.fringe and not person.bald else "",
+        "beard": BEARD_WORDS[BEARDS[int(person.beard)]],
         "glasses": "glasses" if person.glasses else "",
         "skin": SKIN_WORDS[0 if tone < 5 / 3 else 1 if tone < 10 / 3 else 2],
     }
@@ -84,7 +119,19 @@ def _describe_moment(session: SimpleNamespace) -> dict[str, str]:
         "smile": "smiling" if session.smile > 0.45 else "",
         "mouth": "an open mouth" if session.mouth_open > 0.4 else "",
         "looking": looking,
+        "shirt": f"a {_color_word(session.clothing)} shirt",
+        "place": PLACE_WORDS[BACKGROUNDS[int(session.background)]],
     }
+
+
+def _color_word(color: Tensor) -> str:
+    """One of ``SHIRT_COLORS`` for linear RGB: how bright, and warm, cold or neither."""
+    red, _, blue = color.flatten().tolist()
+    warmth = (red - blue) / (red + blue)
+    hue = "brown" if warmth > 0.17 else "blue" if warmth < -0.17 else "grey"
+    brightness = float(color.mean())
+    shade = "dark" if brightness < 0.20 else "light" if brightness > 0.42 else ""
+    return f"{shade} {hue}".strip()
 
 
 def caption(
@@ -106,15 +153,37 @@ def caption(
     Raises:
         ValueError: for an unknown medium or texture.
     """
+    return texture_words(texture, local, rng) + sentence(mentioned(attributes, rng), medium, rng)
+
+
+def mentioned(attributes: Mapping[str, str], rng: random.Random) -> dict[str, str]:
+    """What a caption says of all that there is to say: each attribute by its own chance."""
+    return {
+        name: attributes[name]
+        for name, chance in MENTIONED.items()
+        if attributes[name] and rng.random() < chance
+    }
+
+
+def sentence(said: Mapping[str, str], medium: str, rng: random.Random) -> str:
+    """The words for ``medium`` and for exactly what is to be ``said``.
+
+    Raises:
+        ValueError: for an unknown medium.
+    """
     if medium not in MEDIA:
         raise ValueError(f"unknown medium {medium!r}; expected one of {', '.join(MEDIA)}")
-    sentence = f"{rng.choice(MEDIA[medium])} a {_noun_phrase(attributes, rng)}"
-    traits = _traits(attributes, rng)
+    words = [said[name] for name in ("age", "smile") if name in said]
+    words.append(said["sex"] if "sex" in said else rng.choice(("person", "face")))
+    text = f"{rng.choice(MEDIA[medium])} a {' '.join(words)}"
+    traits = [
+        f"{said[name]} skin" if name == "skin" else said[name] for name in _TRAITS if name in said
+    ]
+    rng.shuffle(traits)
     if traits:
-        sentence += " with " + " and ".join(traits)
-    if attributes["looking"] and rng.random() < 0.4:
-        sentence += f" looking {attributes['looking']}"
-    return texture_words(texture, local, rng) + sentence
+        text += " with " + " and ".join(traits)
+    text += f" {said['place']}" if "place" in said else ""
+    return text + (f" looking {said['looking']}" if "looking" in said else "")
 
 
 def texture_words(texture: str | None, local: bool, rng: random.Random) -> str:
@@ -127,37 +196,18 @@ def texture_words(texture: str | None, local: bool, rng: random.Random) -> str:
     return f"{'partly ' if local else ''}{word} : " if word else ""
 
 
-def _noun_phrase(attributes: Mapping[str, str], rng: random.Random) -> str:
-    words = []
-    if rng.random() < 0.6:
-        words.append(attributes["age"])
-    if attributes["smile"] and rng.random() < 0.7:
-        words.append(attributes["smile"])
-    words.append(attributes["sex"] if rng.random() < 0.9 else rng.choice(("person", "face")))
-    return " ".join(words)
-
-
-def _traits(attributes: Mapping[str, str], rng: random.Random) -> list[str]:
-    chances = {"hair": 0.8, "beard": 0.8, "glasses": 0.85, "skin": 0.5, "mouth": 0.4}
-    traits = []
-    for name, chance in chances.items():
-        word = attributes[name]
-        if word and rng.random() < chance:
-            traits.append(f"{word} skin" if name == "skin" else word)
-    rng.shuffle(traits)
-    return traits
-
-
 def _vocabulary_texts() -> list[str]:
     texts = [template.format(label) for template in PROMPT_TEMPLATES for label in PROMPT_LABELS]
     texts += [phrase for phrases in MEDIA.values() for phrase in phrases]
     texts += [f"partly {word} :" for words in TEXTURES.values() for word in words if word]
     texts += [f"{length} {color} hair" for length in ("long", "short") for color in HAIR_NAMES]
     texts += [f"{tone} skin" for tone in SKIN_WORDS]
-    texts += [word for word in _BEARD_WORDS.values() if word]
+    texts += [word for word in BEARD_WORDS.values() if word]
+    texts += [f"a {color} shirt" for color in SHIRT_COLORS]
+    texts += list(PLACE_WORDS.values())
     texts += [
         "a young smiling man with no hair and glasses looking left",
-        "an old woman with an open mouth looking right",
+        "an old woman with an open mouth and curls and a fringe looking right",
         "a middle aged person",
         "a face",
     ]

@@ -3,8 +3,10 @@ import random
 import pytest
 
 from data_prep.manifest import validate
-from data_prep.synthetic.caption_dataset import write_caption_dataset
+from data_prep.parallel import derive_seed
+from data_prep.synthetic.caption_dataset import _draw_dev, write_caption_dataset
 from data_prep.synthetic.captions import caption
+from data_prep.synthetic.identity import sample_identities
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,22 @@ def test_words_follow_the_session_of_the_picture(written):
     for subject in written.manifest["subject"].unique():
         assert (words.loc[f"{subject}-photo-0"] == words.loc[f"{subject}-print-0"]).all()
         assert (words.loc[f"{subject}-photo-1"] == words.loc[f"{subject}-screen-1"]).all()
+
+
+def test_dev_is_a_twentieth_of_the_people_drawn_by_the_seed():
+    people = [f"c{number:05d}" for number in range(200)]
+    dev = _draw_dev(people, seed=0)
+    assert len(dev) == 10 and dev < set(people)
+    assert dev == _draw_dev(people, seed=0) != _draw_dev(people, seed=1)
+
+
+def test_dev_and_train_wear_glasses_equally_often():
+    """The sequence that gives out glasses is regular: every 20th person may have none."""
+    seed = derive_seed("captions", 0)
+    people = {f"c{number:05d}": number for number in range(4000)}
+    dev = [people[name] for name in _draw_dev(list(people), seed=0)]
+    glasses = sample_identities(4000, seed).glasses
+    assert glasses[dev].mean() == pytest.approx(float(glasses.mean()), abs=0.08)
 
 
 def test_number_of_subjects_has_to_be_positive(tmp_path):

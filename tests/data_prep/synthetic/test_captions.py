@@ -6,17 +6,21 @@ import torch
 
 from data_prep.synthetic.captions import (
     MEDIA,
+    MENTIONED,
     PROMPT_LABELS,
     PROMPT_TEMPLATES,
+    SHIRT_COLORS,
     TEXTURES,
     VOCABULARY_TEXTS,
     caption,
     describe,
+    mentioned,
+    sentence,
     texture_words,
 )
 from data_prep.synthetic.identity import BEARDS, HAIR_NAMES, sample_identities
 from data_prep.synthetic.nuisance import _TEXTURES, LOCAL_TEXTURES
-from data_prep.synthetic.session import sample_sessions
+from data_prep.synthetic.session import BACKGROUNDS, sample_sessions
 
 _TOKENS = re.compile(r"[a-z]+|[^a-z\s]")
 
@@ -38,7 +42,8 @@ def test_every_word_of_every_caption_is_in_the_vocabulary() -> None:
                 local = texture in LOCAL_TEXTURES and rng.random() < 0.5
                 used |= tokens(caption(attributes, medium, rng, texture, local))
     assert used <= KNOWN, used - KNOWN
-    assert {"man", "glasses", "mustache", "screen", "partly", "blotchy", "mouth"} <= used
+    assert {"man", "glasses", "mustache", "screen", "partly", "blotchy", "mouth", "shirt"} <= used
+    assert not used & {"live", "fake", "real", "spoof", "attack", "replay", "mask"}
 
 
 def test_every_prompt_of_the_paper_is_in_the_vocabulary() -> None:
@@ -55,48 +60,98 @@ def test_words_follow_the_numbers() -> None:
         age=torch.tensor([0.9]),
         bald=torch.zeros(1),
         long_hair=torch.zeros(1),
+        curl=torch.tensor([0.8]),
+        fringe=torch.ones(1),
         hair_index=torch.tensor([HAIR_NAMES.index("red")]),
         beard=torch.tensor([BEARDS.index("mustache")]),
         glasses=torch.ones(1),
         skin_tone=torch.tensor([4.5]),
     )
     sessions = sample_sessions(1, seed=1).replace(
-        smile=torch.tensor([0.8]), mouth_open=torch.tensor([0.9]), yaw=torch.tensor([0.3])
+        smile=torch.tensor([0.8]),
+        mouth_open=torch.tensor([0.9]),
+        yaw=torch.tensor([0.3]),
+        background=torch.tensor([BACKGROUNDS.index("outdoors")]),
+        clothing=torch.tensor([[0.05, 0.06, 0.12]]),
     )
     assert describe(people, sessions)[0] == {
         "sex": "man",
         "age": "old",
         "hair": "short red hair",
+        "curls": "curls",
+        "fringe": "a fringe",
         "beard": "a mustache",
         "glasses": "glasses",
         "skin": "dark",
         "smile": "smiling",
         "mouth": "an open mouth",
         "looking": "right",
+        "shirt": "a dark blue shirt",
+        "place": "outdoors",
     }
     plain = describe(
         people.replace(
             male=torch.zeros(1),
             age=torch.tensor([0.1]),
             long_hair=torch.ones(1),
+            curl=torch.tensor([0.2]),
+            fringe=torch.zeros(1),
             beard=torch.tensor([0]),
             glasses=torch.zeros(1),
             skin_tone=torch.tensor([0.2]),
         ),
-        sessions.replace(smile=torch.zeros(1), mouth_open=torch.zeros(1), yaw=torch.tensor([-0.3])),
+        sessions.replace(
+            smile=torch.zeros(1),
+            mouth_open=torch.zeros(1),
+            yaw=torch.tensor([-0.3]),
+            background=torch.tensor([BACKGROUNDS.index("lights")]),
+            clothing=torch.tensor([[0.55, 0.5, 0.5]]),
+        ),
     )[0]
     assert plain == {
         "sex": "woman",
         "age": "young",
         "hair": "long red hair",
+        "curls": "",
+        "fringe": "",
         "beard": "",
         "glasses": "",
         "skin": "light",
         "smile": "",
         "mouth": "",
         "looking": "left",
+        "shirt": "a light grey shirt",
+        "place": "in front of lights at night",
     }
-    assert describe(people.replace(bald=torch.ones(1)), sessions)[0]["hair"] == "no hair"
+    bald = describe(people.replace(bald=torch.ones(1)), sessions)[0]
+    assert (bald["hair"], bald["curls"], bald["fringe"]) == ("no hair", "", "")
+
+
+def test_every_shirt_color_is_worn_about_equally_often() -> None:
+    people, sessions = sample_identities(900, seed=4), sample_sessions(900, seed=4)
+    worn = [
+        a["shirt"].removeprefix("a ").removesuffix(" shirt") for a in describe(people, sessions)
+    ]
+    assert set(worn) == set(SHIRT_COLORS)
+    assert min(worn.count(color) for color in SHIRT_COLORS) > 60
+
+
+def test_a_sentence_says_what_it_is_given_and_nothing_else() -> None:
+    rng = random.Random(6)
+    said = {"sex": "man", "glasses": "glasses", "place": "in a room", "looking": "left"}
+    text = sentence(said, "print", rng)
+    assert text.endswith("a man with glasses in a room looking left")
+    assert text.startswith(MEDIA["print"])
+    assert sentence({}, "photo", rng).endswith((" a person", " a face"))
+
+
+def test_each_attribute_is_mentioned_as_often_as_its_chance_says() -> None:
+    rng = random.Random(7)
+    attributes = dict.fromkeys(MENTIONED, "word") | {"beard": ""}
+    said = [mentioned(attributes, rng) for _ in range(2000)]
+    for name, chance in MENTIONED.items():
+        share = sum(name in words for words in said) / len(said)
+        assert share == pytest.approx(chance if name != "beard" else 0, abs=0.04)
 
 
 def test_skin_words_are_equally_frequent() -> None:
