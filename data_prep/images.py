@@ -13,12 +13,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-# Now: the first images may be opened by several threads at once, which Pillow's own late loading of
-# its formats does not survive (KeyError: 'MPO').
-Image.init()
-
-# Formats of photographs. Pillow also knows formats that start other programs or hide vectors.
-IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF", "PPM")
+# Formats of photographs; "JPEG" opens MPO too, which has no name of its own there. Pillow also knows formats that start other programs or hide vectors.
+IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 _FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"}
 
