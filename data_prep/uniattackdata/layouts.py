@@ -16,7 +16,7 @@ The lists of videos (``..._video_...``) are not used: images are what the papers
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from data_prep.checks import SPLITS, DatasetError
 
@@ -42,14 +42,20 @@ class Layout:
     strip: str = ""
     unlabeled: dict[str, Path] = field(default_factory=dict)
 
-    def place(self, path: PurePosixPath, known: dict[PurePosixPath, Path]) -> Path:
-        """Where an image should lie; ``known`` remembers the folders looked for."""
-        if self.strip and path.parts[0] == self.strip:
-            path = PurePosixPath(*path.parts[1:])
-        if path.parent not in known:
-            folders = [base / path.parent for base in self.bases]
-            known[path.parent] = next((f for f in folders[:-1] if f.is_dir()), folders[-1])
-        return known[path.parent] / path.name
+    def place(self, path: str, known: dict[str, str]) -> str:
+        """Where an image should lie, from the root; ``known`` remembers the folders looked for."""
+        folder, _, name = path.rpartition("/")
+        if folder not in known:
+            known[folder] = self._folder(folder)
+        return f"{known[folder]}{name}"
+
+    def _folder(self, folder: str) -> str:
+        if self.strip and folder.split("/")[0] == self.strip:
+            folder = folder[len(self.strip) + 1 :]
+        places = [base / folder for base in self.bases]
+        place = next((p for p in places[:-1] if p.is_dir()), places[-1])
+        inside = place.relative_to(self.root).as_posix()
+        return "" if inside == "." else f"{inside}/"
 
 
 def find_layout(root: Path, protocol: str) -> Layout:

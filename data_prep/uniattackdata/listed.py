@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -67,11 +65,11 @@ def read_labeled(layout: Layout, protocol: str, options: Options) -> tuple[pd.Da
 
 def read_unlabeled(layout: Layout) -> pd.DataFrame:
     """The images whose labels are not given out: ``id``, ``place``, ``split``, ``where``."""
-    folders: dict[PurePosixPath, Path] = {}
+    folders: dict[str, str] = {}
     rows = []
     for split, file in layout.unlabeled.items():
         for line in read_list(file):
-            row = {"id": line.path.as_posix(), "place": _place(layout, line, folders)}
+            row = {"id": line.path, "place": layout.place(line.path, folders)}
             rows.append({**row, "split": split, "where": _where(line), "type": "unlabeled"})
     return pd.DataFrame(rows, columns=["id", "place", "split", "where", "type"]).drop_duplicates(
         "place"
@@ -98,9 +96,9 @@ def _read_lists(layout: Layout, protocol: str, options: Options) -> dict[str, li
 def _table(layout: Layout, split: str, lines: list[Line], convention: Convention) -> pd.DataFrame:
     official = layout.distribution == OFFICIAL
     facts = _from_folders(lines, convention) if official else _from_integers(lines, convention)
-    folders: dict[PurePosixPath, Path] = {}
+    folders: dict[str, str] = {}
     rows = [
-        {"place": _place(layout, line, folders), "split": split, "where": _where(line), **fact}
+        {"place": layout.place(line.path, folders), "split": split, "where": _where(line), **fact}
         for line, fact in zip(tqdm(lines, desc=f"{split} list", unit="line"), facts, strict=True)
     ]
     return pd.DataFrame(rows)
@@ -115,7 +113,11 @@ def _from_folders(lines: list[Line], convention: Convention) -> list[dict[str, A
             raise line.error(str(error)) from error
     check_labels(lines, names, convention)
     return [
-        {"id": f"{name.video}/{line.path.name}", "label": label_of(name.family), **asdict(name)}
+        {
+            "id": f"{name.video}/{line.path.rpartition('/')[2]}",
+            "label": label_of(name.family),
+            **vars(name),
+        }
         for line, name in zip(lines, names, strict=True)
     ]
 
@@ -124,16 +126,12 @@ def _from_integers(lines: list[Line], convention: Convention) -> list[dict[str, 
     """The challenge tells the label alone; every image then stands for a subject of its own."""
     rows = []
     for line in lines:
-        label, name = label_by_integer(line, convention), line.path.as_posix()
+        label, name = label_by_integer(line, convention), line.path
         kind = LIVE if label == LIVE else UNKNOWN
         row = {"id": name, "label": label, "family": kind, "type": kind, "target": ""}
         person = {"subject": f"unknown/{name}", "region": UNKNOWN}
         rows.append({**row, **person, "video": name, "frame": 0})
     return rows
-
-
-def _place(layout: Layout, line: Line, folders: dict[PurePosixPath, Path]) -> str:
-    return layout.place(line.path, folders).relative_to(layout.root).as_posix()
 
 
 def _where(line: Line) -> str:

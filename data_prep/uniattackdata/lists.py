@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from data_prep.checks import DatasetError
 
@@ -14,16 +14,19 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 @dataclass(frozen=True)
 class Line:
-    """One line: the image's path as written (``.`` and ``//`` removed) and its integer, if any."""
+    """One line: the image's path (as written, less ``.`` and ``//``) and its integer, if any.
 
-    path: PurePosixPath
+    Paths are words here, not objects: there are tens of thousands of them.
+    """
+
+    path: str
     integer: int | None
     file: Path
     number: int
 
     def error(self, text: str) -> DatasetError:
         """An error that names the file, the line and the image."""
-        return DatasetError(f"{self.file}, line {self.number}: {str(self.path)!r}: {text}")
+        return DatasetError(f"{self.file}, line {self.number}: {self.path!r}: {text}")
 
 
 def read_list(file: Path) -> list[Line]:
@@ -56,11 +59,14 @@ def read_list(file: Path) -> list[Line]:
 def _parse(text: str, file: Path, number: int) -> Line:
     labeled = _LABELED.fullmatch(text)
     written = labeled["path"] if labeled else text
-    line = Line(PurePosixPath(written), int(labeled["integer"]) if labeled else None, file, number)
-    if line.path.is_absolute() or _DRIVE.match(written):
+    parts = [part for part in written.split("/") if part not in ("", ".")]
+    line = Line("/".join(parts), int(labeled["integer"]) if labeled else None, file, number)
+    if written.startswith("/") or _DRIVE.match(written):
         raise line.error("an absolute path; expected one relative to the release")
-    if ".." in line.path.parts:
+    if ".." in parts:
         raise line.error("'..' could lead out of the release; such a line is never followed")
     if "\\" in written or "\0" in written:
         raise line.error("a backslash or a null; expected '/' between folders")
+    if not parts:
+        raise line.error("no image is named; expected '<path> <label>'")
     return line

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from data_prep.taxonomy import LIVE
 from data_prep.uniattackdata.attack_types import FAMILY_OF, types_of
@@ -33,7 +32,7 @@ class ImageName:
     frame: int
 
 
-def parse_name(path: PurePosixPath) -> ImageName:
+def parse_name(path: str) -> ImageName:
     """Read family, type, subject, region, video and frame from a path of the release.
 
     Args:
@@ -43,7 +42,7 @@ def parse_name(path: PurePosixPath) -> ImageName:
     Raises:
         ValueError: the folder is of no known attack, or no subject is named.
     """
-    parts = path.parts
+    parts = path.split("/")
     if "Data" in parts:
         parts = parts[parts.index("Data") + 1 :]
     family, kind = _family_and_type(parts)
@@ -53,7 +52,7 @@ def parse_name(path: PurePosixPath) -> ImageName:
             "no folder of it is a subject's ID; expected one like EA-321 or EA-131-To-CA-021"
         )
     named = _REGION.search("/".join(parts[:-1]))
-    number = _NUMBER.search(PurePosixPath(parts[-1]).stem)
+    number = _NUMBER.search(parts[-1].rpartition(".")[0])
     return ImageName(
         family=family,
         type=kind,
@@ -65,7 +64,7 @@ def parse_name(path: PurePosixPath) -> ImageName:
     )
 
 
-def _family_and_type(parts: tuple[str, ...]) -> tuple[str, str]:
+def _family_and_type(parts: list[str]) -> tuple[str, str]:
     top = parts[0]
     if top == LIVE:
         return LIVE, LIVE
@@ -78,7 +77,7 @@ def _family_and_type(parts: tuple[str, ...]) -> tuple[str, str]:
     return _known("editing", top if top in types_of("editing") else None, parts)
 
 
-def _known(family: str, kind: str | None, parts: tuple[str, ...]) -> tuple[str, str]:
+def _known(family: str, kind: str | None, parts: list[str]) -> tuple[str, str]:
     if kind is None:
         folder = "/".join(parts[:-1]) or "."
         tops = ", ".join(("live", "spoof", "adv-attacks", *types_of("editing")))

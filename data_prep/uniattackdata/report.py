@@ -32,6 +32,9 @@ def describe(dataset: PreparedDataset) -> str:
             kinds = finding.get("by_split_and_type")
             lines.append(f"{finding['number']} {words}" + (f" ({_pairs(kinds)})" if kinds else ""))
             lines += [f"  {example}" for example in finding["examples"]]
+    if "unlabeled" in dataset.tables:
+        number = len(dataset.tables["unlabeled"])
+        lines.append(f"{number} images without labels: in the table 'unlabeled', in no split")
     return "\n".join([*lines, *_contents(report)])
 
 
