@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from data_prep.faces import FaceBox, FaceError, _square, crop_face, detect_faces
+from data_prep.faces import (
+    CropRules,
+    Detection,
+    EmbeddedDetector,
+    FaceBox,
+    FaceError,
+    FaceReport,
+    _square,
+    crop_face,
+    cut_face,
+    detect_faces,
+)
 
 # The face of the portrait, read off by eye: eyes near row 100, nose near column 225.
 EYES_AND_MOUTH = {"eyes": (100, 215), "mouth": (145, 225)}
@@ -95,3 +106,74 @@ def test_bad_arguments(portrait):
         crop_face(portrait, margin=-1)
     with pytest.raises(ValueError, match="several is 'first'"):
         crop_face(portrait, several="first")
+
+
+class Fixed:
+    """A detector that finds the given faces in upright images of one shape only."""
+
+    name = "fixed"
+
+    def __init__(self, shape, *faces):
+        self.shape, self.faces = shape, list(faces)
+
+    def detect(self, image):
+        return self.faces if image.shape[:2] == self.shape else []
+
+
+def test_embedded_detector_finds_the_same_face_at_any_size(portrait):
+    (small,) = EmbeddedDetector().detect(portrait)
+    large = np.repeat(np.repeat(portrait, 2, axis=0), 2, axis=1)
+    (found,) = EmbeddedDetector().detect(large)
+    assert abs(found.box.top - 2 * small.box.top) < 40
+    assert abs(found.box.height - 2 * small.box.height) < 60
+    assert found.score == 1 and found.eyes is None
+
+
+def test_report_counts_every_outcome(portrait):
+    report, rules = FaceReport(), CropRules(size=64)
+    detector = EmbeddedDetector()
+    pair = np.concatenate([portrait, portrait[:, ::-1]], axis=1)
+    assert cut_face(portrait, detector, rules, report).shape == (64, 64, 3)
+    assert cut_face(pair, detector, rules, report).shape == (64, 64, 3)
+    assert cut_face(pair, detector, CropRules(several="skip"), report) is None
+    assert cut_face(np.full((200, 300, 3), 127, np.uint8), detector, rules, report) is None
+    assert cut_face(portrait, detector, CropRules(smallest=300), report) is None
+    expected = FaceReport(frames=5, cut=2, none=1, tiny=1, crowded=1, several=1)
+    assert report == expected
+    assert str(report).startswith("2 of 5 frames gave a face (1 had several")
+    assert report + expected == FaceReport(10, 4, 2, 2, 2, 2, 0)
+
+
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_phone_held_sideways_is_turned_upright_and_counted(portrait, quarters):
+    report, detector = FaceReport(), EmbeddedDetector()
+    straight = cut_face(portrait, detector, CropRules(size=64), FaceReport())
+    turned = cut_face(np.rot90(portrait, quarters), detector, CropRules(size=64), report)
+    np.testing.assert_array_equal(turned, straight)
+    assert report == FaceReport(frames=1, cut=1, turned=1)
+    rules = CropRules(turn=False)
+    assert cut_face(np.rot90(portrait, quarters), detector, rules, report) is None
+
+
+def test_alignment_levels_the_eyes_around_the_middle_of_the_box():
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[88:93, 78:83] = (255, 0, 0)  # the eye further left, higher up
+    image[108:113, 118:123] = (0, 255, 0)
+    face = Detection(FaceBox(50, 50, 100, 100), 1.0, ((80, 90), (120, 110)))
+    detector = Fixed((200, 200), face)
+    rules = CropRules(margin=0, size=100, align=True)
+    crop = cut_face(image, detector, rules, FaceReport())
+    left = np.argwhere(crop[..., 0] > 128).mean(axis=0)
+    right = np.argwhere(crop[..., 1] > 128).mean(axis=0)
+    assert abs(left[0] - right[0]) < 1, "eyes level"
+    assert right[1] - left[1] == pytest.approx(np.hypot(40, 20), abs=1.5)
+    np.testing.assert_allclose((left + right) / 2, (50, 50), atol=1.5)
+    plain = cut_face(image, detector, CropRules(margin=0, size=100), FaceReport())
+    np.testing.assert_array_equal(plain, image[50:150, 50:150])
+
+
+def test_bad_rules():
+    with pytest.raises(ValueError, match="margin is -1"):
+        CropRules(margin=-1)
+    with pytest.raises(ValueError, match="several is 'first'"):
+        CropRules(several="first")
