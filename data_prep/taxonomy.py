@@ -88,7 +88,7 @@ _TABLE = (
         "inpainting",
         "editing",
         "patches of the face cut out and filled from their surroundings",
-        0.24,
+        0.38,
         "largest half-axis of a patch (head units; a head is about 1.4 wide)",
     ),
     AttackType(
@@ -102,14 +102,14 @@ _TABLE = (
         "fgsm",
         "adversarial",
         "one step along the sign of the gradient (Goodfellow et al. 2015)",
-        8.0,
+        6.0,
         "largest change of a value (1/255)",
     ),
     AttackType(
         "pgd",
         "adversarial",
         "projected gradient steps from a random start (Madry et al. 2018)",
-        8.0,
+        6.0,
         "largest change of a value (1/255)",
     ),
     AttackType(
@@ -130,14 +130,14 @@ _TABLE = (
         "advdrop",
         "adversarial",
         "detail dropped by an adversarial quantization of 8 x 8 DCT blocks (Duan et al. 2021)",
-        50.0,
+        70.0,
         "largest quantization step of a DCT coefficient (1/255)",
     ),
     AttackType(
         "semantic",
         "adversarial",
         "a smooth adversarial change of color and exposure",
-        0.10,
+        0.15,
         "largest relative change of a value",
     ),
 )

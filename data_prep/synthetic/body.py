@@ -58,7 +58,7 @@ def clothes(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
     depth = {"round": 0.16, "v": 0.42, "collar": 0.10}[kind]
     opening = -1.08 - depth * (1 - (ax / 0.46).clamp(max=1) ** (1.0 if kind == "v" else 2.2))
     alpha = alpha * smoothstep(-_EDGE, _EDGE, opening - y + 3 * (ax - 0.46).clamp(min=0))
-    folds = 0.10 * noise(SKIN, 0.5 * x + s.clothing[0].item(), 0.35 * y) + 0.04 * noise(FINE, x, y)
+    folds = 0.10 * noise(SKIN, 0.5 * x + s.clothing[0], 0.35 * y) + 0.04 * noise(FINE, x, y)
     color = s.clothing * (0.92 + folds)
     trim = bell(y - opening + 0.04, 0.035) * (ax < 0.5)
     if kind == "collar":

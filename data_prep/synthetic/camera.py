@@ -40,7 +40,8 @@ def capture(
         raise ValueError(f"{len(radiance)} pictures and {len(sessions)} sessions: expected equal")
     ratio = radiance.shape[-1] / size
     pictures = [
-        _expose(radiance[i : i + 1], sessions.row(i), size, ratio) for i in range(len(radiance))
+        _expose(radiance[i : i + 1], sessions.row(i, radiance.device), size, ratio)
+        for i in range(len(radiance))
     ]
     result = torch.cat(pictures)
     return _compress(result, sessions.jpeg_quality) if jpeg else result
@@ -52,7 +53,8 @@ def _expose(radiance: Tensor, session: SimpleNamespace, size: int, ratio: float)
         light = resize(light, size)
     light = (light * session.white_balance).clamp(min=0)
     generator = torch.Generator().manual_seed(int(session.seed))
-    grain = torch.randn(light.shape, generator=generator)
+    # Drawn on the CPU, so that a picture has the same noise on every device.
+    grain = torch.randn(light.shape, generator=generator, device="cpu").to(light.device)
     # Photon noise grows with the root of the light; 0.02 stands for the noise of reading out.
     light = light + session.sensor_noise * grain * (light + 0.02).sqrt()
     return linear_to_srgb(tone_curve(light.clamp(min=0)))
@@ -90,7 +92,7 @@ def gaussian_blur(images: Tensor, sigma: float | Tensor) -> Tensor:
     if sigma < 0.15:
         return images
     radius = max(1, int(3 * sigma + 0.5))
-    taps = torch.arange(-radius, radius + 1, dtype=images.dtype)
+    taps = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
     kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
     kernel = kernel / kernel.sum()
     channels = images.shape[1]
@@ -134,9 +136,10 @@ def _compress(images: Tensor, quality: int | Tensor) -> Tensor:
 
 def _jpeg_one(image: Tensor, quality: int) -> Tensor:
     buffer = io.BytesIO()
-    Image.fromarray(to_bytes(image).permute(1, 2, 0).numpy()).save(buffer, "JPEG", quality=quality)
-    decoded = np.array(Image.open(buffer))
-    return torch.from_numpy(decoded).permute(2, 0, 1).to(image.dtype) / 255
+    values = to_bytes(image).permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(values).save(buffer, "JPEG", quality=quality)
+    decoded = torch.from_numpy(np.array(Image.open(buffer)))
+    return decoded.permute(2, 0, 1).to(image.device, image.dtype) / 255
 
 
 def to_bytes(images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import torch
 from torch import Tensor
 
 from data_prep.synthetic.canvas import Canvas
@@ -41,7 +42,7 @@ def paint_eyes(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespace
     ball = _eyeball(c, p, a, b / (height + 1e-3), iris_x, iris_y, 0.88 * max(height, 0.05) + 0.004)
     albedo = blend(albedo, ball, opening)
     albedo = _paint_lids(albedo, p, a, b, upper, lower)
-    glint_x = iris_x + 0.018 * c.side * (1 if s.light[0].item() > 0 else -1)
+    glint_x = iris_x + 0.018 * c.side * torch.where(s.light[0] > 0, 1.0, -1.0)
     distance = ((c.ax - glint_x) ** 2 + (c.y - p.eye_y - 0.024) ** 2).sqrt()
     return Eyes(albedo, opening, (1 - smoothstep(0.012, 0.026, distance)) * opening)
 

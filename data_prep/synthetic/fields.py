@@ -55,15 +55,20 @@ class Fields:
                 )
         return dataclasses.replace(self, **columns)
 
-    def row(self, index: int) -> SimpleNamespace:
-        """One row for drawing: numbers as Python floats, colors as (3, 1, 1), the rest as is."""
+    def row(self, index: int, device: torch.device | str = "cpu") -> SimpleNamespace:
+        """One row for drawing: numbers as Python floats, colors as (3, 1, 1), the rest as is.
+
+        Colors, and tables of colors, go to ``device``. The rest is read as numbers and stays.
+        """
         values = {}
         for name, column in self._columns().items():
             value = column[index]
             if value.dim() == 0:
                 values[name] = value.item()
             elif value.shape == (3,):
-                values[name] = value.view(3, 1, 1)
+                values[name] = value.view(3, 1, 1).to(device)
+            elif value.shape[-1] == 3:
+                values[name] = value.to(device)
             else:
                 values[name] = value
         return SimpleNamespace(**values)

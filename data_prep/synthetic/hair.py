@@ -87,7 +87,7 @@ def _strand_color(p: SimpleNamespace, strands: Tensor, curls: Tensor) -> Tensor:
 
 
 def _highlight(p: SimpleNamespace, strands: Tensor) -> Tensor:
-    strength = 0.02 + 0.10 * p.hair_color.mean().item()
+    strength = 0.02 + 0.10 * p.hair_color.mean()
     return strength + (1 - 0.6 * p.curl) * strength * strands.clamp(0, 2)
 
 
@@ -107,8 +107,6 @@ def hair_curtain(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer | 
     sides = smoothstep(-0.03, 0.05, half + wave - x.abs() + 0.015 * strands)
     ends = smoothstep(-0.08, 0.08, y + p.hair_length + 0.05 * strands + 0.5 * wave)
     below_crown = smoothstep(0.45, 0.25, y)
-    lit = s.ambient * 0.75 + s.key * s.light_color * (
-        0.42 + 0.25 * torch.tanh(3 * x) * s.light[0].item()
-    )
+    lit = s.ambient * 0.75 + s.key * s.light_color * (0.42 + 0.25 * torch.tanh(3 * x) * s.light[0])
     depth = 0.35 + 0.65 * smoothstep(0.45, 0.95, x.abs() / p.head_width)
     return _strand_color(p, strands, wave * 5) * lit * depth, sides * ends * below_crown

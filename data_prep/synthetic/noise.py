@@ -12,6 +12,7 @@ BANK_SIZE = 512
 SKIN, BLOTCHES, FINE, SPOTS = range(4)
 """Channels: skin (broad and fine), soft blotches, single-pixel grain, separate small spots."""
 
+_CPU = torch.device("cpu")
 _OCTAVES = {
     SKIN: ((8, 0.5), (16, 0.3), (64, 0.35), (128, 0.35), (256, 0.35)),
     BLOTCHES: ((4, 0.6), (8, 0.4), (16, 0.3)),
@@ -20,11 +21,19 @@ _OCTAVES = {
 
 
 @functools.cache
-def noise_bank() -> Tensor:
+def noise_bank(device: torch.device = _CPU) -> Tensor:
     """The four banks, (4, 1, 1, size + 1, size + 1), each of about unit variance (spots: 0 to 2).
 
-    The last row and column repeat the first, so that bilinear sampling wraps without a seam.
+    The last row and column repeat the first, so that bilinear sampling wraps without a seam. They
+    are drawn on the CPU: every device sees the same ones.
     """
+    if device != _CPU:
+        return noise_bank().to(device)
+    with _CPU:
+        return _draw_banks()
+
+
+def _draw_banks() -> Tensor:
     generator = torch.Generator().manual_seed(1)
     layers = []
     for channel in (SKIN, BLOTCHES, FINE):
@@ -58,7 +67,7 @@ def _spots(generator: torch.Generator) -> Tensor:
 def noise(channel: int, x: Tensor, y: Tensor) -> Tensor:
     """Noise at places (h, w); one whole bank spans two units and then repeats."""
     grid = torch.stack([(x + 1) % 2 - 1, (y + 1) % 2 - 1], dim=-1)[None]
-    bank = noise_bank()[channel]
+    bank = noise_bank(x.device)[channel]
     return F.grid_sample(bank, grid, mode="bilinear", padding_mode="border", align_corners=True)[
         0, 0
     ]

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from data_prep.synthetic.camera import downsample_upsample, gaussian_blur, jpeg, to_bytes
 
-MIN_NOISE, MAX_NOISE = 2 / 255, 8 / 255
-"""Amplitudes of sign noise; the same range as the perturbations of the adversarial attacks."""
+MIN_NOISE, MAX_NOISE = 2 / 255, 6 / 255
+"""Amplitudes of sign noise; the largest is the largest epsilon of FGSM and PGD."""
 
 MAX_CAST = 0.08
 """The most by which a color cast changes a color."""
@@ -56,11 +56,11 @@ def _blur(image: Tensor, generator: torch.Generator) -> Tensor:
 
 def _rescale(image: Tensor, generator: torch.Generator) -> Tensor:
     size = image.shape[-1]
-    return downsample_upsample(image, round(size * _uniform(generator, 60 / 96, 90 / 96)))
+    return downsample_upsample(image, round(size * _uniform(generator, 66 / 96, 90 / 96)))
 
 
 def _compress(image: Tensor, generator: torch.Generator) -> Tensor:
-    return jpeg(image, _integer(generator, 40, 85))
+    return jpeg(image, _integer(generator, 50, 90))
 
 
 def _color_cast(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -58,11 +58,13 @@ def render(
     sessions: Sessions,
     size: int = RENDER_SIZE,
     worn: tuple[Identities, Masks] | None = None,
+    device: torch.device | str = "cpu",
 ) -> Rendering:
     """Draw row i of ``identities`` in row i of ``sessions``.
 
     ``worn`` puts masks on them: the faces that the masks copy (see ``fit_to_wearer``) and the
-    masks, a row each for every row of ``identities``.
+    masks, a row each for every row of ``identities``. The tables lie on the CPU; ``device`` is
+    where the pictures are drawn and stay.
 
     Pictures are drawn one at a time: this is as fast as in batches on one core, and a picture
     cannot depend on its neighbors, not even by a rounding error.
@@ -84,11 +86,12 @@ def render(
                 f"{len(worn[0])} faces and {len(worn[1])} masks for {len(identities)} wearers: "
                 "expected equal numbers"
             )
-        masks = [(worn[0].row(i), worn[1].row(i)) for i in range(len(identities))]
-    drawn = [
-        _render_one(identities.row(i), sessions.row(i), size, masks[i])
-        for i in range(len(identities))
-    ]
+        masks = [(worn[0].row(i, device), worn[1].row(i, device)) for i in range(len(identities))]
+    with torch.device(device):
+        drawn = [
+            _render_one(identities.row(i, device), sessions.row(i, device), size, masks[i])
+            for i in range(len(identities))
+        ]
     return Rendering(*(torch.stack(maps) for maps in zip(*drawn, strict=True)))
 
 

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.synthetic.nuisance import NO_NUISANCE, NUISANCES
-from data_prep.synthetic.plan import PRESETS, SETTINGS, SplitSize, plan_subjects, preset_named
+from data_prep.synthetic.plan import (
+    NUISANCE_DECK,
+    PRESETS,
+    SETTINGS,
+    SplitSize,
+    plan_subjects,
+    preset_named,
+)
 from data_prep.taxonomy import FAMILIES, family_of, types_of
 
 
@@ -41,10 +48,10 @@ def test_nuisances_are_dealt_to_live_and_to_every_type_alike(seed):
         for found in dealt.values():
             total = found.total()
             # Whole decks hold every kind once; only the last one may be cut.
-            whole = total // (2 * len(NUISANCES))
+            whole, rest = divmod(total, len(NUISANCE_DECK))
             assert all(whole <= found[name] <= whole + 1 for name in NUISANCES)
-            half = whole * len(NUISANCES)
-            assert half <= found[NO_NUISANCE] <= half + len(NUISANCES)
+            untouched = whole * NUISANCE_DECK.count(NO_NUISANCE)
+            assert untouched <= found[NO_NUISANCE] <= untouched + rest
 
 
 def test_prints_are_indoors_and_outdoors_alike():
