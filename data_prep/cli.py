@@ -6,16 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from data_prep.commands import embedded, looking, releases
+from data_prep.commands import audit, embedded, looking, releases
 
-GROUPS = (embedded, looking, releases)
+GROUPS = (embedded, looking, audit, releases)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, or 2 after an error told in one message."""
+    """Run one command; returns its exit code: 0, 1 for a verdict, 2 after an error it tells."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -1,0 +1,48 @@
+"""The command that looks for shortcuts: audit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    audit = commands.add_parser(
+        "audit", help="train probes on color, layout, file size and noise: a dataset's shortcuts"
+    )
+    audit.set_defaults(run=_run_audit)
+    audit.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
+    audit.add_argument("--protocol", default="p1", help="its protocol (default: p1)")
+    audit.add_argument(
+        "--split",
+        choices=("dev", "test"),
+        default="dev",
+        help="where to measure (default: dev; read test once, when all is frozen)",
+    )
+    audit.add_argument("--json", type=Path, metavar="FILE", help="also write every figure here")
+    audit.add_argument(
+        "--bars",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="exit with 1 where a probe passes its bar (default: yes)",
+    )
+    audit.add_argument("--seed", type=int, default=0, help="of boosting and resampling")
+
+
+def _run_audit(options: argparse.Namespace) -> int:
+    from data_prep.atomic import write_atomically
+    from data_prep.audit import Bars, audit_dataset
+
+    audit = audit_dataset(
+        options.folder,
+        options.protocol,
+        options.split,
+        bars=Bars() if options.bars else None,
+        seed=options.seed,
+    )
+    print(audit.to_text())
+    if options.json:
+        text = json.dumps(audit.to_dict(), indent=2) + "\n"
+        write_atomically(options.json, lambda path: path.write_text(text, "utf-8"))
+    return 0 if audit.broken.empty else 1
