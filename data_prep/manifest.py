@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from data_prep.atomic import write_atomically
@@ -46,6 +46,7 @@ __all__ = [
     "SPLITS",
     "DatasetError",
     "PreparedDataset",
+    "check_files",
     "read_dataset",
     "read_image",
     "relative_root",
@@ -172,21 +173,30 @@ def validate(folder: str | Path) -> PreparedDataset:
     with ThreadPoolExecutor() as pool:
         for _ in tqdm(pool.map(decode, files), total=len(files), desc="check", unit="image"):
             pass
-    tables = dataset.manifest, dataset.protocols, dataset.tables
-    found = _checksums(dataset.folder, dataset.info, *tables, {})
-    _compare(dataset.folder, dataset.info["checksums"], found)
+    check_files(dataset)
     return dataset
 
 
+def check_files(dataset: PreparedDataset) -> None:
+    """Check that all files are those that ``dataset.json`` has the checksum of; decodes nothing.
+
+    Raises:
+        DatasetError: a file is missing, or changed after the dataset was written.
+    """
+    tables = dataset.manifest, dataset.protocols, dataset.tables
+    found = _checksums(dataset.folder, dataset.info, *tables, {})
+    _compare(dataset.folder, dataset.info["checksums"], found)
+
+
 def read_image(path: Path, image_id: str) -> np.ndarray:
-    """Decode one image of a dataset to uint8 of shape (height, width, 3).
+    """Decode one image of a dataset to uint8 of shape (height, width, 3), turned as EXIF says.
 
     Raises:
         DatasetError: the file is missing or is not an image that can be decoded.
     """
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
         raise DatasetError(f"image {image_id!r}: the file {path} is missing") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

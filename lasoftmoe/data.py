@@ -6,7 +6,9 @@ dataset a second time takes milliseconds and several notebooks share one copy.
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,14 @@ from filelock import FileLock
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from data_prep.manifest import SPLITS, DatasetError, PreparedDataset, read_dataset, read_image
+from data_prep.manifest import (
+    SPLITS,
+    DatasetError,
+    PreparedDataset,
+    check_files,
+    read_dataset,
+    read_image,
+)
 from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
 from lasoftmoe.progress import progress_bar
 from lasoftmoe.sampling import EpochBatches
@@ -71,6 +80,16 @@ class FaceDataset(Dataset):
     # The data loader asks for whole batches through this name, which spares it stacking items.
     __getitems__ = batch
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process that is started afresh maps the file too, instead of getting a copy.
+        images = self.images.filename if isinstance(self.images, np.memmap) else self.images
+        return {**self.__dict__, "images": images}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if not isinstance(state["images"], np.ndarray):
+            state["images"] = np.load(state["images"], mmap_mode="r")
+        self.__dict__.update(state)
+
     def __repr__(self) -> str:
         attacks = int(self.is_attack.sum())
         live = len(self) - attacks
@@ -90,7 +109,8 @@ def open_dataset(
 
     Raises:
         DatasetError: no such folder or protocol, a split without images, an image that does not
-            decode or has another size than ``dataset.json`` says.
+            decode, has another size than ``dataset.json`` says or changed after it was written,
+            or no room for the decoded images.
     """
     dataset = _read(Path(folder))
     if protocol not in dataset.protocols:
@@ -174,33 +194,89 @@ def _decoded(dataset: PreparedDataset, image_size: int | None) -> np.ndarray:
         )
     # Beside the runs, not in the dataset's folder, which may be read-only or shared.
     cache = runs_folder() / ".decoded" / f"{dataset.info['checksums']['dataset'][:16]}-{size}.npy"
+    checked = cache.with_suffix(f".{_files_stamp(dataset)}.checked")
     cache.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache.with_suffix(".lock")):
         if not cache.exists():
             _decode_into(cache, dataset, size)
+        elif not checked.exists():  # a file was touched, or this is a copy of the dataset
+            _check_files(dataset)
+        checked.touch()
     return np.load(cache, mmap_mode="r")
 
 
-def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
-    rows = dataset.manifest[["id", "path"]].to_dict("records")
-    declared = dataset.info["image_size"]
-    partial = cache.with_name(f"{cache.stem}.{os.getpid()}.partial")
-    try:
-        array = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), 3, size, size))
+def _files_stamp(dataset: PreparedDataset) -> str:
+    """A digest of all images' sizes and times of change: cheap, unlike one of their bytes."""
+    digest = hashlib.sha256()
+    for path in dataset.manifest["path"]:
+        try:
+            status = os.stat(f"{dataset.folder}/{path}")  # noqa: PTH116 (pathlib: 3 x the time)
+        except OSError:
+            continue  # reading it will say what is wrong
+        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
-        def decode(index: int) -> None:
-            path = dataset.locate(rows[index]["path"])
-            pixels = read_image(path, rows[index]["id"])
-            array[index] = _at_size(pixels, path, declared, size).transpose(2, 0, 1)
+
+def _check_files(dataset: PreparedDataset) -> None:
+    """Refuse other images than those that ``dataset.json``, and so each run's hash, stands for."""
+    try:
+        check_files(dataset)
+    except DatasetError as error:
+        written = (dataset.folder / "dataset.json").stat().st_mtime_ns
+        paths = (dataset.folder / path for path in dataset.manifest["path"])
+        newer = [str(path) for path in paths if path.exists() and path.stat().st_mtime_ns > written]
+        changed = f" Newer than dataset.json: {', '.join(newer[:3])}" if newer else ""
+        raise DatasetError(f"{error}.{changed}") from error
+
+
+def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
+    partial = cache.with_name(f"{cache.stem}.{os.getpid()}.partial")
+    read = image_reader(dataset, size)
+    try:
+        shape = (len(dataset.manifest), 3, size, size)
+        array = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+        _reserve(partial)
+
+        def decode(row: int) -> None:
+            array[row] = read(row).transpose(2, 0, 1)
 
         with ThreadPoolExecutor() as pool:
-            work = pool.map(decode, range(len(rows)))
-            for _ in progress_bar(work, total=len(rows), desc="decode images", unit="image"):
+            work = pool.map(decode, range(len(array)))
+            for _ in progress_bar(work, total=len(array), desc="decode images", unit="image"):
                 pass
+        _check_files(dataset)
         array.flush()
         partial.replace(cache)
+    except OSError as error:
+        raise DatasetError(
+            f"the decoded images cannot be written to {cache} "
+            f"({np.prod(shape) / 2**20:.0f} MiB): {error}; make room, or set LASOFTMOE_RUNS to a "
+            "folder on another disk"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _reserve(path: Path) -> None:
+    """Take the file's room on the disk now: a full disk would kill a process that writes a map."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def image_reader(dataset: PreparedDataset, size: int) -> Callable[[int], np.ndarray]:
+    """How to get an image, (size, size, 3) uint8, by its row in the manifest.
+
+    The one place that knows how a dataset stores its images.
+    """
+    rows = dataset.manifest[["id", "path"]].to_dict("records")
+    declared = dataset.info["image_size"]
+
+    def read(row: int) -> np.ndarray:
+        path = dataset.locate(rows[row]["path"])
+        return _at_size(read_image(path, rows[row]["id"]), path, declared, size)
+
+    return read
 
 
 def _at_size(pixels: np.ndarray, path: Path, declared: int | None, size: int) -> np.ndarray:

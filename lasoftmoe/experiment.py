@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +22,10 @@ from typing import Any
 
 import pandas as pd
 import torch
-from accelerate import PartialState
 from filelock import FileLock
 from torch import nn
 
-from data_prep.manifest import read_dataset
-from lasoftmoe import checkpoint, provenance
+from lasoftmoe import checkpoint, processes, provenance
 from lasoftmoe.checkpoint import Checkpoint
 from lasoftmoe.config import (
     ClipConfig,
@@ -46,10 +44,11 @@ from lasoftmoe.evaluation import (
     report_scores,
     score,
 )
+from lasoftmoe.logs import Logs
 from lasoftmoe.metrics import Report
 from lasoftmoe.paths import EMBEDDED_DATA, WEIGHTS, runs_folder
 from lasoftmoe.preflight import check_requirements
-from lasoftmoe.training import train
+from lasoftmoe.training import LOG_COLUMNS, WITHOUT_EFFECT, train
 
 REPORT = "report.json"
 TABLE_COLUMNS = ["name", "preset", "seed", "ACER", "ACC", "AUC", "EER", "train seconds"]
@@ -94,8 +93,11 @@ def run(
     preset: str | None = None,
     seed: int = 0,
     overrides: Mapping[str, Any] | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
     """Train and evaluate an experiment, or read it back if that was done before.
+
+    Under ``accelerate launch`` all processes train it together and the first one evaluates it.
 
     Args:
         name: one of ``lasoftmoe.config.known_experiments()``.
@@ -103,28 +105,32 @@ def run(
             or laptop.
         seed: fixes all randomness.
         overrides: fields to change, such as ``{"training": {"epochs": 2}}``.
+        on_step: called with the log's row after every training step, such as a ``LivePlot``.
 
     Raises:
-        ConfigError, PresetError, DatasetError, TrainingError: each says what to do.
+        ConfigError, PresetError, DatasetError, TrainingError, CheckpointError: each says what to
+            do.
     """
-    return run_config(load_config(name, preset, seed, overrides))
+    return run_config(load_config(name, preset, seed, overrides), on_step)
 
 
-def run_config(config: ExperimentConfig) -> Run:
+def run_config(
+    config: ExperimentConfig, on_step: Callable[[dict[str, Any]], None] | None = None
+) -> Run:
     """``run`` for a configuration that is already put together."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise RuntimeError(
-            "a run is one process's work; under `accelerate launch` call lasoftmoe.training.train"
-        )
+    process = processes.start()
     check_requirements(config, data_folder(config))
     datasets = open_datasets(config)
     identity = run_identity(config, datasets["train"].checksum)
     folder = _run_folder(config, identity)
     locks = runs_folder() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{folder.name}.lock"):
+    lock = FileLock(locks / f"{folder.name}.lock") if process.is_main_process else nullcontext()
+    with lock:
+        process.wait_for_everyone()  # until the first one has the lock
         if not folder.exists():
-            _execute(config, datasets, folder, identity)
+            _execute(config, datasets, folder, identity, on_step)
+        process.wait_for_everyone()
     return read_run(folder)
 
 
@@ -133,7 +139,7 @@ def find_run(config: ExperimentConfig) -> Run | None:
     data = data_folder(config)
     if data is None or not (data / "dataset.json").is_file():
         return None
-    checksum = read_dataset(data).info["checksums"]["dataset"]
+    checksum = json.loads((data / "dataset.json").read_text("utf-8"))["checksums"]["dataset"]
     folder = _run_folder(config, run_identity(config, checksum))
     return read_run(folder) if (folder / REPORT).is_file() else None
 
@@ -200,6 +206,10 @@ def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
     """A digest of all that determines a run's result (but for the hardware and torch itself)."""
     settings = asdict(config)
     settings["data"].pop("folder")  # the same data elsewhere is the same data
+    for name in WITHOUT_EFFECT:
+        settings["training"].pop(name)
+    if processes.process_count() > 1:  # batch_size is that of one of them
+        settings["processes"] = processes.process_count()
     parts = {
         "settings": settings,
         "dataset": dataset_checksum,
@@ -221,48 +231,47 @@ def _weights_hash(network: ClipConfig | ResNetConfig) -> str | None:
 
 
 def _execute(
-    config: ExperimentConfig, datasets: dict[str, FaceDataset], folder: Path, identity: str
+    config: ExperimentConfig,
+    datasets: dict[str, FaceDataset],
+    folder: Path,
+    identity: str,
+    on_step: Callable[[dict[str, Any]], None] | None,
 ) -> None:
     """Do the run in a hidden folder and move it into place; the caller holds the run's lock.
 
-    A killed process leaves the checkpoint of its last epoch for the next attempt; an error, which
-    would only come again, leaves nothing.
+    Killed, or ended by an error, it leaves its last checkpoint and its log there for the next
+    attempt.
     """
     partial = runs_folder() / ".partial" / folder.name
     resume = Checkpoint(partial.with_suffix(".safetensors"))
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        detector = build_detector(config.detector, config.seed).to(PartialState().device)
-        wall, cpu = time.perf_counter(), time.process_time()
+    partial.mkdir(parents=True, exist_ok=True)
+    process = processes.start()
+    detector = build_detector(config.detector, config.seed).to(process.device)
+    wall, cpu = time.perf_counter(), time.process_time()
+    with Logs(partial, LOG_COLUMNS, config.training.tensorboard, on_step) as logs:
         log = train(
-            detector,
-            datasets["train"],
-            datasets["dev"],
-            config.training,
-            config.seed,
-            checkpoint=resume,
-        )
-        facts = {
-            "hash": identity,
-            "train_seconds": time.perf_counter() - wall,
-            "train_cpu_seconds": time.process_time() - cpu,
-        }
-        batch_size = config.training.eval_batch_size
-        evaluation = evaluate_detector(detector, datasets["dev"], datasets["test"], batch_size)
-        (partial / "config.yaml").write_text(config_to_yaml(config), "utf-8")
-        log.to_csv(partial / "log.csv", index=False)
-        evaluation.scores.to_parquet(partial / "scores.parquet")
-        checkpoint.save_weights(detector, partial / "model.safetensors")
-        report = _report(config, datasets, detector, log, evaluation, facts)
-        text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-        (partial / REPORT).write_text(text, "utf-8")
-        partial.replace(folder)
-        resume.path.unlink(missing_ok=True)
-    except Exception:
-        shutil.rmtree(partial, ignore_errors=True)
-        resume.path.unlink(missing_ok=True)
-        raise
+            detector, datasets["train"], datasets["dev"], config.training, config.seed,
+            on_step=logs, checkpoint=resume,
+        )  # fmt: skip
+    facts = {
+        "hash": identity,
+        "train_seconds": time.perf_counter() - wall,
+        "train_cpu_seconds": time.process_time() - cpu,
+        "processes": process.num_processes,
+    }
+    if not process.is_main_process:
+        return
+    batch_size = config.training.eval_batch_size
+    evaluation = evaluate_detector(detector, datasets["dev"], datasets["test"], batch_size)
+    (partial / "config.yaml").write_text(config_to_yaml(config), "utf-8")
+    log.to_csv(partial / "log.csv", index=False)
+    evaluation.scores.to_parquet(partial / "scores.parquet")
+    checkpoint.save_weights(detector, partial / "model.safetensors")
+    report = _report(config, datasets, detector, log, evaluation, facts)
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    (partial / REPORT).write_text(text, "utf-8")
+    partial.replace(folder)
+    resume.path.unlink(missing_ok=True)
 
 
 def _report(
@@ -291,7 +300,7 @@ def _report(
         "steps": len(log),
         **facts,
         "hardware": provenance.hardware(),
-        "device": PartialState().device.type,
+        "device": processes.start().device.type,
         "threads": torch.get_num_threads(),
         "versions": provenance.versions(),
         "date": datetime.now(UTC).isoformat(timespec="milliseconds"),

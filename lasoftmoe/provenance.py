@@ -20,10 +20,17 @@ PACKAGES = ("lasoftmoe", "torch", "open_clip_torch", "accelerate", "numpy", "sci
 WITHOUT_EFFECT = (
     "__main__.py",
     "cli.py",
+    "comparison.py",
+    "dry_run.py",
     "exercises",
     "intervals.py",
+    "live.py",
+    "logs.py",
+    "paper.py",
     "plots.py",
     "preflight.py",
+    "recorded.py",
+    "tables.py",
     "pretraining",  # its outcome is the weights, which a run's hash covers by themselves
 )
 

@@ -1,0 +1,94 @@
+"""A figure in a notebook that grows while a detector is being trained."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+from IPython.display import DisplayHandle, display
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from lasoftmoe.plots import PALETTE, style
+
+SECONDS_BETWEEN_DRAWINGS = 1.0
+SMOOTHING_STEPS = 10
+
+
+class LivePlot:
+    """Draws loss and, where the log has it, the AUC on dev, at most once a second.
+
+    A callback for ``train(on_step=...)`` and ``experiment.run(on_step=...)``::
+
+        with LivePlot("Eq. 1 stops at its floor") as plot:
+            run = experiment.run("vanilla", on_step=plot)
+
+    The figure is finished when the block ends; a page that was built from the notebook shows that
+    last state. A run that is read back takes no steps; give its log to ``training_curve`` then.
+    """
+
+    def __init__(self, title: str = "training", floor: float | None = None) -> None:
+        """``floor`` is a bound that the loss cannot pass, drawn as a line."""
+        self.title, self.floor = title, floor
+        self.rows: list[dict[str, Any]] = []
+        self._drawn = 0.0
+        self._handle: DisplayHandle | None = None
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        """Take in one step's row of the log."""
+        self.rows.append(row)
+        if time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
+            self._draw()
+
+    def __enter__(self) -> LivePlot:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.rows:
+            self._draw()
+
+    def _draw(self) -> None:
+        figure = training_curve(pd.DataFrame(self.rows), self.title, self.floor)
+        if self._handle is None:
+            self._handle = display(figure, display_id=True)
+        else:
+            self._handle.update(figure)
+        plt.close(figure)  # else the notebook shows it once more below
+        self._drawn = time.monotonic()
+
+
+def training_curve(log: pd.DataFrame, title: str, floor: float | None = None) -> Figure:
+    """Loss over steps, each step's and a running mean; AUC on dev on a second axis.
+
+    Args:
+        log: what ``train`` returns, ``Run.log``.
+        title: the finding.
+        floor: a bound that the loss cannot pass, drawn as a line.
+    """
+    with style():
+        figure, axes = plt.subplots(figsize=(6.0, 3.4), layout="constrained")
+        axes.plot(log["step"], log["loss"], color=PALETTE[0], alpha=0.35, linewidth=0.8)
+        smooth = log["loss"].rolling(SMOOTHING_STEPS, min_periods=1).mean()
+        label = f"loss, mean of {SMOOTHING_STEPS} steps"
+        axes.plot(log["step"], smooth, color=PALETTE[0], label=label)
+        if floor is not None:
+            axes.axhline(floor, color="black", linestyle=":", label=f"floor {floor:.2f}")
+        axes.set(title=title, xlabel="step", ylabel="loss")
+        if "dev_auc" in log and log["dev_auc"].notna().any():
+            _dev_auc(axes, log.dropna(subset="dev_auc"))
+        axes.legend(loc="upper right")
+    return figure
+
+
+def _dev_auc(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    right = axes.twinx()
+    right.plot(rows["step"], 100 * rows["dev_auc"], "s--", color=PALETTE[1])
+    right.grid(False)
+    right.set(ylabel="AUC on dev in % (dashed)", ylim=(40, 101))

@@ -1,0 +1,113 @@
+"""What a training writes while it runs: a CSV file and, if wanted, TensorBoard's event files.
+
+Each is a callback for ``train(on_step=...)``. A training that goes on from a checkpoint repeats the
+steps after it; what was written about them before is dropped.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+Row = dict[str, Any]
+FLUSH_SECONDS = 1.0
+
+
+class CsvLog:
+    """Appends rows to a CSV file; what it holds is at most a second old."""
+
+    def __init__(self, path: Path, columns: Iterable[str]) -> None:
+        self.path, self.columns = path, list(columns)
+        self._file = self._writer = None
+        self._flushed = 0.0
+
+    def __call__(self, row: Row) -> None:
+        """Write one step's row."""
+        if self._writer is None:
+            self._open(first_step=row["step"])
+        self._writer.writerow(row)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._file.flush()
+            self._flushed = time.monotonic()
+
+    def _open(self, first_step: int) -> None:
+        kept = []
+        if first_step and self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            # a killed process may have left half a row
+            whole = [row for row in rows if None not in row and None not in row.values()]
+            kept = [row for row in whole if int(row["step"]) < first_step]
+        self._file = self.path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, self.columns)
+        self._writer.writeheader()
+        self._writer.writerows(kept)
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+class TensorBoardLog:
+    """Event files that ``tensorboard --logdir`` shows, one curve a column of the log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._writer = None
+
+    def __call__(self, row: Row) -> None:
+        """Write one step's row."""
+        if self._writer is None:
+            # TensorBoard takes seconds to import, which only those who want it should wait for.
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.folder), purge_step=row["step"])
+        for name, value in row.items():
+            if name not in ("step", "epoch"):
+                self._writer.add_scalar(name, value, row["step"])
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Logs:
+    """All that follows a run, as one callback; closes what it opened at the end of its block."""
+
+    def __init__(
+        self,
+        folder: Path,
+        columns: Iterable[str],
+        tensorboard: bool,
+        on_step: Callable[[Row], None] | None = None,
+    ) -> None:
+        """Writes ``folder/log.csv`` and, if asked to, ``folder/tensorboard/``."""
+        self._files = [CsvLog(folder / "log.csv", columns)]
+        if tensorboard:
+            self._files.append(TensorBoardLog(folder / "tensorboard"))
+        self._callbacks = [*self._files, *([on_step] if on_step else [])]
+
+    def __call__(self, row: Row) -> None:
+        """Pass one step's row on."""
+        for callback in self._callbacks:
+            callback(row)
+
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with ExitStack() as stack:
+            for file in self._files:
+                stack.callback(file.close)
