@@ -12,14 +12,19 @@ from lasoftmoe.data import FaceDataset, batches
 from lasoftmoe.metrics import Report
 from lasoftmoe.progress import progress_bar
 
+FACTS = ("id", "is_attack", "attack_type", "subject")
 DEV_EER = "dev EER"
+DEV_BPCER = "dev BPCER 1%"
+# How a threshold is chosen from dev's scores and classes, by the name that reports give it.
+THRESHOLDS = {DEV_EER: metrics.eer_threshold, DEV_BPCER: metrics.threshold_at_bpcer}
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Reports on dev and test at one threshold, and the scores that they come from.
 
-    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, subject.
+    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, subject, and video
+    where the dataset has it.
     """
 
     dev: Report
@@ -34,7 +39,8 @@ def score(
     """The detector's score of every image, in the dataset's order.
 
     Returns:
-        columns id, attack_score (higher = more likely an attack), is_attack, attack_type, subject.
+        columns id, attack_score (higher = more likely an attack), is_attack, attack_type, subject,
+        and video where the manifest has it (see ``lasoftmoe.metrics.per_video``).
 
     Raises:
         ValueError: a score is not finite.
@@ -46,7 +52,8 @@ def score(
     bar = progress_bar(loader, desc=f"score {dataset.split}", leave=False, disable=not progress)
     scores = torch.cat([detector.attack_score(b["image"].to(device)).float().cpu() for b in bar])
     detector.train(was_training)
-    table = dataset.table[["id", "is_attack", "attack_type", "subject"]].copy()
+    facts = [*FACTS, *({"video"} & set(dataset.table))]
+    table = dataset.table[facts].copy()
     table.insert(1, "attack_score", scores.double().numpy())
     broken = table.loc[~torch.isfinite(scores).numpy(), "id"]
     if len(broken):
@@ -82,10 +89,20 @@ def evaluate_detector(
     return from_scores(scores[["split", *parts["dev"].columns]])
 
 
-def from_scores(scores: pd.DataFrame) -> Evaluation:
-    """The same reports from stored scores, so that a run's figures can be checked later."""
+def from_scores(scores: pd.DataFrame, source: str = DEV_EER) -> Evaluation:
+    """The same reports from stored scores, so that a run's figures can be checked later.
+
+    Args:
+        scores: as :class:`Evaluation` holds them.
+        source: which threshold of dev, ``DEV_EER`` or ``DEV_BPCER``.
+
+    Raises:
+        ValueError: another source.
+    """
+    if source not in THRESHOLDS:
+        raise ValueError(f"no rule for a threshold from {source!r}; known: {list(THRESHOLDS)}")
     dev, test = (scores[scores["split"] == split] for split in ("dev", "test"))
-    threshold = metrics.eer_threshold(dev["attack_score"], dev["is_attack"])
+    threshold = THRESHOLDS[source](dev["attack_score"], dev["is_attack"])
     return Evaluation(
-        report_scores(dev, threshold, DEV_EER), report_scores(test, threshold, DEV_EER), scores
+        report_scores(dev, threshold, source), report_scores(test, threshold, source), scores
     )

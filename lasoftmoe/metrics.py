@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from lasoftmoe.ranking import Ranking, above, midway
+from lasoftmoe.ranking import Ranking, above, at_least, midway
 from lasoftmoe.report import UNSTATED, Report
 
 Scores = NDArray[np.float32] | NDArray[np.float64]
@@ -65,8 +65,7 @@ def evaluate(
         raise ValueError("threshold is NaN; give a number, or None for the EER threshold")
     else:
         default = UNSTATED
-    # A plain float would be rounded to single precision where the scores are.
-    called_attack = scores >= np.float64(threshold)
+    called_attack = at_least(scores, float(threshold))
     caught = int(np.count_nonzero(called_attack & attacks))
     rejected = int(np.count_nonzero(called_attack)) - caught
     pooled, bpcer = 1 - caught / ranking.n_attack, rejected / ranking.n_live

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Scores worked on at a time: what is computed in between stays in the processor's cache.
-BLOCK = 1 << 14
+BLOCK = 1 << 16
 
-Keys = NDArray[np.int64] | NDArray[np.float64]
+Integers = NDArray[np.int64]
 Decode = Callable[[np.int64], float]
-Condition = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+Condition = Callable[[Integers, Integers], NDArray[np.bool_]]
 
 
 class Ranking:
-    """Scores in rising order with the class of each.
+    """Scores in rising order with the class of each; among equal scores, live images first.
 
     A *cut* is a place in this order that does not part equal scores: what lies before it is called
     live, what lies after it an attack. Cut 0 calls everything an attack, cut n everything live.
@@ -35,40 +35,60 @@ class Ranking:
         self._dtype = scores.dtype
         self._keys, self._decode = _packed(scores, is_attack)
         self._keys.sort()
-        self._bits = self._keys.view(np.int64)
-        self._attacks_before_block, self._rank_sum, self._has_ties = self._scan()
+        self._attacks_before_block, self._rank_sum, self._tied_pairs = self._scan()
         self.n_attack = int(self._attacks_before_block[-1])
         self.n_live = scores.size - self.n_attack
 
-    def _scan(self) -> tuple[NDArray[np.int64], int, bool]:
-        """Attacks before each block, sum of the attacks' places, whether the classes share scores.
+    def _scan(self) -> tuple[Integers, int, int]:
+        """Attacks before each block, sum of the attacks' places, pairs (live, attack) of one score.
 
         Places count from 0.
         """
-        attacks, rank_sum, has_ties = [0], 0, False
-        for start in range(0, self._bits.size, BLOCK):
-            bits = self._bits[start : start + BLOCK + 1]  # one more, to see ties across blocks
-            has_ties = has_ties or bool(((bits[1:] ^ bits[:-1]) == 1).any())
-            places = np.flatnonzero(_class_bit(bits[:BLOCK]))
+        attacks, rank_sum, tied_pairs, tied_places = [0], 0, 0, []
+        for start in range(0, self._keys.size, BLOCK):
+            places = np.flatnonzero(_is_attack(self._keys[start : start + BLOCK]))
             rank_sum += int(places.sum()) + start * places.size
             attacks.append(attacks[-1] + places.size)
-        return np.array(attacks), rank_sum, has_ties
+            alone, others = self._ties(start)
+            tied_pairs += alone
+            tied_places.append(others)
+        last_live = np.concatenate(tied_places)
+        lengths = self._run_length(last_live, -1) * self._run_length(last_live + 1, 1)
+        return np.array(attacks), rank_sum, tied_pairs + int(lengths.sum())
+
+    def _ties(self, start: int) -> tuple[int, Integers]:
+        """Scores in a block that both classes have.
+
+        Returns:
+            how many belong to one live image and one attack; of the others (and perhaps the very
+            first and last), the place of the last live image.
+        """
+        first = max(start - 1, 0)
+        keys = self._keys[first : start + BLOCK + 2]
+        inside = keys[start - first :]
+        ties = np.flatnonzero((inside[1:] ^ inside[:-1])[:BLOCK] == 1) + (start - first)
+        more = keys[np.maximum(ties - 1, 0)] == keys[ties]
+        more |= keys[np.minimum(ties + 2, keys.size - 1)] == keys[ties + 1]
+        return ties.size - np.count_nonzero(more), first + ties[more]
+
+    def _run_length(self, places: Integers, step: int) -> Integers:
+        """How many equal keys in a row there are from each place on, backward (-1) or forward."""
+        lengths, going = np.ones_like(places), np.arange(places.size)
+        for _ in range(8):  # most runs are short, and a look beside costs less than a search
+            beside = places[going] + step * lengths[going]
+            known = np.clip(beside, 0, self._keys.size - 1)
+            same = self._keys[known] == self._keys[places[going]]
+            going = going[same & (known == beside)]
+            lengths[going] += 1
+        wanted, side = self._keys[places[going]], "left" if step < 0 else "right"
+        ends = np.searchsorted(self._keys, wanted, side=side)
+        lengths[going] = abs(ends - places[going]) + (step < 0)
+        return lengths
 
     def auc(self) -> float:
         """Share of the pairs (live, attack) in which the attack scores higher; ties count half."""
-        pairs_in_order = self._rank_sum - self.n_attack * (self.n_attack - 1) / 2
-        if self._has_ties:
-            pairs_in_order += self._correction_for_ties()
-        return pairs_in_order / (self.n_attack * self.n_live)
-
-    def _correction_for_ties(self) -> float:
-        """What giving equal scores their mean place adds to the sum of the attacks' places."""
-        attack = _class_bit(self._bits)
-        starts = np.flatnonzero(np.diff(self._bits >> 1, prepend=~(self._bits[0] >> 1)))
-        sizes = np.diff(starts, append=attack.size)
-        attacks = np.add.reduceat(attack, starts, dtype=np.int64)
-        mean_place = starts + (sizes - 1) / 2
-        return float(attacks @ mean_place) - self._rank_sum
+        not_below = self._rank_sum - self.n_attack * (self.n_attack - 1) // 2
+        return (not_below - self._tied_pairs / 2) / (self.n_attack * self.n_live)
 
     def first_cut(self, condition: Condition) -> int:
         """The lowest cut that meets a condition, which every higher cut must meet as well.
@@ -77,14 +97,14 @@ class Ranking:
             condition: of the numbers of attacks and of live images below a cut, element by
                 element; true for the cut n.
         """
-        starts = np.minimum(np.arange(self._attacks_before_block.size) * BLOCK, self._bits.size)
+        starts = np.minimum(np.arange(self._attacks_before_block.size) * BLOCK, self._keys.size)
         met = condition(self._attacks_before_block, starts - self._attacks_before_block)
         block = max(int(np.argmax(met)) - 1, 0)
-        attack = _class_bit(self._bits[starts[block] : starts[block + 1]])
+        attack = _is_attack(self._keys[starts[block] : starts[block + 1]])
         attacks = self._attacks_before_block[block] + np.append(0, np.cumsum(attack))
         places = starts[block] + np.arange(attacks.size)
         place = int(places[np.argmax(condition(attacks, places - attacks))])
-        if place in (0, self._bits.size):
+        if place in (0, self._keys.size):
             return place
         begin, end = self._equal_to(place)
         return place if place == begin else end
@@ -95,14 +115,14 @@ class Ranking:
 
     def _equal_to(self, place: int) -> tuple[int, int]:
         """Where the scores begin and end that equal the one at a place."""
-        pair = np.array([self._bits[place] & ~1, self._bits[place] | 1]).view(self._keys.dtype)
-        begin = np.searchsorted(self._keys, pair.min(), side="left")
-        return int(begin), int(np.searchsorted(self._keys, pair.max(), side="right"))
+        live, attack = self._keys[place] & ~1, self._keys[place] | 1
+        begin = np.searchsorted(self._keys, live, side="left")
+        return int(begin), int(np.searchsorted(self._keys, attack, side="right"))
 
     def below(self, cut: int) -> tuple[int, int]:
         """Attacks and live images below a cut: the attacks missed, the live images accepted."""
         block = cut // BLOCK
-        inside = np.count_nonzero(_class_bit(self._bits[block * BLOCK : cut]))
+        inside = np.count_nonzero(_is_attack(self._keys[block * BLOCK : cut]))
         attacks = int(self._attacks_before_block[block]) + inside
         return attacks, cut - attacks
 
@@ -111,12 +131,19 @@ class Ranking:
 
         It is a number of the scores' own type, so that comparing with them is exact.
         """
-        size = self._bits.size
-        ends = [self._decode(self._bits[i]) for i in (max(cut - 1, 0), min(cut, size - 1))]
+        size = self._keys.size
+        ends = [self._decode(self._keys[i]) for i in (max(cut - 1, 0), min(cut, size - 1))]
         low, high = np.array(ends, self._dtype)
         if cut == 0:
             return float(low)
         return float(above(low) if cut == size else midway(low, high))
+
+
+def at_least(scores: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
+    """``scores >= threshold``, without rounding the threshold to the precision of the scores."""
+    with np.errstate(over="ignore"):
+        bound = scores.dtype.type(threshold)
+    return scores >= (above(bound) if float(bound) < threshold else bound)
 
 
 def midway(low: NDArray[np.floating], high: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -131,54 +158,56 @@ def above(score: np.floating) -> np.floating:
         return np.nextafter(score, np.inf, dtype=score.dtype)
 
 
-def _class_bit(bits: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return (bits & 1).astype(bool)
+def _is_attack(keys: Integers) -> NDArray[np.bool_]:
+    return (keys & 1).astype(bool)
 
 
-def _packed(scores: NDArray[np.floating], is_attack: NDArray[np.bool_]) -> tuple[Keys, Decode]:
+def _packed(scores: NDArray[np.floating], is_attack: NDArray[np.bool_]) -> tuple[Integers, Decode]:
     """Numbers that sort as the scores do, with the class in the lowest bit, and the way back."""
-    if scores.dtype == np.float32:
-        return _pack_float32(scores, is_attack), lambda bits: float((bits & ~1).view(np.float64))
-    sizes = np.abs(scores)
-    smallest = np.min(sizes, where=sizes > 0, initial=np.inf)
-    offset = np.float64(smallest).view(np.int64) - 1
-    if np.float64(max(sizes.max(), smallest)).view(np.int64) - offset < 1 << 62:
-        return _pack_float64(scores, is_attack, offset), lambda bits: _unpack_float64(bits, offset)
-    values, ranks = np.unique(scores, return_inverse=True)
-    return 2 * ranks + is_attack, lambda bits: float(values[bits >> 1])
+    offset = 0 if scores.dtype == np.float32 else _unused_codes(scores)
+    if offset is None:
+        values, ranks = np.unique(scores, return_inverse=True)
+        return 2 * ranks + is_attack, lambda key: float(values[key >> 1])
+    return _pack(scores, is_attack, offset), lambda key: _unpack(key, scores.dtype, offset)
 
 
-def _pack_float32(scores: NDArray[np.float32], is_attack: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """As double precision, which leaves the last 29 bits of a float32 free."""
-    keys = np.empty(scores.size, np.float64)
-    for start in range(0, scores.size, BLOCK):
-        part = slice(start, start + BLOCK)
-        np.add(scores[part], 0.0, out=keys[part], dtype=np.float64)  # turns -0.0 into 0.0
-        keys[part].view(np.int64)[...] |= is_attack[part]
-    return keys
+def _unused_codes(scores: NDArray[np.float64]) -> int | None:
+    """How many codes on either side of 0 can go, so that the rest fits 63 bits; None: too few.
 
-
-def _pack_float64(
-    scores: NDArray[np.float64], is_attack: NDArray[np.bool_], offset: np.int64
-) -> NDArray[np.int64]:
-    """As whole numbers in the order of the scores.
-
-    The bits of a double, read as an integer, rise with its absolute value. The numbers between 0
-    and the smallest score in absolute value are not needed; taking them (``offset``) out of the
-    code frees the bit that the class goes into.
+    They are those between 0 and the smallest score in absolute value.
     """
+    sizes = np.abs(scores)
+    largest, smallest = sizes.max(), sizes.min()
+    if smallest == 0:
+        smallest = np.min(sizes, where=sizes > 0, initial=np.inf)
+    codes = np.array([min(smallest, largest), largest]).view(np.int64)
+    unused = max(int(codes[0]) - 1, 0)
+    return unused if int(codes[1]) - unused < 1 << 62 else None
+
+
+def _pack(scores: NDArray[np.floating], is_attack: NDArray[np.bool_], offset: int) -> Integers:
+    """Twice the code of each score, plus 1 for attacks.
+
+    The bits of a floating-point number, read as an integer, rise with its absolute value. Flipping
+    all but the sign of the negative ones puts them in order, too: that is the code.
+    """
+    integer = np.dtype(f"i{scores.itemsize}")
     keys = np.empty(scores.size, np.int64)
     for start in range(0, scores.size, BLOCK):
         part = slice(start, start + BLOCK)
-        code = (scores[part] + 0.0).view(np.int64)  # turns -0.0 into 0.0
-        code ^= (code >> 63) & np.int64(2**63 - 1)  # negative: the larger the bits, the lower
-        code -= np.clip(code, -offset, offset)
-        code <<= 1
-        np.bitwise_or(code, is_attack[part], out=keys[part])
+        code = (scores[part] + scores.dtype.type(0)).view(integer)  # turns -0.0 into 0.0
+        code ^= (code >> (8 * scores.itemsize - 1)) & np.iinfo(integer).max
+        if offset:
+            code -= np.clip(code, -offset, offset)
+        np.left_shift(code, 1, out=keys[part], dtype=np.int64)
+        keys[part] |= is_attack[part]
     return keys
 
 
-def _unpack_float64(bits: np.int64, offset: np.int64) -> float:
-    code = bits >> 1
+def _unpack(key: np.int64, dtype: np.dtype, offset: int) -> float:
+    code = key >> 1
     code += np.sign(code) * offset
-    return float((code ^ ((code >> 63) & np.int64(2**63 - 1))).view(np.float64))
+    integer = np.dtype(f"i{dtype.itemsize}")
+    code = code.astype(integer)
+    code ^= (code >> (8 * dtype.itemsize - 1)) & np.iinfo(integer).max
+    return float(code.view(dtype))
