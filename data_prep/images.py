@@ -13,10 +13,12 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-# Formats of photographs; "JPEG" opens MPO too, which has no name of its own there. Pillow also knows formats that start other programs or hide vectors.
+# Formats of photographs; "JPEG" also opens MPO, which phones write and which has no opener of its
+# own. Pillow knows further formats that start other programs or hide vectors.
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 _FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"}
+_ORIENTATION = 0x0112  # the EXIF tag
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ def inspect_image(path: Path) -> ImageFacts:
     digest = hashlib.sha256(data).digest()
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-            width, height, found = image.width, image.height, str(image.format)
+            found = "JPEG" if image.format == "MPO" else str(image.format)
+            width, height = image.size
+            if image.getexif().get(_ORIENTATION, 1) >= 5:  # to be shown turned by a quarter
+                width, height = height, width
             # An eighth of the size: every bit is still decoded, most of the arithmetic is spared.
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
             image.load()
