@@ -68,7 +68,8 @@ def evaluate(
     called_attack = at_least(scores, float(threshold))
     caught = int(np.count_nonzero(called_attack & attacks))
     rejected = int(np.count_nonzero(called_attack)) - caught
-    pooled, bpcer = 1 - caught / ranking.n_attack, rejected / ranking.n_live
+    pooled = (ranking.n_attack - caught) / ranking.n_attack
+    bpcer = rejected / ranking.n_live
     per_type = _apcer_per_type(called_attack, attacks, attack_type)
     worst = max(per_type.values()) if per_type else None
     return Report(
@@ -232,7 +233,7 @@ def _cut_at_bpcer(ranking: Ranking, bpcer: float) -> int:
 
 
 def _tpr(ranking: Ranking, cut: int) -> float:
-    return 1 - ranking.below(cut)[0] / ranking.n_attack
+    return (ranking.n_attack - ranking.below(cut)[0]) / ranking.n_attack
 
 
 def _apcer_per_type(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from lasoftmoe import metrics
+
+# A busy machine must not fail a test for taking long.
+settings.register_profile("patient", deadline=None, max_examples=50)
+settings.load_profile("patient")
 
 # Few distinct values make ties common.
 SCORE = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6, allow_nan=False, width=32))
@@ -24,7 +28,7 @@ def score_lists(draw):
     rows = draw(st.lists(st.tuples(SCORE, st.booleans()), min_size=2, max_size=40))
     scores, attacks = zip(*rows, strict=True)
     assume(any(attacks) and not all(attacks))
-    return np.array(scores), np.array(attacks)
+    return np.array(scores, draw(st.sampled_from([np.float64, np.float32]))), np.array(attacks)
 
 
 def naive_rates(scores, attacks, threshold):
@@ -55,6 +59,36 @@ def test_eer_is_where_scikit_learns_curve_meets_the_diagonal(data):
 
 
 @given(score_lists())
+def test_evaluate_agrees_with_the_functions_for_single_figures(data):
+    report = metrics.evaluate(*data)
+    assert report.auc == metrics.auc(*data)
+    assert report.eer == metrics.eer(*data)
+    assert report.threshold == metrics.eer_threshold(*data)
+    assert report.tpr_at_1_percent_fpr == metrics.tpr_at_fpr(*data, 0.01)
+
+
+@given(score_lists(), st.sampled_from([0.0, 0.01, 0.2, 1.0]))
+def test_threshold_at_bpcer_is_the_lowest_that_keeps_the_promise(data, bpcer):
+    scores, attacks = data
+    threshold = metrics.threshold_at_bpcer(scores, attacks, bpcer)
+    apcer, kept = naive_rates(scores, attacks, threshold)
+    assert kept <= bpcer
+    assert 1 - apcer == pytest.approx(metrics.tpr_at_fpr(scores, attacks, bpcer))
+    thresholds, _, rates = metrics.operating_points(scores, attacks)
+    assert threshold == thresholds[rates <= bpcer + 1e-12].min()
+
+
+@given(score_lists())
+def test_thresholds_decide_alike_in_the_precision_of_the_scores(data):
+    scores, attacks = data
+    for threshold in (metrics.eer_threshold(*data), metrics.threshold_at_bpcer(*data)):
+        assert scores.dtype.type(threshold) == threshold
+        single = metrics.evaluate(scores, attacks, threshold)
+        double = metrics.evaluate(scores.astype(np.float64), attacks, threshold)
+        assert single == double
+
+
+@given(score_lists())
 def test_operating_points_are_all_decisions_that_naive_counting_finds(data):
     scores, attacks = data
     thresholds, apcer, bpcer = metrics.operating_points(scores, attacks)
@@ -77,7 +111,7 @@ def test_no_threshold_brings_the_rates_closer_than_the_eer_threshold(data):
 
 @given(score_lists(), SCORE)
 def test_report_equals_naive_counting(data, threshold):
-    scores, attacks = data
+    scores, attacks = data[0].astype(np.float64), data[1]
     types = np.where(attacks, np.where(np.arange(len(scores)) % 2, "print", "fgsm"), "live")
     report = metrics.evaluate(scores, attacks, threshold, types)
     apcer, bpcer = naive_rates(scores, attacks, threshold)
@@ -96,6 +130,14 @@ def test_tpr_at_fpr_is_the_best_among_allowed_thresholds(data, fpr):
     rates = [naive_rates(scores, attacks, t) for t in [*scores, max(scores) + 1]]
     expected = max(1 - apcer for apcer, bpcer in rates if bpcer <= fpr)
     assert metrics.tpr_at_fpr(scores, attacks, fpr) == pytest.approx(expected)
+
+
+def test_a_rate_that_is_a_whole_number_of_images_is_allowed_in_full():
+    live = np.arange(100.0)  # 0.29 x 100 is 28.999999999999996
+    scores, attacks = np.append(live, 70.5), np.append(np.zeros(100, bool), True)
+    assert metrics.threshold_at_bpcer(scores, attacks, 0.29) == 70.25
+    assert metrics.tpr_at_fpr(scores, attacks, 0.29) == 1.0
+    assert metrics.tpr_at_fpr(scores, attacks, 0.28) == 0.0
 
 
 def test_a_case_by_hand():
@@ -155,6 +197,8 @@ def test_huge_scores_do_not_overflow():
         ([math.inf, 1.0], [True, False], r"attack_score\[0\] is inf"),
         ([1.0, 2.0], [True], "one length"),
         ([1.0, 2.0], ["live", "fake"], "label == 'fake'"),
+        (["1.0", "2.0"], [True, False], "must hold numbers"),
+        ([1.0, None], [True, False], r"attack_score\[1\] is nan"),
         ([1.0, 2.0], [0, 2], "booleans"),
     ],
 )
@@ -177,15 +221,53 @@ def test_other_bad_arguments():
         metrics.evaluate([0.0, 1.0], [False, True], 0.5, ["live", "live"])
     with pytest.raises(ValueError, match="fraction"):
         metrics.tpr_at_fpr([0.0, 1.0], [False, True], 5)
+    with pytest.raises(ValueError, match="fraction"):
+        metrics.threshold_at_bpcer([0.0, 1.0], [False, True], math.nan)
+    with pytest.raises(ValueError, match=r"row 1 .* attack_type is missing"):
+        metrics.evaluate([0.0, 1.0], [False, True], 0.5, ["live", None])
 
 
-def test_report_as_dictionary_row_and_text():
-    report = metrics.evaluate([0.0, 1.0, 2.0], [False, True, True], 1.5, ["live", "cw", "pgd"])
-    assert json.loads(json.dumps(report.to_dict())) == report.to_dict()
-    assert report.to_frame("mine").loc["mine", "ACER"] == pytest.approx(25.0)
-    text = str(report)
-    assert "ACER   25.00%" in text and "cw" in text and "from given" in text
-    without_types = metrics.evaluate([0.0, 1.0], [False, True])
-    assert without_types.apcer_worst is None
-    assert without_types.threshold_source == "own EER"
-    assert math.isnan(without_types.to_frame().iloc[0]["ACER worst type"])
+def test_types_may_be_words_categories_or_a_series_with_its_own_index():
+    scores, attacks = [0.0, 1.0, 2.0, 3.0], [False, True, True, True]
+    words = ["live", "cw", "pgd", "cw"]
+    expected = {"cw": 0.5, "pgd": 0.0}
+    for types in (words, np.array(words), pd.Categorical(words), pd.Series(words, [7, 7, 5, 4])):
+        assert metrics.evaluate(scores, attacks, 1.5, types).apcer_per_type == expected
+
+
+def frames() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "split": "test",
+            "id": ["a", "b", "c", "d", "e"],
+            "attack_score": [1.0, 4.0, 2.0, 5.0, 9.0],
+            "is_attack": [False, True, False, True, True],
+            "attack_type": ["live", "print", "live", "print", "cw"],
+            "subject": ["s", "s", "s", "s", "s"],
+            "video": ["v", "w", "v", "w", ""],
+        }
+    )
+
+
+def test_a_video_scores_the_mean_of_its_images_and_an_image_stands_for_itself():
+    videos = metrics.per_video(frames())
+    assert videos["id"].tolist() == ["v", "w", "e"]
+    assert videos["attack_score"].tolist() == [1.5, 4.5, 9.0]
+    assert videos["is_attack"].tolist() == [False, True, True]
+    assert videos["images"].tolist() == [2, 2, 1]
+    assert metrics.per_video(frames().assign(video=None))["images"].tolist() == [1] * 5
+    named_alike = frames().assign(id=["a", "b", "c", "d", "v"])
+    assert len(metrics.per_video(named_alike)) == 3
+
+
+@pytest.mark.parametrize("column", ["is_attack", "attack_type", "subject", "split"])
+def test_a_video_of_two_kinds_is_refused_by_name(column):
+    table = frames()
+    table.loc[2, column] = table.loc[3, column] if column in ("is_attack", "attack_type") else "x"
+    with pytest.raises(ValueError, match=f"images of video 'v' differ in {column}"):
+        metrics.per_video(table)
+
+
+def test_scores_without_videos_cannot_be_averaged_over_them():
+    with pytest.raises(ValueError, match="no column 'video'"):
+        metrics.per_video(frames().drop(columns="video"))
