@@ -6,15 +6,17 @@ traceback.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import traceback
 from argparse import ArgumentError
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from lasoftmoe.config import (
     DataConfig,
@@ -22,8 +24,13 @@ from lasoftmoe.config import (
     TrainingConfig,
     known_experiments,
     known_presets,
+    known_tables,
     load_config,
 )
+
+if TYPE_CHECKING:
+    from lasoftmoe.recorded import Recorded
+    from lasoftmoe.tables import Table
 
 DESCRIPTION = (
     "Train and evaluate the detectors of the book. An error is one message on stderr and the exit "
@@ -40,8 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         # Only what was typed: everything else comes from the preset.
         options = _parser().parse_args(arguments, defaults=False)
-        COMMANDS[options.command](options.get(options.command) or Namespace())
-        return 0
+        return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
     except KeyboardInterrupt:
         code, message = 130, "\nlasoftmoe: interrupted; the same command goes on from there"
     except Exception as error:
@@ -64,10 +70,12 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subcommands(dest="command", required=True)
     commands.add_subcommand("train", _experiment_parser(), help="train and evaluate an experiment")
-    commands.add_subcommand("run", _experiment_parser(), help="the same, and print the report")
+    commands.add_subcommand("run", _run_parser(), help="the same, or a whole table; prints reports")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="score data with a trained run")
     commands.add_subcommand("zero-shot", _zero_shot_parser(), help="score CLIP as it comes")
-    commands.add_subcommand("report", ArgumentParser(exit_on_error=False), help="list all runs")
+    commands.add_subcommand(
+        "report", _report_parser(), help="list all runs, or a table beside the paper's"
+    )
     commands.add_subcommand("cost", _cost_parser(), help="parameters and multiply-adds of a branch")
     return parser
 
@@ -78,11 +86,41 @@ def _experiment_parser() -> ArgumentParser:
         description="Fields that are not given keep the preset's values; the defaults shown below "
         "are those of the preset laptop. What was run before is read back.",
     )
-    parser.add_argument("name", type=str, help=", ".join(known_experiments()))
+    names = f"{', '.join(known_experiments())}; with `run` also {', '.join(known_tables())}"
+    parser.add_argument("name", type=str, help=names)
     _add_common(parser)
     shown = asdict(load_config("vanilla", "laptop"))
     for section, kind in SECTIONS.items():
         parser.add_argument(f"--{section}", type=kind, default=kind(**shown[section]))
+    return parser
+
+
+def _run_parser() -> ArgumentParser:
+    parser = _experiment_parser()
+    parser.add_argument(
+        "--seeds", type=PositiveInt, help="runs with seeds 0 to SEEDS - 1 (instead of --seed)"
+    )
+    parser.add_argument("--out", type=str, help="also write a record as book/recorded holds them")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only look whether data, weights, memory and time suffice; exit code 2 if not",
+    )
+    return parser
+
+
+def _report_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="Without a name: all finished runs. With one: the table's finished runs on "
+        "this machine, what book/recorded holds of it, and the paper's figures.",
+    )
+    parser.add_argument("name", type=str, nargs="?", help=", ".join(known_tables()))
+    _add_preset(parser)
+    parser.add_argument(
+        "--seeds", type=PositiveInt, default=5, help="look for runs with seeds 0 to SEEDS - 1"
+    )
+    parser.add_argument("--format", type=Literal["text", "markdown", "latex"], default="text")
     return parser
 
 
@@ -150,7 +188,17 @@ def _train_command(options: Namespace) -> None:
     print(f"{run.name}: {report['steps']} steps in {report['train_seconds']:.0f} s -> {run.folder}")
 
 
-def _run_command(options: Namespace) -> None:
+def _run_command(options: Namespace) -> int | None:
+    from lasoftmoe import tables
+
+    table = tables.load_table(options.name)
+    several = options.get("seeds") or options.get("out") or len(table.rows) > 1
+    if options.get("dry_run"):
+        return _dry_run(table, options)
+    return _run_table(table, options) if several else _run_one(options)
+
+
+def _run_one(options: Namespace) -> None:
     from lasoftmoe import evaluation
 
     run = _run(options)
@@ -161,6 +209,45 @@ def _run_command(options: Namespace) -> None:
         f"{report['parameters']['total']:,} parameters, {report['parameters']['moe']:,} of them MoE"
     )
     print(f"test\n{evaluation.from_scores(run.scores).test}")
+
+
+def _run_table(table: Table, options: Namespace) -> None:
+    from lasoftmoe import recorded, tables
+
+    runs = tables.run_table(table, options.get("preset"), _seeds(options), _overrides(options))
+    record = recorded.runs_record(table, runs, _typed())
+    if path := options.get("out"):
+        recorded.write_recorded(record, Path(path))
+    _print_comparison(table, {"this machine": recorded.check_record(table.name, record)}, "text")
+
+
+def _dry_run(table: Table, options: Namespace) -> int:
+    """Everything known before a start, for each row; 2 if something is missing."""
+    from lasoftmoe import dry_run, experiment, tables
+
+    missing = 0
+    for name, config in tables.table_configs(
+        table, options.get("preset"), _seeds(options)[:1], _overrides(options)
+    ):
+        print(f"{name}, preset {config.preset}")
+        for line in dry_run.dry_run(config, experiment.data_folder(config)):
+            print(line)
+            missing += line.status == "MISSING"
+    print(f"{missing} missing; nothing was started" if missing else "ready; nothing was started")
+    return 2 if missing else 0
+
+
+def _seeds(options: Namespace) -> list[int]:
+    if options.get("seeds"):
+        if options.get("seed"):
+            raise ValueError("give --seed or --seeds, not both")
+        return list(range(int(options.seeds)))
+    return [int(options.get("seed", 0))]
+
+
+def _typed() -> str:
+    """The command as it can be typed again."""
+    return shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "lasoftmoe"), *sys.argv[1:]])
 
 
 def _evaluate_command(options: Namespace) -> None:
@@ -194,6 +281,8 @@ def _zero_shot_command(options: Namespace) -> None:
 
 
 def _report_command(options: Namespace) -> None:
+    if options.get("name"):
+        return _report_table(options)
     from lasoftmoe import experiment
     from lasoftmoe.paths import runs_folder
 
@@ -202,6 +291,31 @@ def _report_command(options: Namespace) -> None:
         print(f"no finished runs in {runs_folder()}; `lasoftmoe run vanilla` makes one")
     else:
         _print_table(table, "test, percent; threshold at the dev EER")
+
+
+def _report_table(options: Namespace) -> None:
+    from lasoftmoe import recorded, tables
+
+    table = tables.load_table(options.name)
+    seeds = range(int(options.get("seeds", 5)))
+    sources = {}
+    if runs := tables.find_runs(table, options.get("preset"), seeds):
+        record = recorded.runs_record(table, runs, _typed())
+        here = recorded.check_record(table.name, record)
+        sources[f"this machine: {here.facts['preset']}"] = here
+    if table.name in recorded.recorded_names():
+        kept = recorded.read_recorded(table.name)
+        sources[kept.source] = kept
+    _print_comparison(table, sources, options.get("format", "text"))
+
+
+def _print_comparison(table: Table, sources: dict[str, Recorded], form: str) -> None:
+    from lasoftmoe import comparison
+
+    frame = comparison.comparison(table, sources)
+    print(comparison.FORMATS[form](frame, comparison.caption(table)))
+    if not sources:
+        print(f"no finished runs of ours; `lasoftmoe run {table.name}` makes them")
 
 
 def _cost_command(options: Namespace) -> None:

@@ -225,6 +225,16 @@ def known_experiments() -> list[str]:
     return list(read_yaml(PRESETS / "experiments.yaml"))
 
 
+def table_entries() -> dict[str, Any]:
+    """What ``presets/tables.yaml`` says, by name of table."""
+    return read_yaml(PRESETS / "tables.yaml")
+
+
+def known_tables() -> list[str]:
+    """Names of tables of runs, other names of the same table included."""
+    return [n for name, entry in table_entries().items() for n in (name, *entry.get("also", []))]
+
+
 def load_config(
     name: str,
     preset: str | None = None,

@@ -16,12 +16,12 @@ from lasoftmoe.config import (
     ConfigError,
     ExperimentConfig,
     known_experiments,
+    known_tables,
     load_config,
     merged,
-    read_yaml,
+    table_entries,
 )
 from lasoftmoe.experiment import Run
-from lasoftmoe.paths import PRESETS
 from lasoftmoe.progress import progress_bar
 
 Runs = dict[str, list[Run]]
@@ -51,18 +51,13 @@ class Table:
     paper: str | None = None
 
 
-def known_tables() -> list[str]:
-    """Names in ``presets/tables.yaml``, other names of the same table included."""
-    return [n for name, entry in _entries().items() for n in (name, *entry.get("also", []))]
-
-
 def load_table(name: str) -> Table:
     """A table; an experiment's name gives the table that has this one row.
 
     Raises:
         ConfigError: neither a table nor an experiment.
     """
-    for key, entry in _entries().items():
+    for key, entry in table_entries().items():
         if name in (key, *entry.get("also", [])):
             rows = {row: Row(**values) for row, values in entry["rows"].items()}
             return Table(key, entry["title"], rows, entry["reference"], entry.get("paper"))
@@ -123,11 +118,8 @@ def find_runs(
 ) -> Runs:
     """The finished runs of a table, without training any; rows without one are left out."""
     runs: Runs = {}
-    for name, config in table_configs(table, preset, seeds, overrides):
+    configs = table_configs(table, preset, seeds, overrides)
+    for name, config in progress_bar(configs, desc="look for runs", leave=False):
         if found := experiment.find_run(config):
             runs.setdefault(name, []).append(found)
     return runs
-
-
-def _entries() -> dict[str, Any]:
-    return read_yaml(PRESETS / "tables.yaml")
