@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data_prep.commands.options import add_building_options
+from data_prep.commands.options import add_building_options, at_least
 from data_prep.commands.summary import summary
 
 
@@ -41,6 +41,63 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="test on this share of dev, where test labels are not given out",
     )
     add_building_options(release)
+    _add_folder(commands)
+
+
+def _add_folder(commands: argparse._SubParsersAction) -> None:
+    folder = commands.add_parser("folder", help="prepare your own live and fake images or videos")
+    folder.set_defaults(run=_run_folder)
+    folder.add_argument("--live", type=Path, required=True, help="folder of live pictures")
+    folder.add_argument(
+        "--fake", type=Path, required=True, help="folder of attacks, one folder an attack in it"
+    )
+    folder.add_argument("--type", help="the attack of all fakes, instead of their folder's name")
+    folder.add_argument(
+        "--family",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="ATTACK=FAMILY",
+        help="family of an attack that is not known: physical, editing or adversarial",
+    )
+    folder.add_argument(
+        "--subjects-from",
+        default="folder",
+        metavar="RULE",
+        help="folder (default), name (up to the first _ or -), file, or a pattern with one group",
+    )
+    folder.add_argument(
+        "--splits",
+        type=float,
+        nargs=3,
+        default=(0.6, 0.2, 0.2),
+        metavar=("TRAIN", "DEV", "TEST"),
+        help="shares of the subjects (default: 0.6 0.2 0.2)",
+    )
+    folder.add_argument(
+        "--frames", type=at_least(1), default=8, help="frames to take of a video (default: 8)"
+    )
+    folder.add_argument(
+        "--crop-faces",
+        type=at_least(1),
+        default=0,
+        metavar="SIZE",
+        help="find the largest face and write it as a square of this many pixels",
+    )
+    folder.add_argument(
+        "--margin", type=float, default=0.5, help="context around a face (default: 0.5 of its side)"
+    )
+    folder.add_argument(
+        "--copy", action="store_true", help="write the images into DIR, do not refer to them"
+    )
+    add_building_options(folder)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, family = text.rpartition("=")
+    if not (name and equals and family):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ATTACK=FAMILY, like wig=physical")
+    return name, family
 
 
 def _run_uniattackdata(options: argparse.Namespace) -> None:
@@ -61,4 +118,27 @@ def _run_uniattackdata(options: argparse.Namespace) -> None:
         options.root, options.protocol, options.out, strictness, options.overwrite
     )
     print(describe(dataset))
+    print(summary(dataset))
+
+
+def _run_folder(options: argparse.Namespace) -> None:
+    from data_prep.folder import FolderOptions, import_folders
+
+    wanted = FolderOptions(
+        type_name=options.type,
+        families=dict(options.family),
+        subjects_from=options.subjects_from,
+        splits=tuple(options.splits),
+        frames=options.frames,
+        crop=options.crop_faces,
+        margin=options.margin,
+        copy=options.copy,
+        seed=options.seed,
+        workers=options.workers,
+    )
+    dataset = import_folders(options.live, options.fake, options.out, wanted, options.overwrite)
+    for split, types in dataset.info["counts"]["protocols"]["p1"].items():
+        print(f"{split}: " + ", ".join(f"{kind} {number}" for kind, number in types.items()))
+    for reason, number in dataset.info["report"]["skipped"].items():
+        print(f"skipped {number}: {reason} (see {options.out / 'skipped.csv'})")
     print(summary(dataset))

@@ -27,6 +27,6 @@ def draw_face(name: str, width: int = 40, height: int = 48) -> Image.Image:
 
 
 def write_face(path: Path, width: int = 40, height: int = 48) -> None:
-    """Write the face of ``path``'s name in the format of its ending."""
+    """Write the face of the last parts of ``path`` in the format of its ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_face(path.as_posix(), width, height).save(path)
+    draw_face("/".join(path.parts[-4:]), width, height).save(path)
