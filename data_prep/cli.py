@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from data_prep.commands import audit, embedded, looking, releases
+from data_prep.commands import audit, embedded, jfsfdb, looking, releases, studies
 
-GROUPS = (embedded, looking, audit, releases)
+GROUPS = (embedded, looking, audit, releases, jfsfdb, studies)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

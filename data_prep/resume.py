@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,29 @@ def build_units(
     make: Callable[[Any], list[Row]],
     workers: int | None,
     description: str,
+    backend: str | None = None,
 ) -> list[Row]:
     """Make every unit that is not finished yet; returns the rows of all, in the units' order.
 
     ``make(unit)`` writes a unit's files and returns its rows of the manifest. It runs in other
-    processes, so it has to be importable.
+    processes, so it has to be importable. ``backend`` says where they run (see ``run_units``).
     """
     done = {name for name in units if _marker(folder, name).is_file()}
     left = [(name, unit) for name, unit in units.items() if name not in done]
-    made = run_units(functools.partial(_build_one, folder, make), left, workers, description)
+    where = {} if backend is None else {"backend": backend}
+    made = run_units(
+        functools.partial(_build_one, folder, make), left, workers, description, **where
+    )
     rows = dict(zip((name for name, _ in left), made, strict=True))
     for name in done:
         rows[name] = json.loads(_marker(folder, name).read_text("utf-8"))
     return [row for name in units for row in rows[name]]
+
+
+def forget(folder: Path, units: Iterable[str]) -> None:
+    """Let the next build make these units again."""
+    for name in units:
+        _marker(folder, name).unlink(missing_ok=True)
 
 
 def clean_up(folder: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import urllib.request
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,7 @@ class YuNetDetector:
         """
         self.weights, self.sha256 = Path(weights), sha256
         self._score, self._overlap = score, overlap
-        _verify(self.weights, sha256)
-        self._session = _session(self.weights)
+        self._session = _session(self.weights, sha256)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot travel to another process; the file's name can.
@@ -149,7 +149,10 @@ def _verify(path: Path, sha256: str | None, origin: str | None = None) -> None:
         )
 
 
-def _session(path: Path) -> Any:
+@cache
+def _session(path: Path, sha256: str | None) -> Any:
+    """The verified model; once a process, since a detector comes anew with every unit of work."""
+    _verify(path, sha256)
     try:
         import onnxruntime
     except ImportError:

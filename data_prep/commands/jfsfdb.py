@@ -1,0 +1,192 @@
+"""Commands for sets of videos: jfsfdb SUBSET, jfsfdb combine, fetch-yunet."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_prep.commands.options import at_least
+from data_prep.commands.summary import summary
+
+if TYPE_CHECKING:
+    from data_prep.faces import Detector
+
+NAMES = (
+    "siw",
+    "threedmad",
+    "hkbu_marsv2",
+    "msu_mfsd",
+    "threedmask",
+    "rose_youtu",
+    "faceforensics",
+    "dfdc",
+    "celebdf",
+)
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    jfsfdb = commands.add_parser("jfsfdb", help="prepare the videos of JFSFDB's nine sets")
+    sets = jfsfdb.add_subparsers(dest="subset", required=True, metavar="SUBSET|combine")
+    for name in NAMES:
+        _add_subset(sets.add_parser(name, help=f"prepare {name}"))
+    combined = sets.add_parser("combine", help="join prepared subsets under the protocols")
+    combined.set_defaults(run=_run_combine)
+    combined.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="prepared subsets")
+    combined.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    combined.add_argument(
+        "--protocol",
+        action="append",
+        default=[],
+        choices=("separate_pad", "separate_dad", "joint"),
+        help="may be repeated (default: all that can be made)",
+    )
+    combined.add_argument(
+        "--allow-missing", action="store_true", help="make protocols without some of their sets"
+    )
+    combined.add_argument("--overwrite", action="store_true", help="replace another combination")
+    for command in sets.choices.values():
+        command.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+
+    fetch = commands.add_parser(
+        "fetch-yunet", help="download and verify the weights of the YuNet face detector"
+    )
+    fetch.set_defaults(run=_run_fetch)
+    fetch.add_argument("--out", type=Path, required=True, help="file to write (.onnx)")
+
+
+def add_face_options(parser: argparse.ArgumentParser) -> None:
+    """Options of any command that cuts faces out of pictures."""
+    parser.add_argument(
+        "--detector",
+        choices=("embedded", "yunet"),
+        default="embedded",
+        help="what finds faces; yunet needs --weights (default: embedded)",
+    )
+    parser.add_argument("--weights", type=Path, help="YuNet's ONNX file (see fetch-yunet)")
+    parser.add_argument("--weights-sha256", help="checksum of another version of the weights")
+    parser.add_argument(
+        "--margin", type=float, default=0.5, help="context on each side, in box sides (0.5)"
+    )
+    parser.add_argument("--size", type=at_least(1), default=224, help="side of a crop (224)")
+    parser.add_argument(
+        "--smallest", type=at_least(1), default=32, help="smallest face to use, in pixels (32)"
+    )
+    parser.add_argument(
+        "--several",
+        choices=("largest", "skip"),
+        default="largest",
+        help="with several faces take the largest or skip the frame (largest)",
+    )
+    parser.add_argument(
+        "--no-turn", action="store_true", help="do not look for faces held sideways"
+    )
+    parser.add_argument(
+        "--align", action="store_true", help="level the eyes, where the detector finds them"
+    )
+
+
+def _add_subset(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_subset)
+    parser.add_argument("--root", type=Path, required=True, metavar="R", help="the release")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--frames", type=at_least(1), default=8, help="frames of each clip (8)")
+    add_face_options(parser)
+    parser.add_argument("--rules", type=Path, help="YAML file with rules in place of the built-in")
+    parser.add_argument(
+        "--split",
+        choices=("official", "by-subject"),
+        default="official",
+        help="official where the release has one (default), or drawn by subject",
+    )
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="take a partial copy of the release"
+    )
+    parser.add_argument(
+        "--skip-broken", action="store_true", help="leave out clips that cannot be read"
+    )
+    parser.add_argument(
+        "--skip-unknown", action="store_true", help="leave out clips with unknown names"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace another recipe's dataset")
+    parser.add_argument("--workers", type=at_least(1), help="processes (default: one a CPU core)")
+    parser.add_argument("--backend", help="where they run: loky (default), dask or ray")
+
+
+def _run_subset(options: argparse.Namespace) -> None:
+    from data_prep.faces import CropRules, FaceReport
+    from data_prep.jfsfdb.prepare import Wishes, prepare_subset
+
+    wishes = Wishes(
+        frames=options.frames,
+        crop=CropRules(
+            options.margin,
+            options.size,
+            options.smallest,
+            options.several,
+            not options.no_turn,
+            options.align,
+        ),
+        detector=_detector(options),
+        rules=options.rules,
+        by_subject=options.split == "by-subject",
+        skip_unknown=options.skip_unknown,
+        skip_broken=options.skip_broken,
+        allow_missing=options.allow_missing,
+    )
+    dataset = prepare_subset(
+        options.subset,
+        options.root,
+        options.out,
+        wishes,
+        options.workers,
+        options.backend,
+        options.overwrite,
+    )
+    info = dataset.info
+    print(summary(dataset))
+    print("clips: " + ", ".join(f"{count} {status}" for status, count in info["clips"].items()))
+    print(f"faces: {FaceReport(**info['faces'])}")
+    for difference in info["differences"]:
+        print(f"differs from the published set: {difference}")
+    if info["unverified_rules"]:
+        rules = ", ".join(info["unverified_rules"])
+        print(f"known from memory only, check against your copy: {rules} (see --rules)")
+
+
+def _run_combine(options: argparse.Namespace) -> None:
+    from data_prep.jfsfdb.combine import combine
+
+    dataset = combine(
+        options.folders, options.out, options.protocol, options.allow_missing, options.overwrite
+    )
+    print(summary(dataset))
+    for name, table in dataset.protocols.items():
+        splits = table["split"].value_counts()
+        lacks = dataset.info["absent"].get(name)
+        without = f", without {', '.join(lacks)}" if lacks else ""
+        print(f"{name}: " + ", ".join(f"{splits[s]} {s}" for s in splits.index) + without)
+
+
+def _detector(options: argparse.Namespace) -> Detector:
+    from data_prep.faces import EmbeddedDetector
+
+    if options.detector == "embedded":
+        if options.weights:
+            raise ValueError("--weights are for --detector yunet; the embedded one has its own")
+        return EmbeddedDetector()
+    if not options.weights:
+        raise ValueError("--detector yunet needs --weights FILE (see fetch-yunet)")
+    from data_prep.yunet import SHA256, YuNetDetector
+
+    return YuNetDetector(options.weights, options.weights_sha256 or SHA256)
+
+
+def _run_fetch(options: argparse.Namespace) -> None:
+    from data_prep.yunet import SHA256, URL, fetch
+
+    print(f"downloading {URL}\nexpected SHA-256 {SHA256}")
+    fetch(options.out, URL, SHA256)
+    print(f"{options.out}: verified")

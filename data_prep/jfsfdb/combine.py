@@ -1,0 +1,164 @@
+"""The benchmark's protocols over prepared subsets: separate and joint training, intra and cross.
+
+Trained on SiW, 3DMAD and HKBU-MarsV2 (spoofing: ``separate_pad``), on FaceForensics++ (forgery:
+``separate_dad``), or on both (``joint``). ``_intra`` tests on the test parts of the same sets,
+``_cross`` on the sets of the same half that nothing was trained on: of those with an official
+test part (MSU-MFSD, DFDC, Celeb-DFv2) on that part, of the others on everything. The dev part,
+which thresholds come from, is always that of the sets trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data_prep.checks import DatasetError
+from data_prep.jfsfdb.table import SUBSETS
+from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
+from data_prep.resume import clean_up, prepare_folder
+
+GENERATOR = "data_prep.jfsfdb.combine 1"
+PROTOCOLS = {
+    "separate_pad": ("spoofing",),
+    "separate_dad": ("forgery",),
+    "joint": ("spoofing", "forgery"),
+}
+TESTS = ("intra", "cross")
+
+
+def combine(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    protocols: Sequence[str] = (),
+    allow_missing: bool = False,
+    overwrite: bool = False,
+) -> PreparedDataset:
+    """Join prepared subsets into one dataset that uses their images where they lie.
+
+    Args:
+        folders: datasets that ``prepare_subset`` wrote.
+        out: the folder to write; tables only.
+        protocols: of ``PROTOCOLS``; none stands for all whose training sets are there.
+        allow_missing: make a protocol also without some of its sets.
+
+    Raises:
+        ValueError: no protocol has that name.
+        DatasetError: a set is missing, is there twice, or was not prepared from a release.
+    """
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise ValueError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
+    parts, out = _read_parts(folders), Path(out)
+    made, absent = _protocols(parts, protocols, allow_missing)
+    # Only parts that a protocol uses would do; all are kept, so that counts say what was given.
+    folders = {name: Path(part.folder).resolve() for name, part in parts.items()}
+    root = _common(list(folders.values()))
+    recipe = {
+        "generator": GENERATOR,
+        "protocols": sorted(made),
+        "parts": {name: part.info["checksums"]["dataset"] for name, part in parts.items()},
+    }
+    if not prepare_folder(out, recipe, overwrite):
+        place = relative_root(root, out)
+        tables = [
+            part.manifest.assign(
+                path=f"{place}/{folders[name].relative_to(root).as_posix()}/"
+                + part.manifest["path"]
+            )
+            for name, part in parts.items()
+        ]
+        manifest = pd.concat(tables, ignore_index=True)
+        write_dataset(out, manifest, made, _info(parts, place, absent, recipe))
+    clean_up(out)
+    return read_dataset(out)
+
+
+def _read_parts(folders: Sequence[str | Path]) -> dict[str, PreparedDataset]:
+    parts: dict[str, PreparedDataset] = {}
+    for folder in folders:
+        part = read_dataset(folder)
+        name = part.info.get("subset", {}).get("name")
+        if name not in SUBSETS:
+            raise DatasetError(
+                f"{folder} is not a prepared subset; write one with `python -m data_prep jfsfdb "
+                "SUBSET --root R --out DIR`"
+            )
+        if name in parts:
+            raise DatasetError(f"{folder} and {parts[name].folder} are both {name}; give one")
+        parts[name] = part
+    sizes = {part.info["image_size"] for part in parts.values()}
+    if len(sizes) != 1:
+        raise DatasetError(
+            f"the crops have different sizes ({', '.join(map(str, sorted(sizes)))} pixels); "
+            "prepare all subsets with the same --size"
+        )
+    return dict(sorted(parts.items()))
+
+
+def _protocols(
+    parts: dict[str, PreparedDataset], wanted: Sequence[str], allow_missing: bool
+) -> tuple[dict[str, pd.DataFrame], dict[str, list[str]]]:
+    """Tables by name, and the sets that each lacks."""
+    made, absent = {}, {}
+    for protocol in wanted or PROTOCOLS:
+        halves = PROTOCOLS[protocol]
+        sets = [subset for subset in SUBSETS.values() if subset.half in halves]
+        trained = [subset.name for subset in sets if subset.trains]
+        for test in TESTS:
+            tested = [subset.name for subset in sets if subset.trains == (test == "intra")]
+            lacks = [name for name in dict.fromkeys(trained + tested) if name not in parts]
+            tables = [_rows(parts[name], ("train", "dev")) for name in trained if name in parts]
+            testing = [_rows(parts[name], ("test",)) for name in tested if name in parts]
+            possible = sum(map(len, tables)) and sum(map(len, testing))
+            if possible and (allow_missing or not lacks):
+                made[f"{protocol}_{test}"] = pd.concat(tables + testing, ignore_index=True)
+                absent[f"{protocol}_{test}"] = lacks
+            elif protocol in wanted and lacks and (test == "intra" or not allow_missing):
+                raise DatasetError(
+                    f"{protocol}_{test} also needs {', '.join(lacks)}; prepare them too, or do "
+                    "without them with --allow-missing"
+                )
+    if not made:
+        raise DatasetError(
+            f"no protocol can be made from {', '.join(parts)} alone; prepare the other sets too, "
+            "or do without them with --allow-missing"
+        )
+    return made, absent
+
+
+def _rows(part: PreparedDataset, splits: tuple[str, ...]) -> pd.DataFrame:
+    (table,) = part.protocols.values()
+    return table[table["split"].isin(splits)]
+
+
+def _common(folders: list[Path]) -> Path:
+    """The nearest folder that holds all."""
+    root = folders[0] if len(folders) > 1 else folders[0].parent
+    while not all(folder.is_relative_to(root) for folder in folders):
+        root = root.parent
+    return root
+
+
+def _info(
+    parts: dict[str, PreparedDataset], root: str, absent: dict[str, list[str]], recipe: dict
+) -> dict[str, Any]:
+    infos = [part.info for part in parts.values()]
+    types: dict[str, Any] = {}
+    for info in infos:
+        types |= info.get("attack_types", {})
+    return {
+        "name": f"jfsfdb-{'-'.join(parts)}",
+        "version": "1",
+        "licence": "; ".join(info["licence"] for info in infos),
+        "seed": 0,
+        "generator": GENERATOR,
+        "image_size": infos[0]["image_size"],
+        "root": root,
+        "attack_types": types,
+        "subjects_cross_splits": any(info.get("subjects_cross_splits") for info in infos),
+        "absent": {name: lacks for name, lacks in absent.items() if lacks},
+        "recipe": recipe,
+    }
