@@ -40,7 +40,8 @@ class SmallClipConfig:
     embed_dim: int = 128
     text_width: int = 96
     text_layers: int = 2
-    context_length: int = 40
+    context_length: int = 56
+    layout_channels: int = 0
     mean: tuple[float, float, float] = (0.5, 0.45, 0.42)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
@@ -64,7 +65,7 @@ def build_small_clip(config: SmallClipConfig, vocab_size: int) -> CLIP:
             "layers": config.text_layers,
         },
     )
-    model.visual.conv1 = ConvStem(config.width, config.std)
+    model.visual.conv1 = ConvStem(config.width, config.std, config.layout_channels)
     return model
 
 

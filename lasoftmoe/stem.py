@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+LAYOUT_SIDE = 8
+"""Places along each side that the layout branch tells apart."""
+
 PATCH_SIZE = 12
 """Pixels of the image per token, along each side: the product of the strides below."""
 
@@ -61,6 +64,26 @@ def conv_norm_relu(in_channels: int, out_channels: int, stride: int = 1) -> nn.S
     )
 
 
+def layout_branch(width: int, channels: int) -> nn.Sequential:
+    """Tokens (batch, width, h, w) to one vector (batch, width) that knows what is where.
+
+    A transformer that starts from random weights looks at all tokens alike and is slow to find
+    that glasses are to be looked for at the eyes. A linear layer over all places has it at once,
+    since faces are aligned. The last layer starts at zero: at first the branch adds nothing.
+    """
+    last = nn.Linear(channels * LAYOUT_SIDE**2, width)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(
+        nn.Conv2d(width, channels, kernel_size=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(LAYOUT_SIDE),
+        nn.Flatten(),
+        last,
+    )
+
+
 class ConvStem(nn.Module):
     """Normalized RGB (batch, 3, h, w) to patch embeddings (batch, width, h / 12, w / 12).
 
@@ -71,9 +94,11 @@ class ConvStem(nn.Module):
     Args:
         width: channels of the output, the width of the transformer.
         pixel_std: the standard deviation that the preprocessing divides RGB by, three numbers.
+        layout_channels: channels of the ``layout_branch`` that adds one vector to every token;
+            0 leaves it out.
     """
 
-    def __init__(self, width: int, pixel_std: Sequence[float]) -> None:
+    def __init__(self, width: int, pixel_std: Sequence[float], layout_channels: int = 0) -> None:
         super().__init__()
         std = torch.tensor(pixel_std, dtype=torch.float32).view(3, 1, 1)
         self.register_buffer("pixel_std", std, persistent=False)
@@ -85,6 +110,7 @@ class ConvStem(nn.Module):
             conv_norm_relu(64, 64),
             nn.Conv2d(64, width, kernel_size=3, stride=3),
         )
+        self.layout = layout_branch(width, layout_channels) if layout_channels else None
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
@@ -95,4 +121,7 @@ class ConvStem(nn.Module):
             )
         channels = texture_channels(images, self.pixel_std)
         # channels_last halves the time of these small convolutions on a CPU
-        return self.layers(channels.contiguous(memory_format=torch.channels_last))
+        tokens = self.layers(channels.contiguous(memory_format=torch.channels_last))
+        if self.layout is None:
+            return tokens
+        return tokens + self.layout(tokens)[:, :, None, None]

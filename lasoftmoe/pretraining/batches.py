@@ -14,6 +14,7 @@ from data_prep.synthetic.captions import caption
 from data_prep.synthetic.nuisance import apply_texture
 from lasoftmoe.augmentation import flip_and_shift
 from lasoftmoe.pretraining.captures import Captures
+from lasoftmoe.pretraining.questions import answer_numbers, draw_question_texts
 from lasoftmoe.pretraining.textures import SCENES, draw_texture
 
 MIRRORED = {"left": "right", "right": "left", "": ""}
@@ -22,11 +23,21 @@ SHIFT_PIXELS = 4
 
 @dataclass(frozen=True)
 class CaptionBatch:
-    """Images uint8 (batch, 3, h, w), token ids (batch, context) and indices of scenes (batch,)."""
+    """Pictures with captions, and what else is asked about them.
+
+    Attributes:
+        images: uint8 (batch, 3, h, w).
+        tokens: ids of the captions, (batch, context).
+        scenes: indices into ``SCENES``, (batch,).
+        question_tokens: ids of the answers that can be chosen (``draw_question_texts``).
+        answers: the right ones (``answer_numbers``), (batch, questions).
+    """
 
     images: Tensor
     tokens: Tensor
     scenes: Tensor
+    question_tokens: Tensor
+    answers: Tensor
 
 
 class CaptionBatches:
@@ -67,13 +78,18 @@ class CaptionBatches:
         self, rows: list[int], rng: random.Random, generator: torch.Generator
     ) -> CaptionBatch:
         examples = [self._example(row, rng, generator) for row in rows]
-        images, captions, scenes = zip(*examples, strict=True)
-        moved = flip_and_shift(torch.stack(images), generator, False, SHIFT_PIXELS)
-        return CaptionBatch(moved, self.tokenize(captions), torch.tensor(scenes))
+        images, captions, scenes, answers = zip(*examples, strict=True)
+        return CaptionBatch(
+            flip_and_shift(torch.stack(images), generator, False, SHIFT_PIXELS),
+            self.tokenize(captions),
+            torch.tensor(scenes),
+            self.tokenize(draw_question_texts(rng)),
+            torch.tensor(answers),
+        )
 
     def _example(
         self, row: int, rng: random.Random, generator: torch.Generator
-    ) -> tuple[Tensor, str, int]:
+    ) -> tuple[Tensor, str, int, list[int]]:
         image, attributes = self.captures.images[row], dict(self.captures.attributes[row])
         medium, texture = self.captures.media[row], draw_texture(rng)
         if rng.random() < 0.5:
@@ -81,4 +97,4 @@ class CaptionBatches:
             attributes["looking"] = MIRRORED[attributes["looking"]]
         image = apply_texture(image, texture.kind, texture.local, generator)
         text = caption(attributes, medium, rng, texture.kind, texture.local)
-        return image, text, SCENES.index((medium, texture))
+        return image, text, SCENES.index((medium, texture)), answer_numbers(attributes, medium)

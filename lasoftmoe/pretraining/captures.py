@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
+from data_prep.synthetic.captions import MENTIONED
 from lasoftmoe.progress import progress_bar
 
 PROTOCOL = "pretraining"
-ATTRIBUTES = ("sex", "age", "hair", "beard", "glasses", "skin", "smile", "mouth", "looking")
+ATTRIBUTES = tuple(MENTIONED)
 """What captions speak of (``data_prep.synthetic.captions.describe``); "" says nothing."""
 
 

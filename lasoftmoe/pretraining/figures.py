@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.captions import MEDIA, TEXTURES, caption
+from data_prep.synthetic.captions import MEDIA, TEXTURES, mentioned, sentence
 from data_prep.synthetic.nuisance import LOCAL_TEXTURES, apply_texture
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import FaceDataset
 from lasoftmoe.metrics import auc
 from lasoftmoe.pretraining.captures import Captures
+from lasoftmoe.pretraining.ceiling import oracle_recall, shared_captions
+from lasoftmoe.pretraining.questions import NOBODY, QUESTIONS, UNASKED, Question
 from lasoftmoe.pretraining.textures import ALL_TEXTURES, Texture, scene_text
 from lasoftmoe.prompts import PROMPTS, class_embeddings, text_embeddings
 
@@ -31,7 +34,7 @@ class Figure(TypedDict):
 
 @torch.no_grad()
 def zero_shot_figures(bundle: ClipBundle, captures: Captures, seed: int = 0) -> dict[str, Figure]:
-    """Accuracies (and one AUC) of zero-shot classification and retrieval.
+    """Accuracies (and some AUCs) of zero-shot classification and retrieval.
 
     ``chance`` of an accuracy is the share of the most frequent answer.
 
@@ -41,21 +44,24 @@ def zero_shot_figures(bundle: ClipBundle, captures: Captures, seed: int = 0) -> 
         seed: for the captions and textures.
     """
     images = _embed(bundle, captures.images)
-    table = captures.table
-    figures = _retrieval(bundle, captures, images, seed)
-    media = [f"{phrases[0]} a person" for phrases in MEDIA.values()]
-    figures["medium"] = _accuracy(bundle, images, media, list(MEDIA), table["medium"])
-    for name, text in {
-        "sex": "a photo of a {}",
-        "hair": "a photo of a person with {}",
-        "skin": "a photo of a person with {} skin",
-    }.items():
-        answers = sorted(table[name].unique())
-        texts = [text.format(answer) for answer in answers]
-        figures[name] = _accuracy(bundle, images, texts, answers, table[name])
-    figures["glasses AUC"] = _glasses(bundle, images, table["glasses"])
+    figures = _retrieval(bundle, captures, images, seed) | _medium(bundle, captures, images)
+    for name, question in QUESTIONS.items():
+        figures |= _question(bundle, captures, images, name, question)
     figures["texture"] = _texture(bundle, captures, seed)
     return figures
+
+
+def retrieval_ceiling(captures: Captures, seed: int = 0) -> dict[str, float]:
+    """What bounds ``retrieval R@1`` of ``zero_shot_figures`` with the same arguments.
+
+    Returns:
+        "oracle R@1" of somebody who knows all attributes, and the share of "shared captions".
+    """
+    oracle, shared = [], []
+    for rows, said, _ in _galleries(captures, seed):
+        oracle.append(oracle_recall([captures.attributes[row] for row in rows], said))
+        shared.append(shared_captions(said))
+    return {"oracle R@1": float(np.mean(oracle)), "shared captions": float(np.mean(shared))}
 
 
 @torch.no_grad()
@@ -78,41 +84,70 @@ def _figure(correct: np.ndarray, chance: float) -> Figure:
     return {"value": float(correct.mean()), "chance": chance, "images": len(correct)}
 
 
-def _accuracy(
-    bundle: ClipBundle, images: Tensor, texts: list[str], answers: list[str], truth
-) -> Figure:
-    nearest = (images @ text_embeddings(bundle, texts).T).argmax(dim=1).tolist()
-    correct = np.array([answers[i] for i in nearest]) == truth.to_numpy()
-    return _figure(correct, float(truth.value_counts(normalize=True).max()))
+Gallery = tuple[list[int], list[dict[str, str]], list[str]]
+"""Rows of captures, what the caption of each says, and the captions."""
+
+
+def _galleries(captures: Captures, seed: int) -> Iterator[Gallery]:
+    """Up to 100 captures of as many people: the first of each, the second of each, and so on."""
+    rng = random.Random(seed)
+    nth = captures.table.groupby("subject").cumcount().to_numpy()
+    for n in range(nth.max() + 1):
+        rows = np.flatnonzero(nth == n).tolist()
+        for start in range(0, max(len(rows) - len(rows) % GALLERY, 1), GALLERY):
+            chosen = rows[start : start + GALLERY]
+            said = [mentioned(captures.attributes[row], rng) for row in chosen]
+            texts = [
+                sentence(words, captures.media[row], rng)
+                for words, row in zip(said, chosen, strict=True)
+            ]
+            yield chosen, said, texts
 
 
 def _retrieval(
     bundle: ClipBundle, captures: Captures, images: Tensor, seed: int
 ) -> dict[str, Figure]:
-    """Share of images whose own caption is the nearest of up to 100, all of different people.
-
-    Each capture of a person stands in a gallery with one capture of each of the others.
-    """
-    rng = random.Random(seed)
-    nth = captures.table.groupby("subject").cumcount().to_numpy()
-    media = captures.media
+    """Share of images whose own caption is the nearest of up to 100, all of different people."""
     correct = []
-    for rows in (np.flatnonzero(nth == n)[:GALLERY].tolist() for n in range(nth.max() + 1)):
-        texts = [caption(captures.attributes[row], media[row], rng) for row in rows]
+    for rows, _, texts in _galleries(captures, seed):
         nearest = (images[rows] @ text_embeddings(bundle, texts).T).argmax(dim=1)
         correct.append((nearest == torch.arange(len(rows))).numpy())
     size = len(correct[0])
     return {f"retrieval R@1 of {size}": _figure(np.concatenate(correct), 1 / size)}
 
 
-def _glasses(bundle: ClipBundle, images: Tensor, glasses) -> Figure:
-    texts = ["a photo of a person", "a photo of a person with glasses"]
-    without, with_glasses = text_embeddings(bundle, texts)
-    wears = (glasses != "").to_numpy()
-    known = 0 < wears.sum() < len(wears)
-    scores = (images @ (with_glasses - without)).numpy()
-    value = auc(scores, wears) if known else float("nan")
-    return {"value": value, "chance": 0.5, "images": len(wears)}
+def _medium(bundle: ClipBundle, captures: Captures, images: Tensor) -> dict[str, Figure]:
+    """Which of three media: share of images, and mean of the three media's shares."""
+    texts = [f"{phrases[0]} {NOBODY}" for phrases in MEDIA.values()]
+    truth = np.array([list(MEDIA).index(medium) for medium in captures.media])
+    correct = _nearest(bundle, images, texts) == truth
+    shares = [correct[truth == medium].mean() for medium in np.unique(truth)]
+    mean: Figure = {"value": float(np.mean(shares)), "chance": 1 / 3, "images": len(truth)}
+    return {"medium": _figure(correct, _commonest(truth)), "medium (mean of three)": mean}
+
+
+def _question(
+    bundle: ClipBundle, captures: Captures, images: Tensor, name: str, question: Question
+) -> dict[str, Figure]:
+    """Accuracy; where the question is whether there is something (glasses), the AUC."""
+    truth = np.array([question.number(attributes) for attributes in captures.attributes])
+    asked, texts = truth != UNASKED, [f"a photo of {answer}" for answer in question.answers]
+    images, truth = images[torch.from_numpy(asked)], truth[asked]
+    if NOBODY in question.answers and len(texts) == 2:
+        nothing, something = text_embeddings(bundle, texts)
+        scores = (images @ (something - nothing)).numpy()
+        known = 0 < truth.sum() < len(truth)
+        value = auc(scores, truth == 1) if known else float("nan")
+        return {f"{name} AUC": {"value": value, "chance": 0.5, "images": len(truth)}}
+    return {name: _figure(_nearest(bundle, images, texts) == truth, _commonest(truth))}
+
+
+def _nearest(bundle: ClipBundle, images: Tensor, texts: list[str]) -> np.ndarray:
+    return (images @ text_embeddings(bundle, texts).T).argmax(dim=1).numpy()
+
+
+def _commonest(truth: np.ndarray) -> float:
+    return float(np.bincount(truth).max() / len(truth))
 
 
 def _texture(bundle: ClipBundle, captures: Captures, seed: int) -> Figure:

@@ -1,6 +1,7 @@
-"""The pretraining loop: contrastive learning on captions, and naming textures.
+"""The pretraining loop: contrastive learning on captions, naming textures, answering questions.
 
-Radford et al. 2021 with a second term: cross-entropy over texts that name medium and texture.
+Radford et al. 2021 with two more terms: cross-entropy over texts that name medium and texture,
+and over texts that name one attribute.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ from lasoftmoe.clip import ClipBundle
 from lasoftmoe.losses import clip_contrastive
 from lasoftmoe.pretraining.batches import CaptionBatch, CaptionBatches
 from lasoftmoe.pretraining.captures import Captures
+from lasoftmoe.pretraining.questions import question_loss
+from lasoftmoe.pretraining.scaffold import Scaffold
+from lasoftmoe.pretraining.text_tower import encode_texts
 from lasoftmoe.pretraining.textures import scene_texts
 from lasoftmoe.progress import progress_bar
+from lasoftmoe.stem import PATCH_SIZE
 
 INITIAL_LOGIT_SCALE = 10.0
 MAX_LOGIT_SCALE = 100.0
@@ -34,6 +39,8 @@ class PretrainingConfig:
 
     ``cpu_seconds``, if given, ends the run (and its learning rate schedule) after so much CPU
     time instead of after ``epochs``; the result then depends on the machine's speed.
+    From ``scaffold_epoch`` on, the layout branch learns, and so does a ``Scaffold`` that is dropped
+    at the end; before, both have no effect.
     ``bf16`` computes in bfloat16 by autocast: faster where the processor supports it.
     """
 
@@ -45,6 +52,9 @@ class PretrainingConfig:
     weight_decay: float = 0.05
     warmup_fraction: float = 0.08
     scene_weight: float = 1.0
+    question_weight: float = 4.0
+    scaffold_weight: float = 3.0
+    scaffold_epoch: int = 0
     bf16: bool = False
 
 
@@ -65,15 +75,19 @@ class Pretraining:
         self.scene_tokens = bundle.tokenize(scene_texts())
         with torch.no_grad():
             bundle.model.logit_scale.fill_(math.log(INITIAL_LOGIT_SCALE))
+        places = (bundle.image_size // PATCH_SIZE) ** 2
+        scaffold = Scaffold(bundle.model, places, config.seed)
+        self.trained = nn.ModuleDict({"clip": bundle.model, "scaffold": scaffold})
         self.optimizer = torch.optim.AdamW(
-            bundle.model.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
+            self.trained.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
         self.state = TrainingState(epoch=0, log=[])
+        self._scaffold_weight = 0.0
 
     def run(self) -> pd.DataFrame:
         """Train to the end, from the checkpoint if there is one; one row of the log a step."""
         self.bundle.model.train()
-        self.state = self.checkpoint.load(self.bundle.model, self.optimizer) or self.state
+        self.state = self.checkpoint.load(self.trained, self.optimizer) or self.state
         total = None if self.config.cpu_seconds else self.config.epochs * len(self.batches)
         bar = progress_bar(desc="pretrain", total=total, initial=len(self.state.log), unit="step")
         with bar:
@@ -83,6 +97,7 @@ class Pretraining:
 
     def _epoch(self, bar: tqdm) -> None:
         used, start = self._cpu_seconds(), time.process_time()
+        self._switch_scaffold(self.state.epoch >= self.config.scaffold_epoch)
         for batch in self.batches.epoch(self.state.epoch):
             progress = self._progress()
             if progress >= 1:
@@ -91,41 +106,53 @@ class Pretraining:
             row["cpu_seconds"] = round(used + time.process_time() - start, 2)
             self.state.log.append({"step": len(self.state.log) + 1, **row})
             bar.update()
-            bar.set_postfix(loss=f"{row['loss']:.3f}", scenes=f"{row['scene_loss']:.3f}")
+            bar.set_postfix({name: f"{row[name]:.3f}" for name in row if name.endswith("loss")})
         self.state.epoch += 1
-        self.checkpoint.save(self.bundle.model, self.optimizer, self.state)
+        self.checkpoint.save(self.trained, self.optimizer, self.state)
+
+    def _switch_scaffold(self, on: bool) -> None:
+        for part in (self.trained["scaffold"], self.bundle.model.visual.conv1.layout):
+            if part is not None:
+                part.requires_grad_(on)
+        self._scaffold_weight = self.config.scaffold_weight if on else 0.0
 
     def _step(self, batch: CaptionBatch, share: float) -> dict[str, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = share * self.config.learning_rate
-        contrastive, scene_loss = self._losses(batch)
+        losses = self._losses(batch)
+        weights = {
+            "scene_loss": self.config.scene_weight,
+            "question_loss": self.config.question_weight,
+            "scaffold_loss": self._scaffold_weight,
+        }
         self.optimizer.zero_grad()
-        (contrastive + self.config.scene_weight * scene_loss).backward()
-        nn.utils.clip_grad_norm_(self.bundle.model.parameters(), 1.0)
+        sum(weights.get(name, 1.0) * loss for name, loss in losses.items()).backward()
+        nn.utils.clip_grad_norm_(self.trained.parameters(), 1.0)
         self.optimizer.step()
         return {
-            "loss": contrastive.item(),
-            "scene_loss": scene_loss.item(),
+            **{name: loss.item() for name, loss in losses.items()},
             "logit_scale": self._logit_scale().item(),
             "learning_rate": share * self.config.learning_rate,
         }
 
-    def _losses(self, batch: CaptionBatch) -> tuple[Tensor, Tensor]:
-        model = self.bundle.model
+    def _losses(self, batch: CaptionBatch) -> dict[str, Tensor]:
+        model, scale = self.bundle.model, self._logit_scale()
         # with 65 tokens the plain attention is faster on a CPU than the fused one
         with (
             torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16),
             sdpa_kernel(SDPBackend.MATH),
         ):
-            images = self.bundle.embed_images(batch.images)
-            texts = model.encode_text(torch.cat([batch.tokens, self.scene_tokens]))
-        captions, scenes = F.normalize(texts.float(), dim=-1).split(
-            [len(batch.tokens), len(self.scene_tokens)]
-        )
-        scale = self._logit_scale()
-        scene_logits = scale * images.float() @ scenes.T
-        contrastive = clip_contrastive(images, captions, scale)
-        return contrastive, F.cross_entropy(scene_logits, batch.scenes)
+            images = self.bundle.embed_images(batch.images).float()
+            captions = encode_texts(model, batch.tokens)
+            choices = encode_texts(model, torch.cat([self.scene_tokens, batch.question_tokens]))
+        logits = scale * images @ F.normalize(choices.float(), dim=-1).T
+        scenes, questions = logits.tensor_split([len(self.scene_tokens)], dim=1)
+        return {
+            "loss": clip_contrastive(images, captions.float(), scale),
+            "scene_loss": F.cross_entropy(scenes, batch.scenes),
+            "question_loss": question_loss(questions, batch.answers),
+            "scaffold_loss": question_loss(self.trained["scaffold"](), batch.answers),
+        }
 
     def _logit_scale(self) -> Tensor:
         return self.bundle.model.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)

@@ -17,7 +17,7 @@ from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import open_dataset
 from lasoftmoe.pretraining.captures import Captures, read_captions_folder, read_captures
 from lasoftmoe.pretraining.card import write_card
-from lasoftmoe.pretraining.figures import live_fake_auc, zero_shot_figures
+from lasoftmoe.pretraining.figures import live_fake_auc, retrieval_ceiling, zero_shot_figures
 from lasoftmoe.pretraining.loop import Pretraining, PretrainingConfig
 from lasoftmoe.pretraining.vocabulary import vocabulary
 from lasoftmoe.small_clip import (
@@ -27,6 +27,9 @@ from lasoftmoe.small_clip import (
     save_small_clip,
 )
 from lasoftmoe.small_tokenizer import SmallTokenizer
+
+LAYOUT_CHANNELS = 16
+"""Of the stem's layout branch (see ``lasoftmoe.stem.layout_branch``)."""
 
 
 def pretrain(
@@ -69,6 +72,7 @@ def pretrain(
     facts = _facts(bundle, config, splits, log)
     facts["commands"] = _commands(config, data, held_out)
     facts["figures"] = zero_shot_figures(bundle, splits["dev"])
+    facts["ceiling"] = retrieval_ceiling(splits["dev"])
     if faces is not None:
         dev = open_dataset(faces, "p1")["dev"]
         facts["live_fake"] = {"images": len(dev), "auc": live_fake_auc(bundle, dev)}
@@ -79,7 +83,7 @@ def pretrain(
 
 
 def _random_clip(seed: int) -> tuple[SmallClipConfig, ClipBundle]:
-    config = SmallClipConfig()
+    config = SmallClipConfig(layout_channels=LAYOUT_CHANNELS)
     tokenizer = SmallTokenizer(vocabulary(), config.context_length)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

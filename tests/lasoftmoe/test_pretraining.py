@@ -1,5 +1,6 @@
 """Pretraining on a folder of a dozen noise images: what it writes, resumes and refuses."""
 
+import dataclasses
 import json
 import random
 import shutil
@@ -13,17 +14,39 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from data_prep.manifest import DatasetError, write_dataset
-from data_prep.synthetic.captions import MEDIA, TEXTURES, VOCABULARY_TEXTS, caption
+from data_prep.synthetic.captions import (
+    MEDIA,
+    TEXTURES,
+    VOCABULARY_TEXTS,
+    describe,
+    sentence,
+    texture_words,
+)
+from data_prep.synthetic.identity import sample_identities
 from data_prep.synthetic.nuisance import LOCAL_TEXTURES
+from data_prep.synthetic.session import sample_sessions
+from lasoftmoe.checkpoint import Checkpoint
 from lasoftmoe.clip import load_clip
 from lasoftmoe.pretraining import PretrainingConfig, pretrain
 from lasoftmoe.pretraining.__main__ import main
 from lasoftmoe.pretraining.batches import MIRRORED, CaptionBatches
 from lasoftmoe.pretraining.captures import read_captures
+from lasoftmoe.pretraining.ceiling import oracle_recall, shared_captions
 from lasoftmoe.pretraining.figures import zero_shot_figures
-from lasoftmoe.pretraining.loop import learning_rate_share
+from lasoftmoe.pretraining.loop import Pretraining, learning_rate_share
+from lasoftmoe.pretraining.questions import (
+    QUESTIONS,
+    TEXTS,
+    UNASKED,
+    answer_numbers,
+    draw_question_texts,
+    question_loss,
+)
+from lasoftmoe.pretraining.run import _random_clip
+from lasoftmoe.pretraining.text_tower import encode_texts
 from lasoftmoe.pretraining.textures import SCENES, draw_texture, scene_texts
 from lasoftmoe.pretraining.vocabulary import vocabulary
+from lasoftmoe.progress import progress_bar
 from lasoftmoe.prompts import PROMPTS, class_prompts
 from lasoftmoe.small_clip import SmallClipConfig
 from lasoftmoe.small_tokenizer import SmallTokenizer
@@ -39,7 +62,24 @@ WORDS = {
     "smile": ("smiling", ""),
     "mouth": ("an open mouth", ""),
     "looking": ("left", "right"),
+    "curls": ("curls", ""),
+    "fringe": ("a fringe", ""),
+    "shirt": ("a dark brown shirt", "a blue shirt"),
+    "place": ("outdoors", "in front of lights at night"),
 }
+TRUE_OF_THE_FIRST = (
+    *(
+        " a man",
+        "a old person",
+        "with no hair",
+        "a full beard",
+        "with glasses",
+        "light skin",
+        "with curls",
+        "a fringe",
+    ),
+    *("a smiling person", "an open mouth", "looking left", "a dark brown shirt", "outdoors"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +139,61 @@ def test_the_vocabulary_covers_prompts_captions_and_scenes():
 
 def test_the_longest_caption_fits_the_context():
     attributes = {name: max(words, key=len) for name, words in WORDS.items()}
-    attributes |= {"age": "middle aged", "looking": "right"}
+    attributes |= {"age": "middle aged", "hair": "short dark brown hair"}
     rng, tokenizer = random.Random(0), _tokenizer()
     texts = {
-        caption(attributes, medium, rng, texture, texture in LOCAL_TEXTURES)
+        texture_words(texture, texture in LOCAL_TEXTURES, rng) + sentence(attributes, medium, rng)
         for medium in MEDIA
         for texture in TEXTURES
-        for _ in range(300)
+        for _ in range(20)
     }
     lengths = [int((tokenizer(text) > 0).sum()) for text in texts]
     assert max(lengths) <= tokenizer.context_length
     assert max(lengths) > tokenizer.context_length - 4  # not much longer than needed, either
+
+
+def test_every_word_of_every_attribute_has_an_answer():
+    people, sessions = sample_identities(400, seed=2), sample_sessions(400, seed=2)
+    for attributes in describe(people, sessions):
+        numbers = answer_numbers(attributes, "print")
+        answers = dict(zip([*QUESTIONS, "medium"], numbers, strict=True))
+        bald = attributes["hair"] == "no hair"
+        assert [name for name, number in answers.items() if number == UNASKED] == (
+            ["hair color"] if bald else []
+        )
+        assert answers["medium"] == 1
+
+
+def test_the_texts_of_questions_stand_where_their_loss_looks():
+    """Whoever knows which texts are true of an image has no loss."""
+    texts = draw_question_texts(random.Random(3))
+    _tokenizer()(texts)
+    assert len(texts) == TEXTS
+    attributes = {name: words[0] for name, words in WORDS.items()}
+    logits = torch.zeros(1, TEXTS)
+    for number, text in enumerate(texts[: -len(MEDIA)]):
+        logits[0, number] = 50.0 * text.endswith(TRUE_OF_THE_FIRST)
+    logits[0, -len(MEDIA) + 1] = 50.0  # the print
+    answers = torch.tensor([answer_numbers(attributes, "print")])
+    assert question_loss(logits, answers) < 1e-6
+    assert question_loss(-logits, answers) > 10
+
+
+def test_an_oracle_finds_what_captions_tell_apart():
+    men = {"sex": "man", "glasses": ""}, {"sex": "man", "glasses": "glasses"}
+    both = [dict(men[0]), dict(men[1])]
+    assert oracle_recall(both, [{"sex": "man"}, {"sex": "man", "glasses": "glasses"}]) == 1
+    same = [{"sex": "man"}, {"sex": "man"}]
+    assert oracle_recall(both, same) == pytest.approx(0.5)
+    assert shared_captions(same) == 1
+    assert shared_captions([{"sex": "man"}, {"glasses": "glasses"}]) == 0
+
+
+def test_texts_without_padding_have_the_same_embeddings():
+    bundle = load_clip("small", None)
+    tokens = bundle.tokenize(["a photo of a person", "a face"])
+    short, whole = encode_texts(bundle.model, tokens), bundle.model.encode_text(tokens)
+    assert torch.allclose(short, whole, atol=1e-5)
 
 
 def test_scenes_are_every_medium_with_every_texture_and_all_texts_differ():
@@ -268,15 +352,31 @@ def test_cpu_seconds_end_a_run(folder, tmp_path):
     assert pretrain(folder, tmp_path, config)["steps"] == 1
 
 
+def test_the_scaffold_and_the_layout_branch_learn_from_their_epoch_on(folder, tmp_path):
+    config = dataclasses.replace(CONFIG, scaffold_epoch=1)
+    _, bundle = _random_clip(0)
+    checkpoint = Checkpoint(tmp_path / "state.safetensors")
+    run = Pretraining(bundle, read_captures(folder)["train"], config, checkpoint)
+    branch, head = bundle.model.visual.conv1.layout[-1].weight, run.trained["scaffold"].layer.weight
+    before = head.clone()
+    with progress_bar(total=4) as bar:
+        run._epoch(bar)
+        assert not branch.any() and torch.equal(head, before)
+        run._epoch(bar)
+    assert branch.any() and not torch.equal(head, before)
+
+
 def test_the_learning_rate_rises_and_falls():
     shares = [learning_rate_share(p, 0.1) for p in (0, 0.05, 0.1, 0.55, 1)]
     assert shares == pytest.approx([0, 0.5, 1, 0.5, 0])
 
 
 def test_figures_are_shares_beside_chance(folder):
-    torch.manual_seed(0)
-    figures = zero_shot_figures(load_clip("small", None), read_captures(folder)["train"])
-    for name in ("retrieval R@1 of 3", "medium", "sex", "hair", "skin", "glasses AUC", "texture"):
+    _, bundle = _random_clip(0)
+    bundle.model.eval()
+    figures = zero_shot_figures(bundle, read_captures(folder)["train"])
+    names = ("retrieval R@1 of 3", "medium", "sex", "hair color", "skin", "glasses AUC", "texture")
+    for name in names:
         assert 0 <= figures[name]["value"] <= 1
         assert 0 < figures[name]["chance"] < 1
     assert figures["sex"]["chance"] == pytest.approx(6 / 9)

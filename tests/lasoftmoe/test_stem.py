@@ -55,3 +55,30 @@ def test_eval_output_of_an_image_ignores_the_rest_of_its_batch(stem):
 def test_sides_that_are_not_multiples_of_twelve_are_refused(stem):
     with pytest.raises(ValueError, match=r"100 x 96 pixels.*multiples of 12"):
         stem(torch.rand(1, 3, 100, 96))
+
+
+def test_the_layout_branch_adds_nothing_at_first_and_one_vector_to_all_tokens_later():
+    torch.manual_seed(0)
+    stem = ConvStem(24, (0.25, 0.25, 0.25), layout_channels=4).eval()
+    images = torch.randn(2, 3, 96, 96)
+    plain = stem(images)
+    branch, stem.layout = stem.layout, None
+    assert torch.equal(plain, stem(images))
+    stem.layout = branch
+    torch.nn.init.normal_(branch[-1].weight)
+    added = stem(images) - plain
+    assert added.abs().max() > 0.1
+    assert torch.allclose(added, added[:, :, :1, :1].expand_as(added), atol=1e-4)
+    assert not torch.allclose(added[0], added[1], atol=1e-2)
+
+
+def test_the_layout_branch_tells_places_apart():
+    """The same patches elsewhere: tokens move along, what the branch adds is another vector."""
+    torch.manual_seed(0)
+    stem = ConvStem(24, (0.25, 0.25, 0.25), layout_channels=4).eval()
+    torch.nn.init.normal_(stem.layout[-1].weight)
+    tokens = torch.zeros(2, 24, 8, 8)
+    tokens[0, :, 2, 2] = tokens[1, :, 5, 5] = torch.randn(24)
+    here, there = stem.layout(tokens)
+    assert not torch.allclose(here, there, atol=1e-3)
+    assert stem(torch.randn(1, 3, 120, 72)).shape == (1, 24, 10, 6)
