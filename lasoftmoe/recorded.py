@@ -10,7 +10,7 @@ file before anyone shows it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ import pandera.pandas as pa
 from data_prep.atomic import write_atomically
 from lasoftmoe import metrics, provenance
 from lasoftmoe.experiment import Run
-from lasoftmoe.intervals import Interval
+from lasoftmoe.intervals import Interval, bootstrap_interval, paired_difference
 from lasoftmoe.paths import ROOT
 from lasoftmoe.tables import Runs, Table
 
@@ -126,7 +126,7 @@ class Recorded:
             curve (step, loss), apcer_per_type, auc_per_type, live_rejected (by nuisance).
         intervals: row, metric, seeds, estimate, low, high over test subjects and seeds.
         differences: the same of a row minus the row ``facts["reference"]``, in pairs, for all
-            seeds together and for each seed alone.
+            seeds together and for each seed alone (``seeds`` lists the row's).
         facts: all else that the file says.
     """
 
@@ -216,6 +216,7 @@ def runs_record(table: Table, runs: Runs, command: str) -> dict[str, Any]:
             raise RecordError(f"{run.folder} and {every[0].folder} differ in data or preset")
     origin = asdict(Origin.now(command))
     reference = table.reference if table.reference in runs else next(iter(runs))
+    others = [row for row in runs if row != reference]
     return {
         **origin,
         "title": table.title,
@@ -225,10 +226,7 @@ def runs_record(table: Table, runs: Runs, command: str) -> dict[str, Any]:
         "runs": [_run_entry(row, run) for row in runs for run in runs[row]],
         "intervals": [entry for row in runs for entry in _intervals(row, runs[row])],
         "differences": [
-            entry
-            for row in runs
-            if row != reference
-            for entry in _differences(row, runs[row], runs[reference])
+            entry for row in others for entry in _differences(row, runs[row], runs[reference])
         ],
     }
 
@@ -288,12 +286,31 @@ def _run_entry(row: str, run: Run) -> dict[str, Any]:
     }
 
 
-def _intervals(row: str, runs: list[Run]) -> list[dict[str, Any]]:
-    return []
+def _intervals(row: str, runs: list[Run]) -> Iterator[dict[str, Any]]:
+    for metric in METRICS:
+        interval = bootstrap_interval(metric, [_scored(run) for run in runs])
+        yield _entry(row, metric, runs, interval)
 
 
-def _differences(row: str, runs: list[Run], reference: list[Run]) -> list[dict[str, Any]]:
-    return []
+def _differences(row: str, runs: list[Run], reference: list[Run]) -> Iterator[dict[str, Any]]:
+    """Of all seeds together, and of each seed that both rows have."""
+    pairs = [(runs, reference)]
+    if len(runs) > 1:
+        others = {run.config.seed: run for run in reference}
+        pairs += [([r], [others[r.config.seed]]) for r in runs if r.config.seed in others]
+    for ours, theirs in pairs:
+        for metric in METRICS:
+            first, second = ([_scored(run) for run in part] for part in (ours, theirs))
+            yield _entry(row, metric, ours, paired_difference(first, second, metric))
+
+
+def _entry(row: str, metric: str, runs: list[Run], interval: Interval) -> dict[str, Any]:
+    seeds = [run.config.seed for run in runs]
+    return {"row": row, "metric": metric, "seeds": seeds, **asdict(interval)}
+
+
+def _scored(run: Run) -> tuple[pd.DataFrame, float]:
+    return run.scores[run.scores["split"] == "test"], run.report["threshold"]
 
 
 def _auc_per_type(scores: pd.DataFrame) -> dict[str, float]:

@@ -8,7 +8,9 @@ import pytest
 from lasoftmoe import experiment
 from lasoftmoe.cli import main
 from lasoftmoe.config import load_config
+from lasoftmoe.dry_run import StepCost
 from lasoftmoe.moe import build_moe
+from lasoftmoe.recorded import read_recorded
 
 SMALL = ["--training.epochs", "2", "--training.batch_size", "8", "--data.image_size", "16"]
 
@@ -54,6 +56,46 @@ def test_train_then_evaluate_elsewhere_then_report(command, runs, tiny_folder):
 def test_report_without_runs_says_how_to_make_one(command):
     code, out, _ = command("report", small=False)
     assert code == 0 and "no finished runs" in out and "lasoftmoe run vanilla" in out
+
+
+def test_a_table_is_run_over_seeds_recorded_and_reported(command, runs, tmp_path):
+    out_file = tmp_path / "table6.json"
+    code, out, _ = command("run", "table6", "--seeds", "2", "--out", str(out_file))
+    assert code == 0 and len(list(runs.glob("*-*"))) == 8
+    assert len(read_recorded("table6", tmp_path).table) == 8
+    for part in ("la_soft_moe_stable", "0, 1", "reported by the paper, Table 6", "ACER - vanilla"):
+        assert part in out
+    code, again, _ = command("run", "table6", "--seeds", "2", "--out", str(out_file))
+    assert code == 0 and again == out and len(list(runs.glob("*-*"))) == 8
+
+
+def test_a_report_of_a_table_trains_nothing(command, runs):
+    code, out, _ = command("report", "table5", "--seeds", "1", "--format", "markdown", small=False)
+    assert code == 0 and "| T-3 | reported by the paper, Table 5 |" in out
+    assert not list(runs.glob("*-*"))
+    code, out, _ = command("report", "table9", small=False)
+    assert code == 2
+
+
+def test_one_experiment_over_seeds_is_a_table_of_one_row(command):
+    code, out, _ = command("run", "vanilla", "--seeds", "2")
+    assert code == 0 and "0, 1" in out
+    assert command("run", "vanilla", "--seeds", "2", "--seed", "1")[0] == 2
+
+
+@pytest.mark.parametrize(("preset", "code", "last"), [("laptop", 0, "ready"), ("a100", 2, "miss")])
+def test_a_dry_run_starts_nothing_and_says_what_is_missing(
+    command, runs, monkeypatch, preset, code, last
+):
+    cost = StepCost(10**6, 10**6, 2**20, 10**9, 10**6)
+    monkeypatch.setattr("lasoftmoe.dry_run.step_cost", lambda config: cost)
+    monkeypatch.setattr("lasoftmoe.preflight._obtainable", lambda source: False)
+    found, out, err = command("run", "table6", "--dry-run", "--preset", preset)
+    assert (found, err) == (code, "")
+    assert out.count("la_soft_moe_stable, preset") == 1 and out.count("memory:") == 4
+    assert last in out.splitlines()[-1] and "nothing was started" in out
+    assert ("MISSING" in out) == (code == 2)
+    assert not list(runs.glob("*-*"))
 
 
 def test_zero_shot_lists_every_prompt(command, tiny_folder):
