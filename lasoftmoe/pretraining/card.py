@@ -33,11 +33,12 @@ Loss: contrastive on captions, plus {scene_weight} x cross-entropy over texts th
 and texture, plus {question_weight} x the mean cross-entropy of {questions} questions about one
 attribute each, answered by texts such as "a photo of a person with glasses". Most images get a
 texture at random (noise, blur, JPEG, enlargement, blotches of color), on the whole picture or a
-part of it, and their captions say so. From epoch {scaffold_epoch} on (counted from 0), the layout
-branch of the stem learns, and with weight {scaffold_weight} a linear layer on the stem's tokens that
-answers the same questions and is dropped at the end: without them, glasses and other things that are
-small and always in the same place were not learned in a thousand steps. An earlier start was not
-tried.
+part of it, and their captions say so.
+
+From epoch {scaffold_epoch} on (counted from 0), the layout branch of the stem learns, and with
+weight {scaffold_weight} a linear layer on the stem's tokens that answers the same questions and is
+dropped at the end. Things that are small and always in the same place, such as glasses, were
+hardly learned in a thousand steps before. Other epochs to begin at were not tried.
 
 ## What it can do without further training
 

@@ -67,9 +67,9 @@ def test_the_layout_branch_adds_nothing_at_first_and_one_vector_to_all_tokens_la
     stem.layout = branch
     torch.nn.init.normal_(branch[-1].weight)
     added = stem(images) - plain
-    assert added.abs().max() > 0.1
+    assert added.abs().max() > 0.01
     assert torch.allclose(added, added[:, :, :1, :1].expand_as(added), atol=1e-4)
-    assert not torch.allclose(added[0], added[1], atol=1e-2)
+    assert not torch.allclose(added[0], added[1], atol=1e-3)
 
 
 def test_the_layout_branch_tells_places_apart():
