@@ -10,7 +10,7 @@ from data_prep.commands.options import at_least
 from data_prep.commands.summary import summary
 
 if TYPE_CHECKING:
-    from data_prep.faces import Detector
+    from data_prep.faces import CropRules, Detector
 
 NAMES = (
     "siw",
@@ -88,6 +88,20 @@ def add_face_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def crop_rules(options: argparse.Namespace) -> CropRules:
+    """How ``add_face_options`` says to cut faces out."""
+    from data_prep.faces import CropRules
+
+    return CropRules(
+        options.margin,
+        options.size,
+        options.smallest,
+        options.several,
+        not options.no_turn,
+        options.align,
+    )
+
+
 def _add_subset(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_subset)
     parser.add_argument("--root", type=Path, required=True, metavar="R", help="the release")
@@ -116,20 +130,13 @@ def _add_subset(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_subset(options: argparse.Namespace) -> None:
-    from data_prep.faces import CropRules, FaceReport
+    from data_prep.faces import FaceReport
     from data_prep.jfsfdb.prepare import Wishes, prepare_subset
 
     wishes = Wishes(
         frames=options.frames,
-        crop=CropRules(
-            options.margin,
-            options.size,
-            options.smallest,
-            options.several,
-            not options.no_turn,
-            options.align,
-        ),
-        detector=_detector(options),
+        crop=crop_rules(options),
+        detector=chosen_detector(options),
         rules=options.rules,
         by_subject=options.split == "by-subject",
         skip_unknown=options.skip_unknown,
@@ -170,7 +177,8 @@ def _run_combine(options: argparse.Namespace) -> None:
         print(f"{name}: " + ", ".join(f"{splits[s]} {s}" for s in splits.index) + without)
 
 
-def _detector(options: argparse.Namespace) -> Detector:
+def chosen_detector(options: argparse.Namespace) -> Detector:
+    """What ``--detector`` and ``--weights`` name."""
     from data_prep.faces import EmbeddedDetector
 
     if options.detector == "embedded":

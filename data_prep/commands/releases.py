@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from data_prep.commands.jfsfdb import add_face_options, chosen_detector, crop_rules
 from data_prep.commands.options import add_building_options, at_least
 from data_prep.commands.summary import summary
 
@@ -79,14 +80,10 @@ def _add_folder(commands: argparse._SubParsersAction) -> None:
     )
     folder.add_argument(
         "--crop-faces",
-        type=at_least(1),
-        default=0,
-        metavar="SIZE",
-        help="find the largest face and write it as a square of this many pixels",
+        action="store_true",
+        help="write the faces, cut out as the options below say",
     )
-    folder.add_argument(
-        "--margin", type=float, default=0.5, help="context around a face (default: 0.5 of its side)"
-    )
+    add_face_options(folder)
     folder.add_argument(
         "--copy", action="store_true", help="write the images into DIR, do not refer to them"
     )
@@ -122,6 +119,7 @@ def _run_uniattackdata(options: argparse.Namespace) -> None:
 
 
 def _run_folder(options: argparse.Namespace) -> None:
+    from data_prep.faces import FaceReport
     from data_prep.folder import FolderOptions, import_folders
 
     wanted = FolderOptions(
@@ -130,8 +128,8 @@ def _run_folder(options: argparse.Namespace) -> None:
         subjects_from=options.subjects_from,
         splits=tuple(options.splits),
         frames=options.frames,
-        crop=options.crop_faces,
-        margin=options.margin,
+        crop=crop_rules(options) if options.crop_faces else None,
+        detector=chosen_detector(options),
         copy=options.copy,
         seed=options.seed,
         workers=options.workers,
@@ -141,4 +139,6 @@ def _run_folder(options: argparse.Namespace) -> None:
         print(f"{split}: " + ", ".join(f"{kind} {number}" for kind, number in types.items()))
     for reason, number in dataset.info["report"]["skipped"].items():
         print(f"skipped {number}: {reason} (see {options.out / 'skipped.csv'})")
+    if options.crop_faces:
+        print(f"faces: {FaceReport(**dataset.info['report']['faces'])}")
     print(summary(dataset))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from data_prep.atomic import write_atomically
 from data_prep.checks import DatasetError
+from data_prep.faces import CropRules, Detector, EmbeddedDetector, FaceReport
 from data_prep.folder.collect import FAKE, LIVE, Found, Skipped, SubjectRule, collect
 from data_prep.folder.pictures import Work, make_rows
 from data_prep.folder.splits import split_subjects
@@ -35,8 +36,8 @@ class FolderOptions:
         subjects_from: see ``collect.SubjectRule``.
         splits: shares of train, dev and test.
         frames: frames to take of each video, evenly spread.
-        crop: side in pixels of face crops to write; 0 leaves the images whole.
-        margin: context around a face, as in ``faces.crop_face``.
+        crop: how to cut faces out; None leaves the images whole.
+        detector: what finds the faces.
         copy: write the images into the dataset instead of referring to them.
         seed: fixes who is train, dev and test.
         workers: processes; None: one a core.
@@ -47,8 +48,8 @@ class FolderOptions:
     subjects_from: str = "folder"
     splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
     frames: int = 8
-    crop: int = 0
-    margin: float = 0.5
+    crop: CropRules | None = None
+    detector: Detector = field(default_factory=EmbeddedDetector)
     copy: bool = False
     seed: int = 0
     workers: int | None = None
@@ -130,8 +131,10 @@ def _families(types: set[str], given: Mapping[str, str]) -> dict[str, str]:
 def _recipe(
     found: Sequence[Found], folders: dict[str, Path], out: Path, options: FolderOptions
 ) -> dict[str, Any]:
-    given = {key: value for key, value in asdict(options).items() if key != "workers"}
+    given = {key: value for key, value in vars(options).items() if key != "workers"}
     given["splits"], given["families"] = list(options.splits), dict(options.families)
+    given["crop"] = asdict(options.crop) if options.crop else None
+    given["detector"] = options.detector.name if options.crop else None
     listing = "".join(f"{file.name}\0{Path(file.path).stat().st_size}\n" for file in found)
     places = {label: relative_root(folder, out) for label, folder in folders.items()}
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
@@ -163,7 +166,7 @@ def _units(
         place = None
         if root is not None:
             place = f"{root}/{os.path.relpath(file.path, os.path.commonpath(folders.values()))}"
-        work = Work(file, out, place, options.frames, options.crop, options.margin)
+        work = Work(file, out, place, options.frames, options.crop, options.detector)
         units[f"{number:08d}"] = work
     return units
 
@@ -176,6 +179,7 @@ def _write(
     recipe: dict[str, Any],
     root: str | None,
 ) -> None:
+    faces = sum((FaceReport(**row.pop("faces", {})) for row in rows), FaceReport())
     used = pd.DataFrame([row for row in rows if "skipped" not in row])
     skips = pd.DataFrame(
         [(skip.name, skip.reason) for skip in skipped]
@@ -198,10 +202,10 @@ def _write(
         "licence": "as the user's own files",
         "seed": recipe["seed"],
         "generator": GENERATOR,
-        "image_size": recipe["crop"] or None,
+        "image_size": recipe["crop"]["size"] if recipe["crop"] else None,
         "attack_types": declared,
         "recipe": recipe,
-        "report": {"skipped": {str(k): int(n) for k, n in skips["reason"].value_counts().items()}},
+        "report": {"skipped": _counts(skips), "faces": vars(faces)},
     }
     if root is not None:
         info["root"] = root
@@ -212,6 +216,9 @@ def _write(
     write_dataset(out, manifest, {"p1": protocol}, info, digests=digests)
 
 
+def _counts(skips: pd.DataFrame) -> dict[str, int]:
+    return {str(reason): int(n) for reason, n in skips["reason"].value_counts().items()}
+
+
 def _reasons(skips: pd.DataFrame) -> str:
-    counts = skips["reason"].value_counts()
-    return ", ".join(f"{number} skipped: {reason}" for reason, number in counts.items())
+    return ", ".join(f"{number} skipped: {reason}" for reason, number in _counts(skips).items())

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data_prep.atomic import write_atomically
 from data_prep.checks import DatasetError
-from data_prep.faces import FaceError, crop_face
+from data_prep.faces import CropRules, Detector, FaceReport, cut_face
 from data_prep.folder.collect import Found
 from data_prep.images import inspect_image
 from data_prep.manifest import read_image
@@ -27,15 +27,15 @@ class Work:
     """A file and what to do with it.
 
     ``path_in_place`` is the image's path for the manifest where it stays where it lies; None: its
-    pixels are written into ``out``. ``crop`` is the side of a face crop in pixels, 0 for none.
+    pixels are written into ``out``, cropped to the face where ``crop`` says how.
     """
 
     found: Found
     out: Path
     path_in_place: str | None
     frames: int
-    crop: int
-    margin: float
+    crop: CropRules | None
+    detector: Detector
 
 
 def make_rows(work: Work) -> list[Row]:
@@ -60,16 +60,17 @@ def make_rows(work: Work) -> list[Row]:
 def _written(work: Work, pixels: np.ndarray, frame: int | None) -> Row:
     """Crop if asked to, and write without loss: another compression would leave its own traces."""
     name = work.found.name if frame is None else f"{work.found.name}/{frame:06d}"
+    report = FaceReport()
     if work.crop:
-        try:
-            pixels = crop_face(pixels, margin=work.margin, size=work.crop)
-        except FaceError:
-            return _skip(name, "no face found")
+        pixels = cut_face(pixels, work.detector, work.crop, report)
+        if pixels is None:
+            return {**_skip(name, _no_face(report, work.crop)), "faces": vars(report)}
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")
     path = f"images/{name}.png"
     write_atomically(work.out / path, lambda file: file.write_bytes(data.getvalue()))
-    return _row(work, name, path, frame or 0, hashlib.sha256(data.getvalue()).digest())
+    row = _row(work, name, path, frame or 0, hashlib.sha256(data.getvalue()).digest())
+    return {**row, "faces": vars(report)}
 
 
 def _row(work: Work, name: str, path: str, frame: int, sha256: bytes) -> Row:
@@ -81,6 +82,12 @@ def _row(work: Work, name: str, path: str, frame: int, sha256: bytes) -> Row:
 
 def _skip(name: str, reason: str) -> Row:
     return {"id": name, "skipped": reason}
+
+
+def _no_face(report: FaceReport, rules: CropRules) -> str:
+    if report.tiny:
+        return f"no face of {rules.smallest} pixels or more"
+    return "several faces" if report.crowded else "no face found"
 
 
 def _reason(error: VideoError, work: Work) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from data_prep.cli import main
+from data_prep.faces import CropRules
 from data_prep.folder import FolderOptions, import_folders
 from data_prep.folder.collect import SubjectRule, collect
 from data_prep.folder.splits import split_subjects
@@ -297,8 +298,10 @@ def test_faces_are_cropped_and_pictures_without_one_are_skipped(home):
         turned = portrait.crop((number, number, 250, 250))
         turned.save(home / f"live/{person}/portrait.png")
         turned.save(home / f"fake/print/{person}/portrait.png")
-    dataset = prepare(home, options=FolderOptions(crop=64, workers=1))
+    dataset = prepare(home, options=FolderOptions(crop=CropRules(size=64, turn=False), workers=1))
     assert len(dataset.manifest) == 6
+    assert dataset.info["report"]["faces"]["cut"] == 6
+    assert dataset.info["recipe"]["detector"] == "embedded"
     assert dataset.info["image_size"] == 64
     assert dataset.info["report"]["skipped"] == {"no face found": 15}
     assert open_dataset(home / "out")["train"][0]["image"].shape == (3, 64, 64)
