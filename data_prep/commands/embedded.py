@@ -36,6 +36,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     surrogate.set_defaults(run=_run_surrogate)
     surrogate.add_argument("--out", type=Path, required=True, help="weights (.safetensors)")
+    surrogate.add_argument(
+        "--network",
+        choices=("surrogate", "second"),
+        default="surrogate",
+        help="second: a smaller one, built differently, to measure how attacks transfer",
+    )
     add_common_options(surrogate)
 
 
@@ -63,8 +69,14 @@ def _run_captions(options: argparse.Namespace) -> None:
 
 
 def _run_surrogate(options: argparse.Namespace) -> None:
-    from data_prep.synthetic.surrogate_training import train_surrogate
+    from data_prep.studies.second_recognizer import SECOND
+    from data_prep.studies.second_recognizer import TRAINING as SHORT_TRAINING
+    from data_prep.synthetic.surrogate_training import SURROGATE, train_surrogate
 
-    card = train_surrogate(options.out, seed=options.seed, workers=options.workers)
+    if options.network == "second":
+        network, training = SECOND, SHORT_TRAINING
+    else:
+        network, training = SURROGATE, None
+    card = train_surrogate(options.out, training, options.seed, options.workers, network)
     figures = card["verification"]
     print(f"{options.out}: AUC {figures['auc']:.3f} on {figures['identities']} unseen identities")

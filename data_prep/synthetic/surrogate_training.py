@@ -7,6 +7,7 @@ import functools
 import json
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score, roc_curve
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm, trange
 
@@ -28,6 +29,20 @@ from data_prep.synthetic.identity import sample_identities
 from data_prep.synthetic.renderer import render
 from data_prep.synthetic.session import sample_sessions
 from data_prep.synthetic.surrogate import Surrogate
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """A kind of network to train: it maps pictures to embeddings of length 1 (``.dim`` numbers)."""
+
+    name: str
+    description: str
+    make: Callable[[], nn.Module]
+
+
+SURROGATE = Recognizer(
+    "surrogate", "surrogate face recognizer of the adversarial attacks", Surrogate
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +65,11 @@ def train_surrogate(
     training: SurrogateTraining | None = None,
     seed: int = 0,
     workers: int | None = None,
+    network: Recognizer = SURROGATE,
 ) -> dict[str, Any]:
     """Train, measure on unseen identities, write the weights to ``out`` and a card beside it.
+
+    ``network`` is what to train: the surrogate, or a recognizer built in another way.
 
     Returns:
         The card: command, data, wall-clock seconds, verification figures, effect of each attack.
@@ -65,7 +83,7 @@ def train_surrogate(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        surrogate = _fit(torch.stack(people[: training.identities]), training, seed)
+        surrogate = _fit(torch.stack(people[: training.identities]), training, seed, network)
         # Ship and measure half precision: the attacks then meet the very weights in the file.
         surrogate = surrogate.half().float()
         fitted = time.perf_counter()
@@ -74,8 +92,9 @@ def train_surrogate(
     finally:
         torch.set_num_threads(threads)
     card = {
-        "name": "surrogate face recognizer of the adversarial attacks",
-        "command": f"python -m data_prep surrogate --out {out.name} --seed {seed}",
+        "name": network.description,
+        "command": "python -m data_prep surrogate "
+        f"--network {network.name} --out {out.name} --seed {seed}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "licence": "CC0-1.0",
         "training": asdict(training) | {"seed": seed},
@@ -103,12 +122,17 @@ def _capture_person(number: int, training: SurrogateTraining, seed: int) -> Tens
     return to_bytes(capture(render(identity.repeat(count), sessions).radiance, sessions))
 
 
-def _fit(people: Tensor, training: SurrogateTraining, seed: int) -> Surrogate:
+def _fit(
+    people: Tensor,
+    training: SurrogateTraining,
+    seed: int,
+    network: Recognizer,
+) -> nn.Module:
     """Softmax over identities; ``people`` is uint8 (identities, captures, 3, 96, 96)."""
     generator = torch.Generator().manual_seed(derive_seed("surrogate training", seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("surrogate weights", seed))
-        surrogate = Surrogate()
+        surrogate = network.make()
         directions = torch.nn.Parameter(torch.randn(len(people), surrogate.dim))
     images = people.flatten(0, 1)
     identity = torch.arange(len(people)).repeat_interleave(people.shape[1])
@@ -142,7 +166,7 @@ def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return (images.roll(shift, (2, 3)) * exposure).clamp(0, 1)
 
 
-def measure(surrogate: Surrogate, people: Tensor, seed: int) -> dict[str, Any]:
+def measure(surrogate: nn.Module, people: Tensor, seed: int) -> dict[str, Any]:
     """Verification of unseen identities, and how far each attack moves their embeddings.
 
     Args:
@@ -180,7 +204,7 @@ def measure(surrogate: Surrogate, people: Tensor, seed: int) -> dict[str, Any]:
 
 
 def _effect_of_attacks(
-    surrogate: Surrogate, images: Tensor, threshold: float, seed: int
+    surrogate: nn.Module, images: Tensor, threshold: float, seed: int
 ) -> dict[str, dict[str, float]]:
     effects = {}
     for name in ("sign noise", *ADVERSARIAL):
@@ -198,7 +222,7 @@ def _effect_of_attacks(
 
 
 def _cosine_after(
-    name: str, images: Tensor, surrogate: Surrogate, generator: torch.Generator
+    name: str, images: Tensor, surrogate: nn.Module, generator: torch.Generator
 ) -> Tensor:
     if name == "sign noise":
         limit = draw_strength("fgsm", len(images), generator) / 255

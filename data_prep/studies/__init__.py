@@ -1,0 +1,1 @@
+"""Measurements of the attacks: what they do to face recognition, and how strength matters."""

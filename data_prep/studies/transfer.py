@@ -1,0 +1,164 @@
+"""What each adversarial attack does to the recognizer it was made on, and to another one.
+
+Attacks are computed on the surrogate. An attack dodges a recognizer where it accepted the person
+before (the picture and another capture of the same person lie closer than the threshold of equal
+error rate) and no longer does so afterwards. Pictures are of people that neither network met.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score, roc_curve
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from data_prep.parallel import derive_seed
+from data_prep.studies.origin import origin
+from data_prep.studies.second_recognizer import load_second_recognizer
+from data_prep.synthetic.adversarial import ADVERSARIAL, adversarial_attack
+from data_prep.synthetic.camera import capture
+from data_prep.synthetic.draw import draw_strength
+from data_prep.synthetic.identity import sample_identities
+from data_prep.synthetic.renderer import render
+from data_prep.synthetic.session import sample_sessions
+from data_prep.synthetic.surrogate import load_surrogate
+from data_prep.taxonomy import attack_type
+
+NOISE = "sign noise"
+"""Random signs of the size of FGSM: what any noise does."""
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Rows a network and an attack; and how well each network verifies people."""
+
+    attacks: pd.DataFrame
+    networks: pd.DataFrame
+    origin: dict[str, Any]
+
+    def to_text(self) -> str:
+        """Success in percent: attacks down, networks across, the surrogate first."""
+        rates = 100 * self.attacks.pivot(index="attack", columns="network", values="success")
+        order = list(dict.fromkeys(self.attacks["attack"]))
+        rates = rates.loc[order, list(self.networks["network"])]
+        rates.insert(0, "strength", self.attacks.groupby("attack")["strength"].first()[order])
+        figures = self.networks.to_string(index=False)
+        return f"{figures}\n\nAccepted people who are rejected after the attack, in %:\n" + (
+            rates.rename_axis(index=None, columns=None).to_string(float_format="%.1f")
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            **self.origin,
+            "title": "Success of the adversarial attacks and transfer to a second network",
+            "networks": self.networks.to_dict("records"),
+            "attacks": self.attacks.to_dict("records"),
+        }
+
+
+def measure_transfer(command: str, people: int = 60, captures: int = 4, seed: int = 0) -> Transfer:
+    """Attack fresh people on the surrogate and show the pictures to both recognizers.
+
+    Raises:
+        ValueError: fewer than 2 people or captures, or weights are missing.
+    """
+    if min(people, captures) < 2:
+        raise ValueError(f"{people} people with {captures} captures; expected 2 or more of each")
+    started = time.process_time()
+    networks = {"surrogate": load_surrogate(), "second": load_second_recognizer()}
+    images = _captures(people, captures, seed)
+    person = torch.arange(people).repeat_interleave(captures)
+    clean = {name: _embed(network, images) for name, network in networks.items()}
+    checks = {name: verification(embeddings, person) for name, embeddings in clean.items()}
+    rows = []
+    for attack in (NOISE, *ADVERSARIAL):
+        attacked = _attack(attack, images, networks["surrogate"], seed)
+        for name, network in networks.items():
+            after = _embed(network, attacked)
+            effect = dodging(clean[name], after, captures, checks[name]["threshold"])
+            rows.append(
+                {"attack": attack, "network": name, "strength": _strength(attack), **effect}
+            )
+    table = pd.DataFrame([{"network": name, **figures} for name, figures in checks.items()])
+    facts = origin(command, seed, time.process_time() - started)
+    return Transfer(pd.DataFrame(rows), table, facts | {"people": people, "captures": captures})
+
+
+def verification(embeddings: Tensor, person: Tensor) -> dict[str, float]:
+    """AUC, equal error rate and its threshold over all pairs of pictures."""
+    first, second = torch.triu_indices(len(embeddings), len(embeddings), 1)
+    same = (person[first] == person[second]).numpy()
+    cosine = (embeddings @ embeddings.T)[first, second].numpy()
+    false_rate, true_rate, thresholds = roc_curve(same, cosine)
+    at = int(np.argmin(np.abs(false_rate - (1 - true_rate))))
+    return {
+        "pairs": len(same),
+        "auc": round(float(roc_auc_score(same, cosine)), 4),
+        "eer": round(float((false_rate[at] + 1 - true_rate[at]) / 2), 4),
+        "threshold": round(float(thresholds[at]), 4),
+    }
+
+
+def dodging(clean: Tensor, attacked: Tensor, captures: int, threshold: float) -> dict[str, float]:
+    """How often an accepted person is rejected after the attack.
+
+    Args:
+        clean: embeddings of length 1, (people * captures, dim), a person's captures side by side.
+        attacked: those of the attacked pictures.
+        captures: pictures of each person; a picture is compared with the person's next one.
+        threshold: the least cosine that is accepted.
+
+    Returns:
+        ``accepted``: pictures accepted before the attack; ``success``: the share of them that is
+        rejected after it; ``cosine_before`` and ``cosine_after``: means over all pictures.
+    """
+    shape = (-1, captures, clean.shape[1])
+    other = clean.reshape(shape).roll(-1, dims=1).reshape(clean.shape)
+    before, after = (clean * other).sum(1), (attacked * other).sum(1)
+    accepted = before >= threshold
+    return {
+        "accepted": int(accepted.sum()),
+        "success": round(float((after[accepted] < threshold).float().mean()), 4),
+        "cosine_before": round(float(before.mean()), 4),
+        "cosine_after": round(float(after.mean()), 4),
+    }
+
+
+def _captures(people: int, captures: int, seed: int) -> Tensor:
+    """Pictures of people of their own seed, (people * captures, 3, 96, 96)."""
+    pictures = []
+    for number in tqdm(range(people), desc="people", unit="person"):
+        identity = sample_identities(1, derive_seed("transfer", seed), number)
+        sessions = sample_sessions(captures, derive_seed("transfer session", seed, number))
+        pictures.append(capture(render(identity.repeat(captures), sessions).radiance, sessions))
+    return torch.cat(pictures)
+
+
+def _attack(name: str, images: Tensor, surrogate: nn.Module, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(derive_seed("transfer attack", name, seed))
+    attacked = []
+    for batch in tqdm(images.split(_BATCH), desc=name, unit="batch"):
+        if name == NOISE:
+            limit = draw_strength("fgsm", len(batch), generator) / 255
+            noise = torch.randn(batch.shape, generator=generator).sign()
+            attacked.append((batch + limit * noise).clamp(0, 1))
+        else:
+            attacked.append(adversarial_attack(name, batch, surrogate, generator))
+    return torch.cat(attacked)
+
+
+def _strength(attack: str) -> float:
+    return attack_type("fgsm" if attack == NOISE else attack).strength
+
+
+def _embed(network: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([network(batch) for batch in images.split(_BATCH)])
