@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lasoftmoe import metrics
-from lasoftmoe.evaluation import evaluate_detector, from_scores, score
+from lasoftmoe.evaluation import DEV_BPCER, evaluate_detector, from_scores, score
 from tests.lasoftmoe.tiny import TinyDetector
 
 
@@ -43,6 +43,28 @@ def test_test_scores_have_no_say_in_the_threshold(splits):
     moved.loc[moved["split"] == "test", "attack_score"] += 100
     assert from_scores(moved).test.threshold == from_scores(scores).test.threshold
     assert from_scores(moved).test.bpcer == 1.0
+
+
+def test_threshold_may_keep_a_promise_to_live_users_instead(splits):
+    scores = evaluate_detector(TinyDetector(), splits["dev"], splits["test"], progress=False).scores
+    dev = scores[scores["split"] == "dev"]
+    result = from_scores(scores, DEV_BPCER)
+    expected = metrics.threshold_at_bpcer(dev["attack_score"], dev["is_attack"], 0.01)
+    assert result.test.threshold == expected
+    assert result.test.threshold_source == "dev BPCER 1%"
+    assert result.dev.bpcer <= 0.01
+    with pytest.raises(ValueError, match="no rule for a threshold from 'test EER'; known"):
+        from_scores(scores, "test EER")
+
+
+def test_videos_stay_with_the_scores(splits):
+    test = splits["test"]
+    test.table["video"] = test.table["subject"] + test.table["attack_type"]
+    table = score(TinyDetector(), test, progress=False)
+    videos = metrics.per_video(table)
+    assert videos["id"].tolist() == list(dict.fromkeys(test.table["video"]))
+    means = table.groupby("video")["attack_score"].mean()
+    assert videos.set_index("id")["attack_score"].to_dict() == pytest.approx(means.to_dict())
 
 
 def test_scores_that_are_not_finite_name_the_image(splits):
