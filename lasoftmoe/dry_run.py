@@ -214,8 +214,7 @@ def _data_lines(
 
 
 def _is_uniattackdata(data: Path) -> bool:
-    name = read_dataset(data).info["name"].lower()
-    return "uniattack" in name.replace("-", "").replace("_", "")
+    return read_dataset(data).info["name"] == "uniattackdata-p1"  # as the importer calls it
 
 
 def _memory_line(cost: StepCost, config: ExperimentConfig) -> Line:

@@ -14,6 +14,7 @@ from lasoftmoe.config import (
     load_config,
     read_config,
 )
+from lasoftmoe.paths import PRESETS
 
 
 @pytest.mark.parametrize("preset", known_presets())
@@ -64,6 +65,23 @@ def test_a100_preset_holds_what_the_paper_states():
     assert (config.training.optimizer, config.training.learning_rate) == ("adam", 1e-6)
     assert (config.detector.prompt, config.data.protocol) == ("T-8", "p1")
     assert config.device == "cuda"
+
+
+def test_a100_preset_names_every_choice_with_its_origin():
+    text = (PRESETS / "a100.yaml").read_text()
+    named, fields = yaml.safe_load(text), dataclasses.asdict(load_config("vanilla", "a100"))
+    for run_only in ("name", "preset", "seed"):
+        fields.pop(run_only)
+    assert _paths(named) == _paths(fields)
+    training = text[text.index("training:") :].splitlines()[1:]
+    origins = ("paper", "silent", "changes no result", "chooses nothing")
+    assert all(any(word in line for word in origins) for line in training)
+
+
+def _paths(values, start=""):
+    nested = [_paths(v, f"{start}{k}.") for k, v in values.items() if isinstance(v, dict)]
+    plain = {f"{start}{k}" for k, v in values.items() if not isinstance(v, dict)}
+    return plain.union(*nested)
 
 
 def test_overrides_change_their_field_only():
