@@ -7,9 +7,11 @@ traceback.
 from __future__ import annotations
 
 import shlex
+import os
 import sys
 import traceback
 from argparse import ArgumentError
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         # Only what was typed: everything else comes from the preset.
         options = _parser().parse_args(arguments, defaults=False)
-        return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
+        with _only_the_first_process_prints():
+            return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
     except KeyboardInterrupt:
         code, message = 130, "\nlasoftmoe: interrupted; the same command goes on from there"
     except Exception as error:
@@ -57,6 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     # Only now is the error gone, and with it a progress bar that would share the message's line.
     print(message, file=sys.stderr)
     return code
+
+
+def _only_the_first_process_prints() -> AbstractContextManager[Any]:
+    """Of the processes that ``accelerate launch`` starts; each of them runs the whole command."""
+    return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(None)
 
 
 def _message(error: Exception) -> str:
