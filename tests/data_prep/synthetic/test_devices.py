@@ -1,0 +1,88 @@
+"""Drawing on another device, without having one: fake tensors have a device and no numbers."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from data_prep.synthetic.camera import _expose, capture
+from data_prep.synthetic.identity import sample_identities
+from data_prep.synthetic.noise import noise_bank
+from data_prep.synthetic.renderer import _render_one, render
+from data_prep.synthetic.session import BACKGROUNDS, sample_sessions
+from data_prep.synthetic.worn_mask import fit_to_wearer, sample_masks
+
+N = len(BACKGROUNDS)
+
+
+@pytest.fixture(scope="module")
+def everybody():
+    """People with everything one can have, one before each background, and a mask for each."""
+    ones = torch.ones(N)
+    people = sample_identities(N, seed=1).replace(
+        glasses=ones, freckles=ones, long_hair=ones, fringe=ones, bald=0 * ones, age=ones
+    )
+    sessions = sample_sessions(N, seed=2).replace(background=torch.arange(N))
+    masks = sample_masks(N, torch.Generator().manual_seed(0))
+    return people, sessions, (fit_to_wearer(people, people), masks)
+
+
+@pytest.fixture
+def elsewhere():
+    """Where tensors on "cuda" exist without a GPU; mixing devices is an error as it is on one."""
+    noise_bank()
+    yield FakeTensorMode(allow_non_fake_inputs=True)
+    noise_bank.cache_clear()
+
+
+def as_arrays(row: SimpleNamespace) -> dict:
+    """Fake tensors cannot be read as numbers; arrays can."""
+    return {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in vars(row).items()}
+
+
+def row_elsewhere(row: dict) -> SimpleNamespace:
+    """What ``Fields.row(index, "cuda")`` gives: colors there, the rest as numbers here."""
+    colors = {
+        name: torch.empty(value.shape, device="cuda")
+        for name, value in row.items()
+        if getattr(value, "shape", ()) in ((3, 1, 1), (3, 3))
+    }
+    return SimpleNamespace(**row | colors)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("background", range(N))
+def test_every_tensor_of_a_picture_is_made_on_the_device(everybody, elsewhere, background, masked):
+    people, sessions, (faces, masks) = everybody
+    rows = [as_arrays(table.row(background)) for table in (people, sessions, faces, masks)]
+    with elsewhere:
+        person, session, face, mask = (row_elsewhere(row) for row in rows)
+        with torch.device("cuda"):
+            maps = _render_one(person, session, 48, (face, mask) if masked else None)
+        picture = _expose(maps[0][None], session, 32, 1.5)
+    assert picture.shape == (1, 3, 32, 32)
+    assert {tensor.device.type for tensor in (*maps, picture)} == {"cuda"}
+
+
+def test_mixing_devices_is_an_error_here(elsewhere):
+    """Or the test above could not fail."""
+    with elsewhere, pytest.raises(RuntimeError, match="device"):
+        torch.zeros(3, device="cuda") + torch.zeros(3)
+
+
+def test_colors_of_a_row_go_to_the_device(everybody):
+    row = everybody[1].row(0, "meta")
+    assert row.light.device.type == row.background_colors.device.type == "meta"
+    assert row.shift.device.type == "cpu"
+    assert isinstance(row.yaw, float)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_pictures_are_the_same_on_a_gpu(everybody):
+    people, sessions, worn = everybody
+    pictures = [
+        capture(render(people, sessions, worn=worn, device=device).radiance, sessions).cpu()
+        for device in ("cpu", "cuda")
+    ]
+    assert (pictures[0] - pictures[1]).abs().mean() < 0.5 / 255
