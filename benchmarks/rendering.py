@@ -1,0 +1,92 @@
+"""Live captures a second: ``python -m benchmarks.rendering [--workers 2] [--device cpu]``.
+
+Each worker draws people with one thread. On a busy machine the wall clock says little: the
+processor seconds of an image, divided into the number of workers, give the rate of idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from data_prep.atomic import write_atomically
+from data_prep.commands.options import at_least
+from data_prep.parallel import derive_seed, run_units
+from data_prep.studies.origin import origin
+from data_prep.synthetic.camera import capture
+from data_prep.synthetic.identity import sample_identities
+from data_prep.synthetic.renderer import render
+from data_prep.synthetic.session import sample_sessions
+
+BAR = 25.0
+"""Images a second that two cores should reach."""
+CAPTURES = 5
+
+
+def main() -> int:
+    """Measure, print, and write what ``--json`` asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=at_least(1), default=20, help="five captures each")
+    parser.add_argument("--workers", type=at_least(1), default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    options = parser.parse_args()
+    figures = measure(options.people, options.workers, options.device)
+    print(
+        f"{figures['cpu_ms_an_image']:.1f} CPU-ms an image (render {figures['render_ms']:.1f}, "
+        f"camera {figures['camera_ms']:.1f}): {figures['images_a_second_idle']:.0f} images/s on "
+        f"{options.workers} idle cores, {figures['images_a_second_wall']:.0f} now; bar {BAR:.0f}"
+    )
+    if options.json:
+        command = f"python -m benchmarks.rendering --people {options.people}"
+        command += f" --workers {options.workers} --device {options.device}"
+        record = origin(command, 0, figures["images"] * figures["cpu_ms_an_image"] / 1e3) | figures
+        text = json.dumps(record, indent=1) + "\n"
+        write_atomically(options.json, lambda path: path.write_text(text, "utf-8"))
+    return 0
+
+
+def measure(people: int, workers: int, device: str) -> dict[str, float]:
+    """Draw ``people``, five captures each; returns milliseconds an image and images a second."""
+    draw = functools.partial(_draw, device=device)
+    run_units(draw, range(workers), workers, "warm up")
+    started = time.perf_counter()
+    seconds = torch.tensor(run_units(draw, range(people), workers, "people"))
+    wall = time.perf_counter() - started
+    images = CAPTURES * people
+    render_ms, camera_ms = (1e3 * seconds.sum(0) / images).tolist()
+    milliseconds = render_ms + camera_ms
+    return {
+        "images": images,
+        "workers": workers,
+        "render_ms": round(render_ms, 2),
+        "camera_ms": round(camera_ms, 2),
+        "cpu_ms_an_image": round(milliseconds, 2),
+        "images_a_second_idle": round(1e3 * workers / milliseconds, 1),
+        "images_a_second_wall": round(images / wall, 1),
+        "bar": BAR,
+    }
+
+
+def _draw(number: int, device: str) -> tuple[float, float]:
+    """Processor seconds of rendering and of the camera, for one person's captures."""
+    identity = sample_identities(1, derive_seed("benchmark"), number).repeat(CAPTURES)
+    sessions = sample_sessions(CAPTURES, derive_seed("benchmark", number))
+    # A GPU works beside the processor: waiting for it is what its time looks like here.
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    started = clock()
+    radiance = render(identity, sessions, device=device).radiance
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+    rendered = clock()
+    capture(radiance, sessions)
+    return rendered - started, clock() - rendered
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
