@@ -167,7 +167,7 @@ def audit_dataset(
         raise ValueError(f"unknown probe {unknown[0]!r}; known: {', '.join(DIMENSIONS)}")
     dataset = read_dataset(folder)
     images = _images(dataset, protocol, split)
-    features = dataset_features(dataset.folder, images)
+    features = dataset_features(dataset, images)
     measured, train = images["split"] == split, images["split"] == "train"
     rows = []
     for probe in tqdm(probes, desc="fit probes", unit="probe"):
@@ -180,7 +180,7 @@ def audit_dataset(
     return Audit(info["name"], info["checksums"]["dataset"], protocol, split, pd.DataFrame(rows))
 
 
-def dataset_features(folder: Path, images: pd.DataFrame) -> dict[str, Features]:
+def dataset_features(dataset: PreparedDataset, images: pd.DataFrame) -> dict[str, Features]:
     """Every probe's numbers of the images in ``images`` (columns id, path), by probe.
 
     Raises:
@@ -190,8 +190,9 @@ def dataset_features(folder: Path, images: pd.DataFrame) -> dict[str, Features]:
     batch: list[NDArray[np.uint8]] = []
     sizes = []
     for row in tqdm(images[["id", "path"]].to_dict("records"), desc="features", unit="image"):
-        picture = read_image(folder / row["path"], row["id"])
-        sizes.append((folder / row["path"]).stat().st_size)
+        path = dataset.locate(row["path"])
+        picture = read_image(path, row["id"])
+        sizes.append(path.stat().st_size)
         if batch and (len(batch) == _BATCH or batch[0].shape != picture.shape):
             parts.append(picture_features(np.stack(batch)))
             batch = []
