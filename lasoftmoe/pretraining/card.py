@@ -39,7 +39,7 @@ From epoch {scaffold_epoch} on (counted from 0), the layout branch of the stem l
 weight {scaffold_weight} a linear layer on the stem's tokens that answers the same questions and is
 dropped at the end. Things that are small and always in the same place, such as glasses, were
 hardly learned in a thousand steps before. Other epochs to begin at were not tried.
-
+{note}
 ## What it can do without further training
 
 On {dev_images} captures of {dev_subjects} people whom it has not seen. *Chance* is the share of the
@@ -92,6 +92,7 @@ def _fields(content: dict[str, Any], weights: Path) -> dict[str, Any]:
         "scaffold_weight": training["config"]["scaffold_weight"],
         "scaffold_epoch": training["config"]["scaffold_epoch"],
         "questions": len(QUESTIONS) + 1,
+        "note": f"\n{training['note']}\n" if "note" in training else "",
         "shared": training["ceiling"]["shared captions"],
         "oracle": training["ceiling"]["oracle R@1"],
         "batch_size": batch_size,
