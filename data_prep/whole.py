@@ -21,14 +21,14 @@ def whole_folder(
 ) -> Iterator[Path]:
     """Yield an empty folder beside ``folder`` that takes its place when the block succeeds.
 
-    A dataset made by the same ``recipe`` is replaced, since its release may have changed; one of
-    another recipe only with ``overwrite``; anything else never. After an error nothing is left.
+    After an error nothing is left. What may be replaced is said by ``refuse_foreign``, which is
+    also to be called before any long work.
 
     Raises:
         DatasetError: ``folder`` holds something that must not be replaced.
     """
+    refuse_foreign(folder, recipe, overwrite)
     place = Path(os.path.realpath(folder))
-    _refuse_foreign(place, recipe, overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)
     # Beside it, so that moving is one step and paths relative to the folder stay true.
     beside = Path(tempfile.mkdtemp(dir=place.parent, prefix=TEMPORARY_PREFIX))
@@ -50,14 +50,21 @@ def _take_place(beside: Path, place: Path) -> None:
     shutil.rmtree(old)
 
 
-def _refuse_foreign(place: Path, recipe: dict[str, Any], overwrite: bool) -> None:
+def refuse_foreign(folder: str | Path, recipe: dict[str, Any], overwrite: bool = False) -> None:
+    """Check that a dataset of ``recipe`` may be written to ``folder``.
+
+    ``recipe["generator"]`` names the command that writes. A dataset made by the same recipe may be
+    replaced, since its release may have changed; one of another recipe of that command only with
+    ``overwrite``; anything else never.
+
+    Raises:
+        DatasetError: it must not.
+    """
+    place = Path(os.path.realpath(folder))
     if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return
-    try:
-        found = json.loads((place / "dataset.json").read_text("utf-8")).get("recipe")
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+    found = _recipe_in(place)
+    if found.get("generator") != recipe["generator"]:
         raise DatasetError(
             f"{place} exists and is not a dataset of this command; choose a new or empty folder"
         )
@@ -67,3 +74,13 @@ def _refuse_foreign(place: Path, recipe: dict[str, Any], overwrite: bool) -> Non
             f"{place} holds a dataset made by another recipe (different: {', '.join(changed)}); "
             "choose another folder, or replace it with --overwrite"
         )
+
+
+def _recipe_in(place: Path) -> dict[str, Any]:
+    """The recipe of the dataset that lies there; empty for anything foreign."""
+    try:
+        info = json.loads((place / "dataset.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    found = info.get("recipe") if isinstance(info, dict) else None
+    return found if isinstance(found, dict) else {}

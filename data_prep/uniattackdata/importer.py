@@ -21,7 +21,7 @@ from data_prep.uniattackdata.layouts import Layout, find_layout
 from data_prep.uniattackdata.listed import Report, read_labeled, read_unlabeled
 from data_prep.uniattackdata.options import Options
 from data_prep.uniattackdata.present import drop_absent, read_contents
-from data_prep.whole import whole_folder
+from data_prep.whole import refuse_foreign, whole_folder
 
 GENERATOR = "data_prep.uniattackdata"
 LICENCE = "given out by its authors on application; their agreement holds"
@@ -50,15 +50,16 @@ def import_uniattackdata(
     options = options or Options()
     root = Path(os.path.realpath(root))
     recipe = _recipe(root, protocol, out, options)
+    refuse_foreign(out, recipe, overwrite)
+    layout = find_layout(root, protocol)
+    table, report = read_labeled(layout, protocol, options)
+    unlabeled = read_unlabeled(layout)
+    table = drop_absent(table, root, report, options)
+    if len(unlabeled):
+        unlabeled = drop_absent(unlabeled, root, report, options, "absent_unlabeled")
+    table = read_contents(table, root, report, options)
+    table = _test_from_dev(table, report, options)
     with whole_folder(out, recipe, overwrite) as folder:
-        layout = find_layout(root, protocol)
-        table, report = read_labeled(layout, protocol, options)
-        unlabeled = read_unlabeled(layout)
-        table = drop_absent(table, root, report, options)
-        if len(unlabeled):
-            unlabeled = drop_absent(unlabeled, root, report, options, "absent_unlabeled")
-        table = read_contents(table, root, report, options)
-        table = _test_from_dev(table, report, options)
         _write(folder, layout, table, unlabeled, {"recipe": recipe, "report": report})
     return read_dataset(out)
 

@@ -131,13 +131,15 @@ def test_a_rule_that_is_none_is_refused(rule):
 def test_videos_give_frames_evenly_spread_and_without_loss(home):
     write_video(home / "live/ann/clip.mp4", numbered(20))
     write_video(home / "fake/replay/ann/again.mov", numbered(3))
+    write_video(home / "live/ann/one.mp4", numbered(1))
     dataset = prepare(home, options=FolderOptions(frames=4, workers=1))
     rows = dataset.manifest[dataset.manifest["video"] == "live/ann/clip.mp4"]
     assert rows["frame"].tolist() == [2, 7, 12, 17]
     assert rows["path"].iloc[0] == "images/live/ann/clip.mp4/000002.png"
     short = dataset.manifest[dataset.manifest["video"] == "fake/replay/ann/again.mov"]
     assert short["frame"].tolist() == [0, 1, 2]
-    assert len(validate(home / "out").manifest) == 15 + 4 + 3
+    assert "live/ann/one.mp4/000000" in set(dataset.manifest["id"])
+    assert len(validate(home / "out").manifest) == 15 + 4 + 3 + 1
 
 
 def spoil(home: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -80,6 +81,22 @@ def test_the_published_table_adds_up():
     assert totals == {"p1": 35_906, "p2.1": 35_906, "p2.2": 35_906}
     assert sum(PUBLISHED["p1"]["train"].values()) == 8_400
     assert sum(PUBLISHED["p2.2"]["test"].values()) == 26_006
+
+
+def test_the_page_of_the_book_has_the_published_table():
+    page = (Path(__file__).parents[2] / "book/datasets.md").read_text("utf-8")
+    for protocol, splits in PUBLISHED.items():
+        for split, numbers in splits.items():
+            row = [f"P{protocol[1:]} {split}", *numbers.values(), sum(numbers.values())]
+            assert "| " + " | ".join(map(str, row)) + " |" in page
+
+
+@pytest.mark.parametrize("command", ["uniattackdata", "folder"])
+def test_the_commands_explain_themselves(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) > 20
 
 
 def test_one_line_too_few_is_told_and_a_partial_copy(tmp_path, published_miniature):
