@@ -6,8 +6,8 @@ traceback.
 
 from __future__ import annotations
 
-import shlex
 import os
+import shlex
 import sys
 import traceback
 from argparse import ArgumentError

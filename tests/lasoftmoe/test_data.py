@@ -1,5 +1,9 @@
 """Opening a prepared dataset: right pixels in the right split, decoded once, errors in words."""
 
+import errno
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +84,58 @@ def test_changed_dataset_is_decoded_afresh(tmp_path, runs):
     first = open_dataset(write_tiny_dataset(tmp_path / "a", subjects=4, seed=1))["test"][0]
     other = open_dataset(write_tiny_dataset(tmp_path / "b", subjects=4, seed=2))["test"][0]
     assert first["id"] == other["id"] and not torch.equal(first["image"], other["image"])
+
+
+def test_an_image_changed_behind_the_decoded_cache_is_noticed(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    open_dataset(folder)
+    path = folder / "images" / "s01-2.png"
+    with Image.open(path) as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+    with pytest.raises(
+        DatasetError, match=r"(?s)a file changed.*Newer than dataset\.json: .*s01-2\.png"
+    ):
+        open_dataset(folder)
+
+
+def test_an_image_changed_before_the_first_opening_is_noticed(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    Image.new("RGB", (16, 16)).save(folder / "images" / "s01-2.png")
+    with pytest.raises(DatasetError, match="a file changed after the dataset was written"):
+        open_dataset(folder)
+    assert not list(runs.glob(".decoded/*.npy"))
+
+
+def test_files_that_were_only_touched_or_copied_need_no_decoding(tmp_path, runs, monkeypatch):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    first = open_dataset(folder)["test"][0]["image"]
+    monkeypatch.setattr(data, "read_image", lambda *_: pytest.fail("decoded again"))
+    (folder / "images" / "s01-2.png").touch()
+    assert torch.equal(open_dataset(folder)["test"][0]["image"], first)
+    shutil.copytree(folder, tmp_path / "b")
+    assert torch.equal(open_dataset(tmp_path / "b")["test"][0]["image"], first)
+    monkeypatch.setattr(data, "check_files", lambda *_: pytest.fail("read all files again"))
+    open_dataset(folder)
+    open_dataset(tmp_path / "b")
+
+
+def test_a_full_disk_is_said_before_anything_is_decoded(tmp_path, runs, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    monkeypatch.setattr(data.os, "posix_fallocate", no_room)
+    with pytest.raises(DatasetError, match=r"cannot be written to .*No space left.*LASOFTMOE_RUNS"):
+        open_dataset(folder)
+    assert not list(runs.glob(".decoded/*.npy")) and not list(runs.glob(".decoded/*.partial"))
+
+
+def test_a_dataset_sent_to_another_process_maps_the_same_file(splits):
+    sent = pickle.dumps(splits["test"])
+    assert len(sent) < splits["test"].images.nbytes
+    there = pickle.loads(sent)
+    assert isinstance(there.images, np.memmap) and there.images.filename.suffix == ".npy"
+    assert torch.equal(there[3]["image"], splits["test"][3]["image"])
 
 
 def test_interrupted_decoding_leaves_no_cache(tmp_path, runs, monkeypatch):

@@ -1,6 +1,9 @@
 """The loop: reproducible to the bit, resumable, and it learns."""
 
 import math
+import re
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -8,10 +11,11 @@ import torch
 
 from lasoftmoe import training
 from lasoftmoe.augmentation import flip_and_shift
-from lasoftmoe.checkpoint import Checkpoint, load_weights, save_weights
-from lasoftmoe.config import TrainingConfig
+from lasoftmoe.checkpoint import Checkpoint, CheckpointError, load_weights, save_weights
+from lasoftmoe.config import PAPER_LEARNING_RATE, TrainingConfig, load_config
 from lasoftmoe.evaluation import score
 from lasoftmoe.metrics import auc
+from lasoftmoe.paths import ROOT
 from lasoftmoe.training import LOG_COLUMNS, TrainingError, make_optimizer, schedule, train
 from tests.lasoftmoe.tiny import TinyDetector
 
@@ -92,6 +96,52 @@ def test_a_training_cut_off_ends_with_the_same_bits(splits, tmp_path, epochs_bef
     assert log_resumed.equals(log)
 
 
+def test_a_training_cut_off_within_an_epoch_goes_on_there(splits, tmp_path):
+    config = changed(checkpoint_every=3, sampling="class_balanced")
+    whole, log = trained(splits, config)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
+
+    def pull_the_plug(row):
+        if row["step"] == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(splits, config, on_step=pull_the_plug, checkpoint=checkpoint)
+    steps = []
+    # neither worker processes nor the interval of checkpoints change the result
+    config = changed(checkpoint_every=1, sampling="class_balanced", num_workers=1)
+    resumed, log_resumed = trained(splits, config, on_step=steps.append, checkpoint=checkpoint)
+    assert steps[0]["step"] == 8  # saved after 3, 4 (an epoch), 6 and 8 (an epoch)
+    assert same_weights(whole, resumed)
+    assert log_resumed.equals(log)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_bits():
+    command = [sys.executable, "-m", "tests.lasoftmoe.kills", "--kills", "8"]
+    child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert child.returncode == 0, child.stderr
+    assert re.search(r"[1-9]\d* trainings came to their end, 0 of them", child.stdout)
+
+
+def test_a_checkpoint_of_other_choices_is_refused(splits, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
+    trained(splits, checkpoint=checkpoint)
+    with pytest.raises(
+        CheckpointError, match=r"epochs = 3, now 4, learning_rate = 0\.01, now 0\.1"
+    ):
+        trained(splits, changed(epochs=4, learning_rate=0.1), checkpoint=checkpoint)
+    with pytest.raises(CheckpointError, match="seed = 0, now 1"):
+        trained(splits, seed=1, checkpoint=checkpoint)
+
+
+def test_a_finished_training_is_not_repeated(splits, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
+    first, log = trained(splits, checkpoint=checkpoint)
+    again, log_again = trained(splits, checkpoint=checkpoint, on_step=lambda _: pytest.fail("step"))
+    assert same_weights(first, again) and log.equals(log_again)
+
+
 def test_best_epoch_on_dev_is_kept_also_across_a_cut(splits, tmp_path, monkeypatch):
     scripted = [0.6, 0.9, 0.7]
     at_epoch_ends = []
@@ -130,6 +180,49 @@ def test_loss_that_is_not_finite_names_the_step(splits):
 
     with pytest.raises(TrainingError, match="the loss is nan at step 5 of 12"):
         train(Diverging(), splits["train"], None, CONFIG, 0)
+
+
+def test_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(splits, tmp_path):
+    class Diverging(TinyDetector):
+        calls = 0
+
+        def training_loss(self, batch):
+            self.calls += 1
+            loss = super().training_loss(batch)
+            if self.calls == 6:
+                self.moe.weight.register_hook(lambda gradient: gradient * math.nan)
+            return loss
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
+    detector = Diverging()
+    with pytest.raises(TrainingError, match="the norm of the gradient is nan at step 5 of 12"):
+        train(detector, splits["train"], None, changed(checkpoint_every=1), 0, None, checkpoint)
+    assert all(p.isfinite().all() for p in detector.parameters())
+    steps = []
+    train(
+        TinyDetector(), splits["train"], None, CONFIG, 0, steps.append, checkpoint
+    )  # the last good state is there to go on from
+    assert steps[0]["step"] == 5
+
+
+def test_the_papers_rate_is_named_and_used_by_its_preset():
+    a100 = load_config("la_soft_moe", "a100").training
+    assert a100.learning_rate == PAPER_LEARNING_RATE == 1e-6
+    assert a100.optimizer == "adam" and a100.moe_learning_rate is None
+
+
+def test_class_balanced_training_sees_both_classes_alike(splits):
+    seen = []
+
+    class Watching(TinyDetector):
+        def training_loss(self, batch):
+            seen.append(int(batch["is_attack"].sum()))
+            return super().training_loss(batch)
+
+    rare = splits["train"]
+    rare.is_attack[: len(rare) - 3] = False
+    train(Watching(), rare, None, changed(sampling="class_balanced"), 0)
+    assert seen == [4] * 12
 
 
 def test_what_cannot_be_trained_is_refused(splits):
@@ -198,6 +291,16 @@ def test_flip_and_shift_only_moves_pixels():
     assert any(torch.equal(f[0], image[0].flip(2)) for f in flips)
     assert any(torch.equal(f[0], image[0]) for f in flips)
     assert all(torch.equal(f[0], image[0].flip(2)) or torch.equal(f[0], image[0]) for f in flips)
+
+
+def test_parts_of_a_batch_are_moved_as_the_whole_is():
+    images = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
+    whole = flip_and_shift(images, torch.Generator().manual_seed(3), True, 2)
+    parts = [
+        flip_and_shift(part, torch.Generator().manual_seed(3), True, 2, number, 3)
+        for number, part in enumerate(images.chunk(3))
+    ]
+    assert torch.equal(torch.cat(parts), whole)
 
 
 def test_shift_mirrors_at_the_border():
