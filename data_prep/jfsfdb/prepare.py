@@ -110,7 +110,9 @@ def prepare_subset(
             out, units, prepare_clip, workers, f"clips of {subset.title}", backend
         )
         _check_broken(out, root, units, records, wishes.skip_broken)
+        unverified = [name for name in subset.unverified if rules[name] == subset.rules[name]]
         info = _info(subset, recipe, records, differences, wishes)
+        info["unverified_rules"] = unverified
         _write(out, records, info, "by_subject" if _drawn(subset, wishes) else "official")
     clean_up(out)
     return read_dataset(out)
@@ -250,7 +252,6 @@ def _info(
         "clips": {name: status[name] for name in (USED, NO_FACE, BROKEN)},
         "faces": asdict(faces),
         "differences": differences,
-        "unverified_rules": list(subset.unverified),
         "recipe": recipe,
     }
 

@@ -97,6 +97,11 @@ class Subset:
         if unknown:
             known = ", ".join(sorted(rules))
             raise DatasetError(f"{path}: {self.name} has no rule {unknown[0]!r}; it has: {known}")
+        for pattern in given.get("patterns", ()):
+            try:
+                re.compile(pattern)
+            except (re.error, TypeError) as error:
+                raise DatasetError(f"{path}: the pattern {pattern!r} is wrong ({error})") from error
         return {**rules, **given}
 
 

@@ -180,6 +180,9 @@ def test_rules_known_from_memory_are_marked_and_can_be_replaced(tmp_path):
     file.write_text("sorts: {}\n")
     with pytest.raises(ValueError, match=r"rules\.yaml: siw has no rule 'sorts'; it has: .*types"):
         siw.with_rules(file)
+    file.write_text("patterns: ['(']\n")
+    with pytest.raises(ValueError, match=r"the pattern '\(' is wrong"):
+        siw.with_rules(file)
     file.write_text("- 1\n")
     with pytest.raises(ValueError, match="expected `rule: value` lines"):
         siw.with_rules(file)
@@ -204,6 +207,15 @@ def test_command_line(tmp_path, capsys):
     assert main([*command, "--weights", "x.onnx"]) == 2
     assert main(["jfsfdb", "threedmask", "--root", "none", "--out", "x"]) == 2
     assert "no folder at none" in capsys.readouterr().err
+
+
+def test_fetching_the_weights_says_what_and_from_where(tmp_path, capsys, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("data_prep.yunet.fetch", lambda *arguments: fetched.append(arguments))
+    assert main(["fetch-yunet", "--out", str(tmp_path / "yunet.onnx")]) == 0
+    told = capsys.readouterr().out
+    ((path, url, checksum),) = fetched
+    assert path == tmp_path / "yunet.onnx" and url in told and checksum in told
 
 
 def test_backend_is_handed_on(tmp_path, monkeypatch):
