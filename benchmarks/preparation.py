@@ -36,6 +36,7 @@ from lasoftmoe import provenance
 WIDTH, HEIGHT, FACE = 640, 480, 288
 PER_CORE, TWO_WORKERS = 0.85, 1.7  # the bars
 IDLE_LOAD = 0.5
+RUNS = ("bare, core", "importer, core", "one worker, wall", "two workers, wall")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -91,12 +92,12 @@ def bare_loop(root: Path, out: Path, length: int, frames: int, crop: CropRules) 
                     break
 
 
-def timed(work: Callable[[Path], object], clock: Callable[[], float]) -> float:
-    """Seconds of one run into an empty folder."""
+def timed(work: Callable[[Path], object]) -> tuple[float, float]:
+    """Seconds of one run into an empty folder: those this process had a core, and the wall's."""
     with tempfile.TemporaryDirectory() as folder:
-        start = clock()
+        core, wall = time.process_time(), time.perf_counter()
         work(Path(folder) / "out")
-        return clock() - start
+        return time.process_time() - core, time.perf_counter() - wall
 
 
 def measure(options: argparse.Namespace, root: Path) -> dict[str, list[float]]:
@@ -109,13 +110,14 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, list[float]]:
     def bare(out: Path) -> None:
         bare_loop(root, out, options.length, options.frames, wishes.crop)
 
-    timed(prepare(2), time.perf_counter)  # the workers start once
-    seconds: dict[str, list[float]] = {name: [] for name in ("bare", "importer", "one", "two")}
+    timed(prepare(2))  # the workers start once
+    seconds: dict[str, list[float]] = {name: [] for name in RUNS}
     for _ in range(options.rounds):
-        seconds["bare"].append(timed(bare, time.process_time))
-        seconds["importer"].append(timed(prepare(1), time.process_time))
-        seconds["one"].append(timed(prepare(1), time.perf_counter))
-        seconds["two"].append(timed(prepare(2), time.perf_counter))
+        seconds["bare, core"].append(timed(bare)[0])
+        core, wall = timed(prepare(1))
+        seconds["importer, core"].append(core)
+        seconds["one worker, wall"].append(wall)
+        seconds["two workers, wall"].append(timed(prepare(2))[1])
     return seconds
 
 
@@ -130,7 +132,7 @@ def time_all(options: argparse.Namespace) -> dict:
         return median(a / b for a, b in zip(seconds[over], seconds[under], strict=True))
 
     idle = load <= IDLE_LOAD
-    per_core, two = ratio("bare", "importer"), ratio("one", "two")
+    per_core, two = ratio(*RUNS[:2]), ratio(*RUNS[2:])
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": provenance.commit(),
@@ -143,7 +145,7 @@ def time_all(options: argparse.Namespace) -> dict:
         "frames_of_a_clip": [options.frames, options.length],
         "picture": [WIDTH, HEIGHT],
         "seconds": seconds,
-        "clips_per_second_of_a_core": options.clips / median(seconds["importer"]),
+        "clips_per_second_of_a_core": options.clips / median(seconds["importer, core"]),
         "targets": [
             {
                 "target": "importer's throughput over the bare loop's, per core",
