@@ -48,7 +48,8 @@ class Transfer:
         rates = 100 * self.attacks.pivot(index="attack", columns="network", values="success")
         order = list(dict.fromkeys(self.attacks["attack"]))
         rates = rates.loc[order, list(self.networks["network"])]
-        rates.insert(0, "strength", self.attacks.groupby("attack")["strength"].first()[order])
+        strengths = self.attacks.groupby("attack")["strength"].first()[order]
+        rates.insert(0, "strength", strengths.map("{:g}".format))
         figures = self.networks.to_string(index=False)
         return f"{figures}\n\nAccepted people who are rejected after the attack, in %:\n" + (
             rates.rename_axis(index=None, columns=None).to_string(float_format="%.1f")

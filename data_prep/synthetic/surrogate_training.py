@@ -29,6 +29,7 @@ from data_prep.synthetic.identity import sample_identities
 from data_prep.synthetic.renderer import render
 from data_prep.synthetic.session import sample_sessions
 from data_prep.synthetic.surrogate import Surrogate
+from data_prep.taxonomy import attack_type
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ def _effect_of_attacks(
         ]
         cosine = torch.cat(cosines)
         effects[name] = {
+            "strength": attack_type("fgsm" if name == "sign noise" else name).strength,
             "mean_cosine": round(float(cosine.mean()), 4),
             "success_rate": round(float((cosine < threshold).float().mean()), 4),
         }
