@@ -53,25 +53,24 @@ def combine(
             raise ValueError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
     parts, out = _read_parts(folders), Path(out)
     made, absent = _protocols(parts, protocols, allow_missing)
-    # Only parts that a protocol uses would do; all are kept, so that counts say what was given.
-    folders = {name: Path(part.folder).resolve() for name, part in parts.items()}
-    root = _common(list(folders.values()))
+    places = {name: part.folder.resolve() for name, part in parts.items()}
+    root = _common(list(places.values()))
     recipe = {
         "generator": GENERATOR,
         "protocols": sorted(made),
         "parts": {name: part.info["checksums"]["dataset"] for name, part in parts.items()},
     }
     if not prepare_folder(out, recipe, overwrite):
-        place = relative_root(root, out)
+        to_root = relative_root(root, out)
         tables = [
             part.manifest.assign(
-                path=f"{place}/{folders[name].relative_to(root).as_posix()}/"
+                path=f"{to_root}/{places[name].relative_to(root).as_posix()}/"
                 + part.manifest["path"]
             )
             for name, part in parts.items()
         ]
         manifest = pd.concat(tables, ignore_index=True)
-        write_dataset(out, manifest, made, _info(parts, place, absent, recipe))
+        write_dataset(out, manifest, made, _info(parts, to_root, absent, recipe))
     clean_up(out)
     return read_dataset(out)
 

@@ -92,6 +92,11 @@ def prepare_subset(
     if name not in SUBSETS:
         raise ValueError(f"unknown subset {name!r}; known subsets: {', '.join(SUBSETS)}")
     subset, root, out, wishes = SUBSETS[name], Path(root), Path(out), wishes or Wishes()
+    if out.resolve().is_relative_to(root.resolve()):
+        raise DatasetError(
+            f"{out} lies in the release {root}, where its crops would be taken for clips; choose a "
+            "folder outside"
+        )
     rules = subset.with_rules(wishes.rules)
     if subset.load:
         rules = subset.load(root, rules, wishes.by_subject)

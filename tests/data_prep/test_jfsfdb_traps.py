@@ -260,6 +260,11 @@ def test_links_out_of_the_release_are_errors_and_loops_are_not_followed(root):
         prepare(root)
 
 
+def test_a_folder_in_the_release_is_refused(root):
+    with pytest.raises(DatasetError, match="lies in the release"):
+        prepare_subset("rose_youtu", root, root / "out", WISHES, workers=1)
+
+
 def test_another_release_or_recipe_does_not_mix(root):
     prepare(root)
     with pytest.raises(DatasetError, match=r"another recipe \(different: frames\).*--overwrite"):
