@@ -44,7 +44,7 @@ def in_double(detector: ClipDetector) -> ClipDetector:
     return detector
 
 
-def training_config(count: int, epochs: int = 2) -> TrainingConfig:
+def training_config(count: int, epochs: int = 1) -> TrainingConfig:
     """One epoch, measured on dev at its end; the batch is shared out among the processes."""
     return TrainingConfig(
         epochs=epochs,
