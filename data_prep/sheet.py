@@ -39,12 +39,14 @@ def write_sheet(
     manifest = _narrow(dataset, protocol, split)
     if manifest.empty:
         raise DatasetError(f"{dataset.folder}: no image in protocol {protocol!r}, split {split!r}")
-    present = [name for name in (LIVE, *ATTACK_TYPES) if (manifest["type"] == name).any()]
+    # A release declares types of its own; they follow those of the taxonomy.
+    known = dict.fromkeys((LIVE, *ATTACK_TYPES, *sorted(manifest["type"].unique())))
+    present = [name for name in known if (manifest["type"] == name).any()]
     columns = min(subjects, manifest["subject"].nunique())
     sheet = _blank(len(present), columns)
     for number, name in enumerate(present):
         images = manifest[manifest["type"] == name]
-        _draw_row(sheet, number, images, columns, dataset.folder)
+        _draw_row(sheet, number, images, columns, dataset)
     write_atomically(Path(out), lambda path: sheet.save(path, "PNG"))
 
 
@@ -72,7 +74,7 @@ def _blank(rows: int, columns: int) -> Image.Image:
 
 
 def _draw_row(
-    sheet: Image.Image, number: int, images: pd.DataFrame, columns: int, folder: Path
+    sheet: Image.Image, number: int, images: pd.DataFrame, columns: int, dataset: PreparedDataset
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     top = number * (_CELL + _CAPTION + _GAP)
@@ -81,7 +83,7 @@ def _draw_row(
     # One image a subject, subjects in a fixed random order, so that rows show different ones.
     chosen = images.sample(frac=1, random_state=number).drop_duplicates("subject")
     for column, row in enumerate(chosen.head(columns).to_dict("records")):
-        image = Image.fromarray(read_image(folder / row["path"], row["id"]))
+        image = Image.fromarray(read_image(dataset.locate(row["path"]), row["id"]))
         left = _MARGIN + column * (_CELL + _GAP)
         sheet.paste(image.resize((_CELL, _CELL), Image.Resampling.BICUBIC), (left, top))
         place = (left + 2, top + _CELL + 1)

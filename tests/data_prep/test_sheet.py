@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.manifest import DatasetError
+from data_prep.manifest import DatasetError, write_dataset
 from data_prep.sheet import write_sheet
-from tests.data_prep.small import write_small
+from tests.data_prep.small import INFO, manifest, write_images, write_small
 
 
 def test_a_row_a_type_and_a_column_a_subject(tmp_path):
@@ -45,3 +45,14 @@ def test_wrong_options_are_errors(tmp_path, options, message):
 def test_missing_dataset_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="no dataset folder"):
         write_sheet(tmp_path / "nothing", tmp_path / "sheet.png")
+
+
+def test_types_that_a_release_declares_have_their_rows_and_images_may_lie_in_its_root(tmp_path):
+    write_images(tmp_path / "release")
+    kinds = ["live", "screen-rs", "live", "print"]
+    table = manifest().assign(path="../release/" + manifest()["path"], type=kinds)
+    declared = {"screen-rs": {"family": "physical", "description": "a replay", "source": "tests"}}
+    info = {**INFO, "root": "../release", "attack_types": declared}
+    write_dataset(tmp_path / "set", table, {}, info)
+    write_sheet(tmp_path / "set", tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").height == 3 * 166
