@@ -1,6 +1,5 @@
 """Both distributions of UniAttackData, in miniature and with lists of full length."""
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.cli import main
-from data_prep.manifest import DatasetError, read_dataset, validate
+from data_prep.manifest import DatasetError, validate
 from data_prep.taxonomy import ATTACK_TYPES as TAXONOMY
 from data_prep.uniattackdata import Options, import_uniattackdata
 from data_prep.uniattackdata.attack_types import ATTACK_TYPES
@@ -18,7 +17,6 @@ from data_prep.uniattackdata.layouts import PROTOCOLS, find_layout
 from data_prep.uniattackdata.listed import read_labeled
 from data_prep.uniattackdata.names import parse_name
 from lasoftmoe.data import open_dataset
-from tests.data_prep.releases.drawn import draw_face
 from tests.data_prep.releases.uniattackdata import (
     build_challenge,
     build_official,
@@ -322,25 +320,3 @@ def test_equal_contents_are_reported(tmp_path):
     assert equal["equal_contents"]["images"] == 2
     assert equal["equal_contents"]["across_splits"] == 1
     assert equal["equal_contents"]["with_two_labels"] == 0
-
-
-@pytest.mark.slow
-def test_a_release_of_full_length_end_to_end(tmp_path, capsys):
-    """All 35,899 images are links to one file: the lists, the search and the tables are real."""
-    lines = published_lines("p1")
-    write_lists(tmp_path, "p1", lines)
-    first = tmp_path / "first.jpg"
-    draw_face("one").save(first)
-    for listed in lines.values():
-        for path, _ in listed:
-            place = tmp_path / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if not place.exists():
-                os.link(first, place)
-    out = tmp_path / "out"
-    command = ["uniattackdata", "--root", str(tmp_path), "--protocol", "p1", "--out", str(out)]
-    assert main([*command, "--quick"]) == 0
-    told = capsys.readouterr().out
-    assert "lines: train 8400, dev 6000, test 21506; equal to the published table" in told
-    assert "7 lines repeat an image of their split; each is kept once" in told
-    assert len(read_dataset(out).manifest) == 35_899
