@@ -23,3 +23,10 @@ def test_unused_modules_and_weights_can_be_left_out():
     every = code_digest(weights=True)
     assert every == code_digest(weights=True)
     assert len({every, code_digest(weights=False), code_digest("digital", weights=True)}) == 3
+
+
+def test_of_a_module_one_function_may_count(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("def f(a):\n    return a\n\n\ndef g(a):\n    return -a\n", "utf-8")
+    assert _meaning(path, "f") == "def f(a):\n    return a"
+    assert _meaning(path, "f") != _meaning(path)
