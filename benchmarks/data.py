@@ -1,0 +1,216 @@
+"""``python -m benchmarks.data``: loading images against Pillow alone and against copying memory.
+
+Before the cache: opening a dataset for the first time (decode, resize, checksum, write the cache)
+against a bare loop that decodes and resizes the same files. After it: shuffled batches against
+plain copies of as many bytes. Both sides take turns; ratios above 1 mean faster than the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from skimage.data import astronaut
+from tqdm import tqdm
+
+from benchmarks.timing import CLOCKS
+from data_prep.manifest import write_dataset
+from lasoftmoe import provenance
+from lasoftmoe.data import FaceDataset, epoch_loader, open_dataset
+from lasoftmoe.sampling import EpochBatches
+
+BATCH = 64
+LEAST_OF_PILLOW = 0.8
+LEAST_OF_COPYING = 0.5
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
+    parser.add_argument("--images", type=int, default=600, help="of each kind (600)")
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds, after one more (7)")
+    parser.add_argument(
+        "--clock",
+        choices=list(CLOCKS),
+        default="process",
+        help="process: seconds of all cores that this process had, so figures are per core",
+    )
+    parser.add_argument("--out", type=Path, help="write everything to this JSON file")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1 or options.images < 2 * BATCH:
+        parser.error(f"--rounds has to be at least 1 and --images at least {2 * BATCH}")
+    options.given = sys.argv[1:] if arguments is None else arguments
+    return options
+
+
+def write_faces(folder: Path, count: int, size: int, suffix: str) -> Path:
+    """A prepared dataset of crops of a portrait, as sharp as photos are."""
+    generator, portrait = np.random.default_rng(0), Image.fromarray(astronaut())
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number in range(count):
+        left, top = generator.integers(0, 512 - 200, 2)
+        crop = portrait.crop((left, top, left + 200, top + 200)).resize((size, size))
+        path = f"images/{number}.{suffix}"
+        crop.save(folder / path, **({"quality": 92} if suffix == "jpg" else {}))
+        kind = ("live", "live", "live") if number % 2 else ("fake", "physical", "print")
+        row = dict(zip(("label", "family", "type"), kind, strict=True))
+        rows.append({"id": str(number), "path": path, "subject": str(number), **row})
+    table = pd.DataFrame(rows).assign(source="portrait", frame=0)
+    split = ["train"] * (count - 4) + ["dev"] * 2 + ["test"] * 2
+    info = {"name": "benchmark", "version": "1", "licence": "CC0-1.0", "seed": 0}
+    info |= {"generator": "benchmarks.data", "image_size": size}
+    write_dataset(folder, table, {"p1": pd.DataFrame({"id": table["id"], "split": split})}, info)
+    return folder
+
+
+def bare_pillow(folder: Path, size: int) -> int:
+    """Decode and resize every file, and nothing else."""
+    total = 0
+    for path in (folder / "images").iterdir():
+        with Image.open(path) as image:
+            pixels = image.convert("RGB")
+        if pixels.size != (size, size):
+            pixels = pixels.resize((size, size), Image.Resampling.BICUBIC)
+        total += np.asarray(pixels).shape[0]
+    return total
+
+
+def first_opening(folder: Path, size: int, runs: Path) -> dict[str, FaceDataset]:
+    """Open a dataset that nobody has opened before."""
+    shutil.rmtree(runs, ignore_errors=True)
+    with mock.patch.dict(os.environ, LASOFTMOE_RUNS=str(runs), TQDM_DISABLE="1"):
+        return open_dataset(folder, "p1", size)
+
+
+def in_turns(
+    steps: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """Seconds of every step in each round; one more round is run first and not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in tqdm(range(rounds + 1), desc="rounds", leave=False):
+        for name, step in steps.items():
+            start = clock()
+            step()
+            if number:
+                seconds[name].append(clock() - start)
+    return seconds
+
+
+def row(name: str, against: str, seconds: Mapping[str, list[float]], images: int) -> dict:
+    """A measurement, over what it is compared with, round by round."""
+    pairs = zip(seconds[against], seconds[name], strict=True)
+    return {
+        "what": name,
+        "images_per_second": images / statistics.median(seconds[name]),
+        "against": against,
+        "against_images_per_second": images / statistics.median(seconds[against]),
+        "ratio": statistics.median(other / mine for other, mine in pairs),
+    }
+
+
+def before_the_cache(options: argparse.Namespace, folder: Path) -> list[dict]:
+    """First openings against Pillow: JPEG resized for ViT-B/16, and PNG as they are."""
+    rows = []
+    for suffix, side, size in (("jpg", 320, 224), ("png", 96, 96)):
+        faces = write_faces(folder / suffix, options.images, side, suffix)
+        name, bare = f"first opening, {suffix} {side} to {size} px", f"Pillow alone, {suffix}"
+        steps = {
+            bare: lambda faces=faces, size=size: bare_pillow(faces, size),
+            name: lambda faces=faces, size=size: first_opening(faces, size, folder / "runs"),
+        }
+        seconds = in_turns(steps, options.rounds, CLOCKS[options.clock])
+        rows.append(row(name, bare, seconds, options.images))
+    return rows
+
+
+def after_the_cache(options: argparse.Namespace, folder: Path) -> list[dict]:
+    """Shuffled batches of 224 x 224 pixels against copies of the same number of bytes."""
+    dataset = first_opening(folder / "jpg", 224, folder / "runs")["train"]
+    memory = np.array(dataset.images[: len(dataset)])
+    order = EpochBatches(dataset.is_attack, BATCH, seed=0)
+    starts = range(0, len(order) * BATCH, BATCH)
+    steps = {
+        "copying memory": lambda: [memory[start : start + BATCH].copy() for start in starts],
+        "shuffled batches": lambda: [dataset.batch(indices) for indices in order],
+        "shuffled batches, DataLoader": lambda: list(epoch_loader(dataset, order)),
+    }
+    seconds = in_turns(steps, 3 * options.rounds, CLOCKS[options.clock])
+    images = len(order) * BATCH
+    return [row(name, "copying memory", seconds, images) for name in list(steps)[1:]]
+
+
+def targets(rows: list[dict]) -> list[dict]:
+    """The speeds that the project sets itself, with what was measured."""
+    found = []
+    for measured in rows:
+        least = LEAST_OF_COPYING if measured["against"].startswith("copy") else LEAST_OF_PILLOW
+        name = f"{measured['what']} over {measured['against']}"
+        ratio = measured["ratio"]
+        found.append({"target": name, "measured": ratio, "at_least": least, "met": ratio >= least})
+    return found
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Everything that is measured, with what it takes to read it."""
+    record = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": provenance.commit(),
+        "command": " ".join(["python -m benchmarks.data", *options.given]),
+        "hardware": provenance.hardware(),
+        "versions": provenance.versions(),
+        "clock": options.clock,
+        "load_before": os.getloadavg()[0],
+        "images": options.images,
+    }
+    with tempfile.TemporaryDirectory() as name:
+        record["rows"] = before_the_cache(options, Path(name))
+        record["rows"] += after_the_cache(options, Path(name))
+    record["targets"] = targets(record["rows"])
+    return record
+
+
+def report(record: dict) -> str:
+    """The record as a table to read."""
+    unit = "images a core-second" if record["clock"] == "process" else "images/s"
+    lines = [f"{record['hardware']}, {record['clock']} clock, {unit}", ""]
+    for measured in record["rows"]:
+        lines.append(
+            f"{measured['what']:40}{measured['images_per_second']:10.0f}   "
+            f"{measured['against']:20}{measured['against_images_per_second']:10.0f}"
+            f"   ratio {measured['ratio']:.2f}"
+        )
+    for target in record["targets"]:
+        verdict = "met" if target["met"] else "MISSED"
+        lines.append(
+            f"{target['target']}: {target['measured']:.2f} (>= {target['at_least']}) {verdict}"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and write the record if asked to."""
+    options = parse(arguments)
+    record = measure(options)
+    print(report(record))
+    if options.out:
+        part = options.out.with_suffix(".part")
+        part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        part.replace(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
