@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep.commands.options import at_least
+from data_prep.commands.options import add_backend_options, at_least, chosen_backend
 from data_prep.commands.summary import summary
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _add_subset(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace another recipe's dataset")
     parser.add_argument("--workers", type=at_least(1), help="processes (default: one a CPU core)")
-    parser.add_argument("--backend", help="where they run: loky (default), dask or ray")
+    add_backend_options(parser)
 
 
 def _run_subset(options: argparse.Namespace) -> None:
@@ -149,7 +149,7 @@ def _run_subset(options: argparse.Namespace) -> None:
         options.out,
         wishes,
         options.workers,
-        options.backend,
+        chosen_backend(options),
         options.overwrite,
     )
     info = dataset.info

@@ -29,6 +29,34 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_backend_options(parser: argparse.ArgumentParser) -> None:
+    """``--backend`` and ``--cluster``; see ``chosen_backend``."""
+    parser.add_argument(
+        "--backend",
+        choices=("loky", "dask", "ray"),
+        default="loky",
+        help="what runs the processes: loky (default), or dask or ray (pip extra: scale)",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="a running Dask or Ray cluster (default: $DATA_PREP_CLUSTER, else one started here)",
+    )
+
+
+def chosen_backend(options: argparse.Namespace) -> str:
+    """The backend as ``run_units`` takes it.
+
+    Raises:
+        ValueError: an address without the backend that it belongs to.
+    """
+    if not options.cluster:
+        return options.backend
+    if options.backend == "loky":
+        raise ValueError("--cluster needs --backend dask or --backend ray")
+    return f"{options.backend}@{options.cluster}"
+
+
 def at_least(smallest: int) -> Callable[[str], int]:
     """Reads a whole number; the parser refuses a smaller one before a command writes anything."""
 

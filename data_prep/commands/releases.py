@@ -6,7 +6,12 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands.jfsfdb import add_face_options, chosen_detector, crop_rules
-from data_prep.commands.options import add_building_options, at_least
+from data_prep.commands.options import (
+    add_backend_options,
+    add_building_options,
+    at_least,
+    chosen_backend,
+)
 from data_prep.commands.summary import summary
 
 
@@ -88,6 +93,7 @@ def _add_folder(commands: argparse._SubParsersAction) -> None:
         "--copy", action="store_true", help="write the images into DIR, do not refer to them"
     )
     add_building_options(folder)
+    add_backend_options(folder)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -133,6 +139,7 @@ def _run_folder(options: argparse.Namespace) -> None:
         copy=options.copy,
         seed=options.seed,
         workers=options.workers,
+        backend=chosen_backend(options),
     )
     dataset = import_folders(options.live, options.fake, options.out, wanted, options.overwrite)
     for split, types in dataset.info["counts"]["protocols"]["p1"].items():

@@ -41,6 +41,7 @@ class FolderOptions:
         copy: write the images into the dataset instead of referring to them.
         seed: fixes who is train, dev and test.
         workers: processes; None: one a core.
+        backend: where they run (see ``run_units``).
     """
 
     type_name: str | None = None
@@ -53,6 +54,7 @@ class FolderOptions:
     copy: bool = False
     seed: int = 0
     workers: int | None = None
+    backend: str = "loky"
 
 
 def import_folders(
@@ -81,7 +83,7 @@ def import_folders(
         return read_dataset(out)
     try:
         units = _units(found, folders, out, options)
-        rows = build_units(out, units, make_rows, options.workers, "files")
+        rows = build_units(out, units, make_rows, options.workers, "files", options.backend)
         _write(out, rows, skipped, families, recipe, _root(folders, out, options))
     except (DatasetError, ValueError):
         shutil.rmtree(out)
@@ -131,7 +133,8 @@ def _families(types: set[str], given: Mapping[str, str]) -> dict[str, str]:
 def _recipe(
     found: Sequence[Found], folders: dict[str, Path], out: Path, options: FolderOptions
 ) -> dict[str, Any]:
-    given = {key: value for key, value in vars(options).items() if key != "workers"}
+    elsewhere = ("workers", "backend")  # these change nothing in what is written
+    given = {key: value for key, value in vars(options).items() if key not in elsewhere}
     given["splits"], given["families"] = list(options.splits), dict(options.families)
     given["crop"] = asdict(options.crop) if options.crop else None
     given["detector"] = options.detector.name if options.crop else None
