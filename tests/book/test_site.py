@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -119,6 +120,17 @@ def test_the_slider_over_slots_works_without_python(visit) -> None:
         "i => i.checkVisibility() && i.alt !== old)",
         arg=before,
     )
+
+
+def test_the_attack_browser_works_without_python(visit) -> None:
+    page = visit("01_the_problem").page
+    page.wait_for_selector(".widget-slider .noUi-handle")
+    shown = page.locator(".widget-vbox img:visible")
+    assert shown.get_attribute("alt").startswith("print at 100%")
+    page.select_option(".widget-dropdown select", label="pgd")
+    page.locator(".widget-slider .noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+    sync_api.expect(shown).to_have_attribute("alt", re.compile(r"^pgd at 150%"))
 
 
 def test_next_and_previous_walk_through_the_book(visit) -> None:
