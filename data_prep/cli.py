@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from data_prep.commands import audit, embedded, jfsfdb, looking, releases, studies
+from data_prep.commands import audit, embedded, jfsfdb, looking, releases, scale, studies
 
-GROUPS = (embedded, looking, audit, releases, jfsfdb, studies)
+GROUPS = (embedded, looking, audit, releases, jfsfdb, scale, studies)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

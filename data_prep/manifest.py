@@ -16,6 +16,7 @@ with it. It may also declare ``attack_types`` that the taxonomy does not know: `
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ from data_prep.checks import (
 )
 from data_prep.images import IMAGE_FORMATS
 from data_prep.inside import Inside
+from data_prep.packed import PackedFile, Shards
 
 __all__ = [
     "SPLITS",
@@ -65,8 +67,10 @@ class PreparedDataset:
     info: dict[str, Any]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
-    def locate(self, path: str) -> Path:
+    def locate(self, path: str) -> Path | PackedFile:
         """The file that a path of the manifest names, proven to lie in the folder or its root.
+
+        Of a dataset in shards (``data_prep.shards``) it is the image in its shard.
 
         Raises:
             DatasetError: the path leads out of both, or the declared root is not there.
@@ -74,7 +78,7 @@ class PreparedDataset:
         return self._inside.locate(_place(self.folder, path))
 
     @cached_property
-    def _inside(self) -> Inside:
+    def _inside(self) -> Inside | Shards:
         return _inside(self.folder, self.info)
 
 
@@ -177,25 +181,28 @@ def validate(folder: str | Path) -> PreparedDataset:
     return dataset
 
 
-def check_files(dataset: PreparedDataset) -> None:
+def check_files(dataset: PreparedDataset, digests: Mapping[str, bytes] | None = None) -> None:
     """Check that all files are those that ``dataset.json`` has the checksum of; decodes nothing.
+
+    ``digests`` as for ``write_dataset``.
 
     Raises:
         DatasetError: a file is missing, or changed after the dataset was written.
     """
     tables = dataset.manifest, dataset.protocols, dataset.tables
-    found = _checksums(dataset.folder, dataset.info, *tables, {})
+    found = _checksums(dataset.folder, dataset.info, *tables, digests or {})
     _compare(dataset.folder, dataset.info["checksums"], found)
 
 
-def read_image(path: Path, image_id: str) -> np.ndarray:
+def read_image(path: Path | PackedFile, image_id: str) -> np.ndarray:
     """Decode one image of a dataset to uint8 of shape (height, width, 3), turned as EXIF says.
 
     Raises:
         DatasetError: the file is missing or is not an image that can be decoded.
     """
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        file = io.BytesIO(path.read_bytes()) if isinstance(path, PackedFile) else path
+        with Image.open(file, formats=IMAGE_FORMATS) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
         raise DatasetError(f"image {image_id!r}: the file {path} is missing") from None
@@ -310,7 +317,9 @@ def _checksums(
     return {"dataset": hashlib.sha256(everything).hexdigest(), **sums}
 
 
-def _inside(folder: Path, info: dict[str, Any]) -> Inside:
+def _inside(folder: Path, info: dict[str, Any]) -> Inside | Shards:
+    if "shards" in info:
+        return Shards(folder)
     root = info.get("root")
     if root is None:
         return Inside([folder])
@@ -342,7 +351,7 @@ def _compare(folder: Path, expected: dict[str, str], found: dict[str, str]) -> N
             )
 
 
-def _digest_file(path: Path, image_id: str, by_size: bool) -> bytes:
+def _digest_file(path: Path | PackedFile, image_id: str, by_size: bool) -> bytes:
     try:
         if by_size:
             return str(path.stat().st_size).encode()
