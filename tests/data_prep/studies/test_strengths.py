@@ -5,8 +5,14 @@ import torch
 
 from data_prep.studies.pictures import Person, last_step
 from data_prep.studies.strength_figure import draw_strength_curves, finding, save_strength_curves
-from data_prep.studies.strengths import _aucs, measure_strengths, strengths_of
+from data_prep.studies.strengths import (
+    StrengthCurves,
+    _aucs,
+    measure_strengths,
+    strengths_of,
+)
 from data_prep.taxonomy import ATTACK_TYPES
+from tests.data_prep.studies.recorded import read_record
 
 
 def test_the_probe_finds_what_is_there_and_nothing_else():
@@ -70,3 +76,15 @@ def test_the_title_says_what_the_curves_show():
     assert "gives away gan and pgd" in sentence
     assert "semantic stays below 65 %" in sentence
     assert len(draw_strength_curves(pd.DataFrame(rows)).axes) == 5
+
+
+def test_recorded_curves_are_of_the_strengths_in_the_table():
+    """A strength that was changed since has to be measured again."""
+    record = read_record("strength_curves")
+    table = pd.DataFrame(record["curves"])
+    assert isinstance(StrengthCurves(table, record).to_text(), str)
+    shipped = table[table["shipped"]].set_index("type")["strength"]
+    assert set(shipped.index) == set(ATTACK_TYPES)
+    for name, row in ATTACK_TYPES.items():
+        assert shipped[name] == pytest.approx(row.strength), name
+    assert table.groupby("type").size().min() >= 5
