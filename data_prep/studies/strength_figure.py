@@ -24,7 +24,7 @@ def finding(table: pd.DataFrame) -> str:
     hard = [_word(name) for name in shipped.index[shipped < _HARD]]
     return (
         f"As shipped, texture alone gives away {_list(easy)} (AUC of 90 % and more); "
-        f"{_list(hard)} {'stay' if len(hard) != 1 else 'stays'} below 65 %"
+        f"{_list(hard)} {'stay' if len(hard) > 1 else 'stays'} below 65 %"
     )
 
 
