@@ -21,7 +21,7 @@ from data_prep.checks import DatasetError
 INDEX = "shards/index.json"
 ROWS_IN_GROUP = 100
 """Images read together: few enough for one at random, enough to stream."""
-_GROUPS_KEPT = 16
+_BYTES_KEPT = 256 * 2**20
 _SHARD_NAME = re.compile(r"(train|dev|test)-\d{5}-of-\d{5}\.parquet")
 
 
@@ -107,8 +107,10 @@ class Shards:
             except (OSError, pa.ArrowException) as error:
                 raise DatasetError(f"{self._files[shard]} is damaged: {error}") from error
             self._groups[key] = table["image"].combine_chunks().field("bytes")
-            if len(self._groups) > _GROUPS_KEPT:
-                self._groups.popitem(last=False)
+            # Images of many megabytes come in large groups; the one asked for is always kept.
+            kept = sum(group.nbytes for group in self._groups.values())
+            while kept > _BYTES_KEPT and len(self._groups) > 1:
+                kept -= self._groups.popitem(last=False)[1].nbytes
         self._groups.move_to_end(key)
         return self._groups[key]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -93,14 +94,23 @@ def _placed(backend: str, workers: int | None) -> Iterator[tuple[str, int]]:
             raise ValueError(f"{backend!r}: loky has no address; it runs on this machine alone")
         yield name, workers or joblib.cpu_count()
         return
+    _import(name)
     address = address or os.environ.get(CLUSTER_VARIABLE, "")
+    connected = _dask(address, workers) if name == "dask" else _ray(address, workers)
+    with connected as processes, joblib.parallel_config(name):
+        yield name, processes
+
+
+def _import(backend: str) -> None:
+    if backend == "ray":
+        # Ray reports how it is used to its makers, unless told not to before it is imported.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a warning about GPUs
     try:
-        connected = _dask(address, workers) if name == "dask" else _ray(address, workers)
-        with connected as processes, joblib.parallel_config(name):
-            yield name, processes
+        importlib.import_module("distributed" if backend == "dask" else "ray")
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"the backend {name!r} needs {error.name}, which is not installed: "
+            f"the backend {backend!r} needs {error.name}, which is not installed: "
             "pip install 'lasoftmoe[scale]'"
         ) from error
 
@@ -129,9 +139,6 @@ def _dask(address: str, workers: int | None) -> Iterator[int]:
 
 @contextmanager
 def _ray(address: str, workers: int | None) -> Iterator[int]:
-    # Ray reports how it is used to its makers, unless it is told not to before it is imported.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a warning about GPUs
     import ray
     from ray.util.joblib import register_ray
 
