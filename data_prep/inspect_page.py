@@ -42,7 +42,8 @@ a { color: inherit; }
 .wide:focus-visible, a:focus-visible, summary:focus-visible { outline: 3px solid #2f7de1; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); font-size: .875rem; padding: .2rem 0; }
-th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); }
+th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line);
+  overflow-wrap: normal; white-space: nowrap; }
 td { text-align: right; } th { text-align: left; } thead th + th + th { text-align: right; }
 tr.sum { background: var(--band); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }

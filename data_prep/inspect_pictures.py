@@ -95,12 +95,12 @@ def draw_map(images: pd.DataFrame, places: NDArray[np.float64], dark: bool) -> s
         at = places[(images["family"] == name).to_numpy()]
         color, marker = COLORS.get(name, ink), MARKERS.get(name, "x")
         label = f"{name} ({len(at)})"
-        axes.scatter(*at.T, s=16, c=color, marker=marker, label=label, alpha=0.8, linewidths=0.6)
+        axes.scatter(*at.T, s=22, c=color, marker=marker, label=label, alpha=0.8, linewidths=0.6)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color(ink)
-    legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=4, frameon=False)
+    legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, frameon=False)
     for text in legend.get_texts():
-        text.set_color(ink)
+        text.set(color=ink, fontsize=15)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return _encoded(buffer, "PNG")
