@@ -60,7 +60,6 @@ class LivePlot:
             self._handle = display(figure, display_id=True)
         else:
             self._handle.update(figure)
-        plt.close(figure)  # else the notebook shows it once more below
         self._drawn = time.monotonic()
 
 
@@ -80,10 +79,13 @@ def training_curve(log: pd.DataFrame, title: str, floor: float | None = None) ->
         axes.plot(log["step"], smooth, color=PALETTE[0], label=label)
         if floor is not None:
             axes.axhline(floor, color="black", linestyle=":", label=f"floor {floor:.2f}")
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(low, floor - 0.05 * (high - floor)), high)  # off the frame
         axes.set(title=title, xlabel="step", ylabel="loss")
         if "dev_auc" in log and log["dev_auc"].notna().any():
             _dev_auc(axes, log.dropna(subset="dev_auc"))
         axes.legend(loc="upper right")
+    plt.close(figure)  # a notebook shows the returned figure; an open one it would show again
     return figure
 
 

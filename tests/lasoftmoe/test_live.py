@@ -60,4 +60,10 @@ def test_curve_shows_floor_and_dev_auc():
     assert axes.get_title() == "The loss stops" and axes.get_xlabel() == "step"
     assert [text.get_text() for text in axes.get_legend().get_texts()][-1] == "floor 0.25"
     assert right.lines[0].get_ydata().tolist() == [70.0, 90.0]
-    plt.close(figure)
+    assert not plt.get_fignums()
+
+
+def test_floor_below_the_curve_is_inside_the_frame():
+    log = pd.DataFrame([row(step) for step in range(6)])
+    axes = training_curve(log, "The loss stops", floor=0.05).axes[0]
+    assert axes.get_ylim()[0] < 0.04
