@@ -144,7 +144,8 @@ class Recorded:
         if len(self.table):
             counts = self.table.groupby("row")["seed"].nunique()
             least, most = counts.min(), counts.max()
-            seeds = f", {least if least == most else f'{least} to {most}'} seeds"
+            number = f"{least} to {most}" if least < most else str(most)
+            seeds = f", {number} seed{'s' if most > 1 else ''}"
         preset = f"{self.facts['preset']}, " if "preset" in self.facts else ""
         return f"recorded: {preset}{day}{seeds}"
 
