@@ -45,6 +45,7 @@ caption { text-align: left; color: var(--soft); font-size: .875rem; padding: .2r
 th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; white-space: nowrap; }
 td { text-align: right; } th { text-align: left; } thead th + th + th { text-align: right; }
+@media (max-width: 30rem) { table { font-size: .8rem; } th, td { padding-right: .45rem; } }
 tr.sum { background: var(--band); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
 dt { color: var(--soft); } dd { margin: 0; }
