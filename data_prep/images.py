@@ -5,18 +5,28 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 # Formats of photographs; "JPEG" also opens MPO, which phones write and which has no opener of its
 # own. Pillow knows further formats that start other programs or hide vectors.
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+# What Pillow raises on damaged files, broken EXIF tags included.
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 _FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"}
 _ORIENTATION = 0x0112  # the EXIF tag
 
@@ -47,8 +57,8 @@ def inspect_image(path: Path) -> ImageFacts:
                 width, height = height, width
             # An eighth of the size: every bit is still decoded, most of the arithmetic is spared.
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            ImageOps.exif_transpose(image)  # decodes, and turns as readers will
+    except UNREADABLE as error:
         kind = "is empty" if not data else "is no image, or one that is cut off or damaged"
         return ImageFacts(digest, 0, 0, "", f"{kind} ({_without_object(error)})")
     expected = _FORMAT_OF.get(path.suffix.lower(), found)

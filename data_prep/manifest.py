@@ -40,7 +40,7 @@ from data_prep.checks import (
     check_manifest,
     check_protocol,
 )
-from data_prep.images import IMAGE_FORMATS
+from data_prep.images import IMAGE_FORMATS, UNREADABLE
 from data_prep.inside import Inside
 from data_prep.packed import PackedFile, Shards
 
@@ -200,14 +200,32 @@ def read_image(path: Path | PackedFile, image_id: str) -> np.ndarray:
     Raises:
         DatasetError: the file is missing or is not an image that can be decoded.
     """
+    return decode_image(_read_file(path, image_id), path, image_id)
+
+
+def read_and_digest(path: Path | PackedFile, image_id: str) -> tuple[np.ndarray, bytes]:
+    """As ``read_image``, with what ``check_files`` takes as the file's digest, in one reading."""
+    data = _read_file(path, image_id)
+    return decode_image(data, path, image_id), hashlib.sha256(data).digest()
+
+
+def decode_image(data: bytes, path: Path | PackedFile, image_id: str) -> np.ndarray:
+    """As ``read_image``, from the bytes of a file; its path and id are for the error."""
     try:
-        file = io.BytesIO(path.read_bytes()) if isinstance(path, PackedFile) else path
-        with Image.open(file, formats=IMAGE_FORMATS) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    except UNREADABLE as error:
+        raise DatasetError(f"image {image_id!r}: {path} does not decode ({error})") from error
+
+
+def _read_file(path: Path | PackedFile, image_id: str) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise DatasetError(f"image {image_id!r}: the file {path} is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"image {image_id!r}: {path} does not decode ({error})") from error
+    except OSError as error:
+        raise DatasetError(f"image {image_id!r}: {path} cannot be read ({error})") from error
 
 
 def _subjects_may_cross(info: dict[str, Any]) -> bool:
@@ -355,9 +373,9 @@ def _digest_file(path: Path | PackedFile, image_id: str, by_size: bool) -> bytes
     try:
         if by_size:
             return str(path.stat().st_size).encode()
-        return hashlib.sha256(path.read_bytes()).digest()
     except FileNotFoundError:
         raise DatasetError(f"image {image_id!r}: the file {path} is missing") from None
+    return hashlib.sha256(_read_file(path, image_id)).digest()
 
 
 def _digest_table(table: pd.DataFrame) -> str:

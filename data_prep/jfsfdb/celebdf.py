@@ -25,6 +25,7 @@ def load(root: Path, rules: Rules, by_subject: bool) -> dict[str, Any]:
     if by_subject:
         return dict(rules)
     path, lines = read_list(root, [rules["list"]])
+    below = path.parent.relative_to(root)  # the list names videos from where it lies itself
     listed = {}
     for place, line in enumerate(lines, 1):
         integer, _, video = line.partition(" ")
@@ -39,7 +40,7 @@ def load(root: Path, rules: Rules, by_subject: bool) -> dict[str, Any]:
                 f"whole list is the other way round set real_integer: "
                 f"{1 - rules['real_integer']} with --rules"
             )
-        listed[video] = {"list": str(path)}
+        listed[(below / video).as_posix()] = {"list": str(path)}
     return {**rules, "listed": listed}
 
 

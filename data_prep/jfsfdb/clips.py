@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from data_prep.images import IMAGE_FORMATS, UNREADABLE
 from data_prep.video import TURNS, VIDEO_SUFFIXES, VideoError, sample_frames, spread
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -64,17 +65,22 @@ def read_clip(path: Path, count: int, rotation: int | None = None, axes: str = "
     return sample_frames(path, count, rotation)
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file is a frame by its name; hidden files are what systems leave behind."""
+    return name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
+
+
 def read_pictures(folder: Path, count: int, rotation: int | None = None) -> Frames:
     """Frames of a clip that is kept as a folder of pictures, in the order of their numbers."""
-    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    pictures = [path for path in folder.iterdir() if is_picture(path.name)]
     pictures.sort(key=_numbers)
     _check_length(folder, len(pictures))
     frames = []
     for index in spread(len(pictures), count):
         try:
-            with Image.open(pictures[index]) as picture:
+            with Image.open(pictures[index], formats=IMAGE_FORMATS) as picture:
                 frames.append((index, _turned(np.asarray(picture.convert("RGB")), rotation)))
-        except (OSError, SyntaxError, ValueError) as error:
+        except UNREADABLE as error:
             raise VideoError(f"{pictures[index]}: does not decode ({error})") from error
     return frames
 
@@ -90,10 +96,7 @@ def read_hdf5(path: Path, count: int, rotation: int | None = None, axes: str = "
         raise VideoError(f"{path}: the file is empty (0 bytes); copy it again")
     try:
         with h5py.File(path, "r") as recording:
-            if "Color_Data" not in recording:
-                has = ", ".join(recording) or "nothing"
-                raise VideoError(f"{path}: has no Color_Data (it has: {has})")
-            data = recording["Color_Data"]
+            data = _color_data(path, recording)
             order = _axes(path, data.shape) if axes == "auto" else axes
             if data.dtype != np.uint8 or sorted(order) != sorted("nhwc") or order[0] != "n":
                 raise VideoError(
@@ -108,6 +111,22 @@ def read_hdf5(path: Path, count: int, rotation: int | None = None, axes: str = "
             ]
     except OSError as error:
         raise VideoError(f"{path}: not an HDF5 file that can be read ({error})") from error
+
+
+def _color_data(path: Path, recording: h5py.File) -> h5py.Dataset:
+    """The frames, which have to be in the file itself: HDF5 can also refer to other files."""
+    links = recording.id.links
+    if not links.exists(b"Color_Data"):
+        has = ", ".join(recording) or "nothing"
+        raise VideoError(f"{path}: has no Color_Data (it has: {has})")
+    # Asked of the link, not of what it leads to: that would open the other file.
+    own = links.get_info(b"Color_Data").type == h5py.h5l.TYPE_HARD
+    data = recording["Color_Data"] if own else None
+    if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
+        raise VideoError(
+            f"{path}: Color_Data is no array kept in this file; nothing is read from other files"
+        )
+    return data
 
 
 def _axes(path: Path, shape: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_prep.checks import DatasetError
+from data_prep.inside import Inside
 from data_prep.jfsfdb.clips import Clip
 from data_prep.jfsfdb.split import parse_json
 from data_prep.jfsfdb.subset import Rules, Subset, looked_up
@@ -26,7 +27,7 @@ def load(root: Path, rules: Rules, by_subject: bool) -> dict[str, Any]:
         names = " or ".join(rules["metadata"])
         raise DatasetError(f"{root}: no {names} in it; the labels of {SUBSET.title} are only there")
     for path in paths:
-        facts = parse_json(path)
+        facts = parse_json(Inside([root]).locate(path))
         if not isinstance(facts, dict):
             raise DatasetError(f"{path}: expected a table of videos")
         below = path.parent.relative_to(root)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_prep.checks import DatasetError
 from data_prep.inside import Inside
-from data_prep.jfsfdb.clips import CLIP_SUFFIXES, PICTURE_SUFFIXES, Clip
+from data_prep.jfsfdb.clips import CLIP_SUFFIXES, Clip, is_picture
 from data_prep.jfsfdb.subset import IGNORED, Rules, Subset
 
 
@@ -54,6 +54,7 @@ def candidates(root: Path) -> list[str]:
         clips = [name for name in files if name.lower().endswith(CLIP_SUFFIXES)]
         visible = [name for name in clips if not name.startswith(".")]
         found += [inside.locate(here / name).relative_to(root).as_posix() for name in visible]
-        if here != root and any(name.lower().endswith(PICTURE_SUFFIXES) for name in files):
+        pictures = [inside.locate(here / name) for name in files if is_picture(name)]
+        if here != root and pictures:
             found.append(here.relative_to(root).as_posix())
     return sorted(found)

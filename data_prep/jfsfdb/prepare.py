@@ -108,7 +108,7 @@ def prepare_subset(
             "it as it is with --allow-missing"
         )
     clips = split_clips(subset, clips, rules, root, wishes.by_subject)
-    recipe = _recipe(subset, clips, wishes)
+    recipe = _recipe(subset, clips, rules, wishes)
     if not prepare_folder(out, recipe, overwrite):
         units = {_unit(root, clip): _work(subset, clip, root, out, rules, wishes) for clip in clips}
         records = build_units(
@@ -208,7 +208,9 @@ def _work(
     return ClipWork(subset.name, clip, path, out, wishes.frames, axes, wishes.crop, wishes.detector)
 
 
-def _recipe(subset: Subset, clips: list[Clip], wishes: Wishes) -> dict[str, Any]:
+def _recipe(
+    subset: Subset, clips: list[Clip], rules: dict[str, Any], wishes: Wishes
+) -> dict[str, Any]:
     listed = json.dumps([asdict(clip) for clip in clips], sort_keys=True)
     return {
         "generator": GENERATOR,
@@ -216,6 +218,7 @@ def _recipe(subset: Subset, clips: list[Clip], wishes: Wishes) -> dict[str, Any]
         "subset": subset.name,
         "clips": hashlib.sha256(listed.encode()).hexdigest(),
         "frames": wishes.frames,
+        "axes": rules.get("axes", "auto"),
         "crop": asdict(wishes.crop),
         "detector": wishes.detector.name,
     }

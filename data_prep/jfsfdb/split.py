@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.checks import DatasetError
+from data_prep.inside import Inside
 from data_prep.jfsfdb.clips import Clip
 from data_prep.jfsfdb.subset import Rules, Subset
 from data_prep.parallel import derive_seed
@@ -86,7 +87,7 @@ def read_list(root: Path, names: Iterable[str]) -> tuple[Path, list[str]]:
     for name in names:
         for path in (root / name, *sorted(root.glob(f"*/{name}"))):
             if path.is_file():
-                lines = path.read_text("utf-8-sig").splitlines()
+                lines = Inside([root]).locate(path).read_text("utf-8-sig").splitlines()
                 return path, [line.strip() for line in lines if line.strip()]
     raise DatasetError(
         f"{root}: the split list {' or '.join(names)} is missing; copy it from the release, or "

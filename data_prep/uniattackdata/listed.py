@@ -9,6 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from data_prep.checks import SPLITS, UNKNOWN, DatasetError
+from data_prep.inside import Inside
 from data_prep.taxonomy import LIVE
 from data_prep.uniattackdata.attack_types import label_of
 from data_prep.uniattackdata.counts import PUBLISHED, Difference, differences, live_by_split
@@ -66,9 +67,9 @@ def read_labeled(layout: Layout, protocol: str, options: Options) -> tuple[pd.Da
 def read_unlabeled(layout: Layout) -> pd.DataFrame:
     """The images whose labels are not given out: ``id``, ``place``, ``split``, ``where``."""
     folders: dict[str, str] = {}
-    rows = []
+    rows, inside = [], Inside([layout.root])
     for split, file in layout.unlabeled.items():
-        for line in read_list(file):
+        for line in read_list(inside.locate(file)):
             row = {"id": line.path, "place": layout.place(line.path, folders)}
             rows.append({**row, "split": split, "where": _where(line), "type": "unlabeled"})
     return pd.DataFrame(rows, columns=["id", "place", "split", "where", "type"]).drop_duplicates(
@@ -90,7 +91,8 @@ def _read_lists(layout: Layout, protocol: str, options: Options) -> dict[str, li
             f"{layout.root} has no list of {protocol} for {', '.join(absent)}; get it, or pass "
             "--allow-missing"
         )
-    return {split: read_list(file) for split, file in layout.lists.items()}
+    inside = Inside([layout.root])
+    return {split: read_list(inside.locate(file)) for split, file in layout.lists.items()}
 
 
 def _table(layout: Layout, split: str, lines: list[Line], convention: Convention) -> pd.DataFrame:

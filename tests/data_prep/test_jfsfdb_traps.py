@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,8 @@ from tests.data_prep.releases.jfsfdb import (
     face,
     faceforensics,
     msu_mfsd,
+    pictures,
+    threedmad,
     video,
 )
 from tests.data_prep.videos import cut, tag_rotation, write_video
@@ -272,3 +275,59 @@ def test_another_release_or_recipe_does_not_mix(root):
     add(root)
     with pytest.raises(DatasetError, match=r"another recipe \(different: clips\)"):
         prepare(root)
+
+
+def test_a_picture_that_is_a_link_out_of_the_release_is_an_error(tmp_path):
+    pictures(tmp_path / "release/Real/0928_018/16")
+    Image.fromarray(face()).save(tmp_path / "outside.png")
+    (tmp_path / "release/Real/0928_018/16/3.png").symlink_to(tmp_path / "outside.png")
+    with pytest.raises(DatasetError, match="leads out of"):
+        prepare(tmp_path / "release", "threedmask")
+
+
+def test_hidden_files_are_no_frames(tmp_path):
+    pictures(tmp_path / "release/Real/0928_018/16")
+    (tmp_path / "release/Real/0928_018/16/._1.png").write_bytes(b"left by a system")
+    assert prepare(tmp_path / "release", "threedmask").info["clips"]["used"] == 1
+
+
+def test_a_list_that_is_a_link_out_of_the_release_is_an_error(tmp_path):
+    root = msu_mfsd(tmp_path / "release")
+    (root / "test_sub_list.txt").rename(tmp_path / "outside.txt")
+    (root / "test_sub_list.txt").symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(DatasetError, match="leads out of"):
+        prepare(root, "msu_mfsd")
+
+
+@pytest.mark.parametrize("kind", ["link", "raw", "virtual"])
+def test_a_recording_that_refers_to_another_file_is_broken(kind, tmp_path):
+    root = threedmad(tmp_path / "release")
+    path, outside = root / "01_01_01.hdf5", tmp_path / "outside.hdf5"
+    path.rename(outside)
+    with h5py.File(outside) as other, h5py.File(path, "w") as recording:
+        frames = other["Color_Data"]
+        if kind == "link":
+            recording["Color_Data"] = h5py.ExternalLink(outside, "Color_Data")
+        elif kind == "raw":
+            where = [(str(outside), 0, frames.size)]
+            recording.create_dataset("Color_Data", frames.shape, np.uint8, external=where)
+        else:
+            layout = h5py.VirtualLayout(frames.shape, np.uint8)
+            layout[:] = h5py.VirtualSource(frames)
+            recording.create_virtual_dataset("Color_Data", layout)
+    with pytest.raises(DatasetError, match="nothing is read from other files"):
+        prepare(root, "threedmad", frames=1)
+
+
+def test_another_order_of_axes_is_another_recipe(tmp_path):
+    root = threedmad(tmp_path / "release")
+    prepare(root, "threedmad", frames=1)
+    (tmp_path / "rules.yaml").write_text("axes: ncwh\n")
+    with pytest.raises(DatasetError, match=r"another recipe \(different: axes\)"):
+        prepare(root, "threedmad", frames=1, rules=tmp_path / "rules.yaml")
+
+
+def test_celebdf_list_counts_from_its_own_folder(tmp_path):
+    celebdf(tmp_path / "release/Celeb-DF-v2")
+    (protocol,) = prepare(tmp_path / "release", "celebdf", frames=1).protocols.values()
+    assert (protocol["split"] == "test").sum() == 3

@@ -358,3 +358,12 @@ def test_the_command_explains_what_it_expected(arguments, told, tmp_path, capsys
     assert main(command) == 2
     assert told in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"empty"}
+
+
+def test_a_list_that_is_a_link_out_of_the_root_is_an_error(tmp_path):
+    root = build_official(tmp_path / "release")
+    list_of(root).rename(tmp_path / "outside.txt")
+    list_of(root).symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(DatasetError, match="leads out of"):
+        import_uniattackdata(root, "p1", tmp_path / "out", Options(allow_missing=True))
+    assert not (tmp_path / "out").exists()
