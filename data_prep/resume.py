@@ -36,6 +36,11 @@ def prepare_folder(folder: Path, recipe: dict[str, Any], overwrite: bool = False
     found = _recipe_in(folder)
     if found == recipe:
         return (folder / "dataset.json").is_file()
+    if found is not None and _command(found) != _command(recipe):
+        raise DatasetError(
+            f"{folder} holds a dataset of another command ({_command(found) or 'unknown'}); choose "
+            "another folder"
+        )
     if found is not None and not overwrite:
         changed = sorted(key for key in recipe if found.get(key) != recipe[key])
         raise DatasetError(
@@ -108,6 +113,11 @@ def _recipe_in(folder: Path) -> dict[str, Any] | None:
         return json.loads(unfinished.read_text("utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def _command(recipe: dict[str, Any]) -> str:
+    """Who wrote a dataset; a number behind the name is the version."""
+    return str(recipe.get("generator", "")).split(" ")[0]
 
 
 def _marker(folder: Path, name: str) -> Path:

@@ -105,7 +105,9 @@ def collect(
         below = path.relative_to(folder).as_posix()
         reason = _unusable(path, below, inside)
         if reason:
-            skipped.append(Skipped(f"{label}/{below}", reason))
+            # A name that is not UTF-8 can be listed only with its odd bytes written out.
+            shown = os.fsencode(below).decode("utf-8", "backslashreplace")
+            skipped.append(Skipped(f"{label}/{shown}", reason))
         else:
             found.append(_describe(path, below, label, rule, type_name))
     return found, skipped

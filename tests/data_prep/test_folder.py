@@ -1,6 +1,7 @@
 """A user's own folders: what is read from names, what is skipped and why, who is in which split."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -371,3 +372,23 @@ def test_what_is_told_is_also_kept(home):
     prepare(home)
     report = json.loads((home / "out/dataset.json").read_text("utf-8"))["report"]
     assert report["skipped"]["empty file"] == 2
+
+
+def test_a_name_that_is_not_utf8_is_skipped_and_listed(home):
+    Path(os.fsdecode(os.fsencode(home / "live") + b"/odd-\xff.jpg")).write_bytes(b"a picture")
+    dataset = prepare(home)
+    assert "odd-\\xff.jpg" in (dataset.folder / "skipped.csv").read_text("utf-8")
+
+
+def test_a_picture_with_a_broken_exif_tag_is_skipped_as_readers_would_refuse_it(home):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0  # to be turned; a resolution
+    path = home / "live/ann/odd.jpg"
+    Image.new("RGB", (40, 24)).save(path, exif=exif)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02"))  # as if it were text
+    assert path.read_bytes() != data
+    with pytest.raises(DatasetError, match="does not decode"):
+        read_image(path, "odd")
+    dataset = prepare(home)
+    assert "live/ann/odd.jpg" not in set(dataset.manifest["id"])

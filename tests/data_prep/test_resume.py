@@ -79,3 +79,13 @@ def test_file_in_place_of_the_folder_is_an_error(tmp_path):
     path.touch()
     with pytest.raises(DatasetError, match="is not a dataset of this command"):
         prepare_folder(path, RECIPE)
+
+
+def test_a_dataset_of_another_command_is_never_deleted(tmp_path):
+    folder = tmp_path / "out"
+    prepare_folder(folder, RECIPE)
+    finish(folder)
+    with pytest.raises(DatasetError, match=r"a dataset of another command \(tests\)"):
+        prepare_folder(folder, {"generator": "others", "seed": 0}, overwrite=True)
+    assert (folder / "dataset.json").is_file()
+    assert not prepare_folder(folder, {"generator": "tests 2", "seed": 0}, overwrite=True)
