@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,15 @@ from data_prep.manifest import (
     DatasetError,
     PreparedDataset,
     check_files,
+    read_and_digest,
     read_dataset,
-    read_image,
 )
 from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
 from lasoftmoe.progress import progress_bar
 from lasoftmoe.sampling import EpochBatches
 
 Batch = dict[str, Any]
+BLOCK = 16
 
 
 class FaceDataset(Dataset):
@@ -217,10 +218,15 @@ def _files_stamp(dataset: PreparedDataset) -> str:
     return digest.hexdigest()[:16]
 
 
-def _check_files(dataset: PreparedDataset) -> None:
-    """Refuse other images than those that ``dataset.json``, and so each run's hash, stands for."""
+def _check_files(dataset: PreparedDataset, digests: Mapping[str, bytes] | None = None) -> None:
+    """Refuse other images than those that ``dataset.json``, and so each run's hash, stands for.
+
+    ``digests``: of files that have just been read, by path.
+    """
+    # A dataset that is checked by its files' sizes has no digests to compare with.
+    known = digests if dataset.info.get("images_checked_by") != "size" else None
     try:
-        check_files(dataset)
+        check_files(dataset, known)
     except DatasetError as error:
         written = (dataset.folder / "dataset.json").stat().st_mtime_ns
         paths = (dataset.folder / path for path in dataset.manifest["path"])
@@ -231,20 +237,26 @@ def _check_files(dataset: PreparedDataset) -> None:
 
 def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
     partial = cache.with_name(f"{cache.stem}.{os.getpid()}.partial")
-    read = image_reader(dataset, size)
+    read, paths = image_reader(dataset, size), dataset.manifest["path"].tolist()
+    digests: dict[str, bytes] = {}
     try:
         shape = (len(dataset.manifest), 3, size, size)
         array = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
         _reserve(partial)
 
-        def decode(row: int) -> None:
-            array[row] = read(row).transpose(2, 0, 1)
+        def decode(rows: range) -> int:
+            for row in rows:
+                pixels, digests[paths[row]] = read(row)
+                array[row] = pixels.transpose(2, 0, 1)
+            return len(rows)
 
-        with ThreadPoolExecutor() as pool:
-            work = pool.map(decode, range(len(array)))
-            for _ in progress_bar(work, total=len(array), desc="decode images", unit="image"):
-                pass
-        _check_files(dataset)
+        # Several images a task: handing out a task costs a good part of decoding a small image.
+        blocks = [range(len(array))[at : at + BLOCK] for at in range(0, len(array), BLOCK)]
+        bar = progress_bar(total=len(array), desc="decode images", unit="image")
+        with bar, ThreadPoolExecutor() as pool:
+            for done in pool.map(decode, blocks):
+                bar.update(done)
+        _check_files(dataset, digests)
         array.flush()
         partial.replace(cache)
     except OSError as error:
@@ -264,17 +276,19 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def image_reader(dataset: PreparedDataset, size: int) -> Callable[[int], np.ndarray]:
-    """How to get an image, (size, size, 3) uint8, by its row in the manifest.
+def image_reader(dataset: PreparedDataset, size: int) -> Callable[[int], tuple[np.ndarray, bytes]]:
+    """How to get an image, (size, size, 3) uint8, and its file's digest, by row of the manifest.
 
     The one place that knows how a dataset stores its images.
     """
-    rows = dataset.manifest[["id", "path"]].to_dict("records")
+    files = list(zip(dataset.manifest["path"], dataset.manifest["id"], strict=True))
     declared = dataset.info["image_size"]
 
-    def read(row: int) -> np.ndarray:
-        path = dataset.locate(rows[row]["path"])
-        return _at_size(read_image(path, rows[row]["id"]), path, declared, size)
+    def read(row: int) -> tuple[np.ndarray, bytes]:
+        name, image_id = files[row]
+        path = dataset.locate(name)
+        pixels, digest = read_and_digest(path, image_id)
+        return _at_size(pixels, path, declared, size), digest
 
     return read
 

@@ -75,7 +75,7 @@ def test_worker_processes_deliver_the_same(splits):
 
 
 def test_second_opening_decodes_nothing(tiny_folder, splits, monkeypatch):
-    monkeypatch.setattr(data, "read_image", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(data, "read_and_digest", lambda *_: pytest.fail("decoded again"))
     again = open_dataset(tiny_folder, "p1")
     assert torch.equal(again["test"][0]["image"], splits["test"][0]["image"])
 
@@ -109,7 +109,7 @@ def test_an_image_changed_before_the_first_opening_is_noticed(tmp_path, runs):
 def test_files_that_were_only_touched_or_copied_need_no_decoding(tmp_path, runs, monkeypatch):
     folder = write_tiny_dataset(tmp_path / "a", subjects=4)
     first = open_dataset(folder)["test"][0]["image"]
-    monkeypatch.setattr(data, "read_image", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(data, "read_and_digest", lambda *_: pytest.fail("decoded again"))
     (folder / "images" / "s01-2.png").touch()
     assert torch.equal(open_dataset(folder)["test"][0]["image"], first)
     shutil.copytree(folder, tmp_path / "b")
@@ -140,7 +140,7 @@ def test_a_dataset_sent_to_another_process_maps_the_same_file(splits):
 
 def test_interrupted_decoding_leaves_no_cache(tmp_path, runs, monkeypatch):
     folder = write_tiny_dataset(tmp_path / "a", subjects=4)
-    real, calls = data.read_image, []
+    real, calls = data.read_and_digest, []
 
     def fails_at_the_third(path, name):
         calls.append(name)
@@ -148,7 +148,7 @@ def test_interrupted_decoding_leaves_no_cache(tmp_path, runs, monkeypatch):
             raise KeyboardInterrupt
         return real(path, name)
 
-    monkeypatch.setattr(data, "read_image", fails_at_the_third)
+    monkeypatch.setattr(data, "read_and_digest", fails_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         open_dataset(folder)
     assert not list(runs.glob(".decoded/*.npy")) and not list(runs.glob(".decoded/*.partial"))
