@@ -88,13 +88,24 @@ def _read_parts(folders: Sequence[str | Path]) -> dict[str, PreparedDataset]:
         if name in parts:
             raise DatasetError(f"{folder} and {parts[name].folder} are both {name}; give one")
         parts[name] = part
-    sizes = {part.info["image_size"] for part in parts.values()}
-    if len(sizes) != 1:
-        raise DatasetError(
-            f"the crops have different sizes ({', '.join(map(str, sorted(sizes)))} pixels); "
-            "prepare all subsets with the same --size"
-        )
+    _check_alike(parts)
     return dict(sorted(parts.items()))
+
+
+def _check_alike(parts: dict[str, PreparedDataset]) -> None:
+    """Crops of another size, margin or detector would tell which set an image is from."""
+    recipes = {name: parts[name].info["recipe"] for name in sorted(parts)}
+    ways = {
+        name: recipe["crop"] | {"detector": recipe["detector"]} for name, recipe in recipes.items()
+    }
+    first = next(iter(ways))
+    for name, way in ways.items():
+        for choice, value in way.items():
+            if value != ways[first][choice]:
+                raise DatasetError(
+                    f"{first} was cut with {choice} {ways[first][choice]}, {name} with {value}: a "
+                    "model could tell the sets apart by that; prepare all subsets alike"
+                )
 
 
 def _protocols(

@@ -76,11 +76,12 @@ def test_what_cannot_be_combined(parts, tmp_path):
     shutil.copytree(parts["siw"], tmp_path / "again")
     with pytest.raises(DatasetError, match="are both siw; give one"):
         combine([parts["siw"], tmp_path / "again"], tmp_path / "out")
-    wishes = Wishes(frames=1, crop=CropRules(size=32), allow_missing=True)
     release = releases.threedmad(tmp_path / "release")
-    prepare_subset("threedmad", release, tmp_path / "small", wishes, workers=1)
-    with pytest.raises(DatasetError, match=r"different sizes \(32, 48 pixels\)"):
-        combine([parts["siw"], tmp_path / "small"], tmp_path / "out")
+    for crop, told in ((CropRules(size=32), "size 48.*32"), (CropRules(size=48, margin=0.9), "margin")):
+        wishes = Wishes(frames=1, crop=crop, allow_missing=True)
+        prepare_subset("threedmad", release, tmp_path / told[:4], wishes, workers=1)
+        with pytest.raises(DatasetError, match=f"siw was cut with {told}"):
+            combine([parts["siw"], tmp_path / told[:4]], tmp_path / "out")
     combine([parts["siw"]], tmp_path / "out", allow_missing=True)
     with pytest.raises(DatasetError, match="is not a prepared subset"):
         combine([tmp_path / "out"], tmp_path / "other")
