@@ -77,7 +77,10 @@ def test_what_cannot_be_combined(parts, tmp_path):
     with pytest.raises(DatasetError, match="are both siw; give one"):
         combine([parts["siw"], tmp_path / "again"], tmp_path / "out")
     release = releases.threedmad(tmp_path / "release")
-    for crop, told in ((CropRules(size=32), "size 48.*32"), (CropRules(size=48, margin=0.9), "margin")):
+    for crop, told in (
+        (CropRules(size=32), "size 48.*32"),
+        (CropRules(size=48, margin=0.9), "margin"),
+    ):
         wishes = Wishes(frames=1, crop=crop, allow_missing=True)
         prepare_subset("threedmad", release, tmp_path / told[:4], wishes, workers=1)
         with pytest.raises(DatasetError, match=f"siw was cut with {told}"):
