@@ -316,18 +316,17 @@ def _checksums(
 
     def digest(file: tuple[str, str]) -> bytes:
         path, image_id = file
-        if path in digests:
-            return digests[path]
         return _digest_file(inside.locate(_place(folder, path)), image_id, by_size)
 
     files, images = _files(manifest), hashlib.sha256()
+    unread = [file for file in files if file[0] not in digests]
     # Threads, because the time goes into waiting for files.
     with ThreadPoolExecutor(16) as pool:
-        found = tqdm(
-            pool.map(digest, files), total=len(files), desc="checksum", unit="image", delay=2
-        )
-        for (path, _), value in zip(files, found, strict=True):
-            images.update(_in_root(path, info.get("root")).encode() + b"\0" + value)
+        work = pool.map(digest, unread)
+        bar = tqdm(work, total=len(unread), desc="checksum", unit="image", delay=2)
+        found = dict(digests) | {path: value for (path, _), value in zip(unread, bar, strict=True)}
+    for path, _ in files:
+        images.update(_in_root(path, info.get("root")).encode() + b"\0" + found[path])
     named = _named_tables(manifest, protocols, tables, info)
     sums = {name: _digest_table(table) for name, table in named.items()}
     sums["images"] = images.hexdigest()
