@@ -200,21 +200,21 @@ def read_image(path: Path | PackedFile, image_id: str) -> np.ndarray:
     Raises:
         DatasetError: the file is missing or is not an image that can be decoded.
     """
-    return decode_image(_read_file(path, image_id), path, image_id)
+    return np.asarray(_decode(_read_file(path, image_id), path, image_id))
 
 
-def read_and_digest(path: Path | PackedFile, image_id: str) -> tuple[np.ndarray, bytes]:
-    """As ``read_image``, with what ``check_files`` takes as the file's digest, in one reading."""
+def read_and_digest(path: Path | PackedFile, image_id: str) -> tuple[Image.Image, bytes]:
+    """As ``read_image``, but as a Pillow image, and what ``check_files`` takes as the digest."""
     data = _read_file(path, image_id)
-    return decode_image(data, path, image_id), hashlib.sha256(data).digest()
+    return _decode(data, path, image_id), hashlib.sha256(data).digest()
 
 
-def decode_image(data: bytes, path: Path | PackedFile, image_id: str) -> np.ndarray:
-    """As ``read_image``, from the bytes of a file; its path and id are for the error."""
+def _decode(data: bytes, path: Path | PackedFile, image_id: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             ImageOps.exif_transpose(image, in_place=True)
-            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+            image.load()
+            return image if image.mode == "RGB" else image.convert("RGB")
     except UNREADABLE as error:
         raise DatasetError(f"image {image_id!r}: {path} does not decode ({error})") from error
 

@@ -287,19 +287,18 @@ def image_reader(dataset: PreparedDataset, size: int) -> Callable[[int], tuple[n
     def read(row: int) -> tuple[np.ndarray, bytes]:
         name, image_id = files[row]
         path = dataset.locate(name)
-        pixels, digest = read_and_digest(path, image_id)
-        return _at_size(pixels, path, declared, size), digest
+        image, digest = read_and_digest(path, image_id)
+        return _at_size(image, path, declared, size), digest
 
     return read
 
 
-def _at_size(pixels: np.ndarray, path: Path, declared: int | None, size: int) -> np.ndarray:
-    height, width = pixels.shape[:2]
+def _at_size(image: Image.Image, path: Path, declared: int | None, size: int) -> np.ndarray:
+    width, height = image.size
     if declared is not None and (height, width) != (declared, declared):
         raise DatasetError(
             f"{path} is {width} x {height} pixels, but dataset.json says {declared} x {declared}"
         )
     if (height, width) != (size, size):
-        image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
-        pixels = np.asarray(image)
-    return pixels
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image)
