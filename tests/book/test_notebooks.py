@@ -80,6 +80,11 @@ def test_solutions_are_marked_and_folded(notebook: NotebookNode) -> None:
             assert "hide-input" in cell.metadata.get("tags", []), cell.source
 
 
+def test_no_entry_of_the_bibliography_is_there_twice() -> None:
+    keys = re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(), re.MULTILINE)
+    assert len(keys) == len(set(keys)), sorted(key for key in set(keys) if keys.count(key) > 1)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_citations_are_in_the_bibliography(name: str) -> None:
     known = set(re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(), re.MULTILINE))
