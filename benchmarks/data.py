@@ -8,14 +8,12 @@ plain copies of as many bytes. Both sides take turns; ratios above 1 mean faster
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
@@ -25,9 +23,9 @@ from PIL import Image
 from skimage.data import astronaut
 from tqdm import tqdm
 
+from benchmarks.record import origin, write
 from benchmarks.timing import CLOCKS
 from data_prep.manifest import write_dataset
-from lasoftmoe import provenance
 from lasoftmoe.data import FaceDataset, epoch_loader, open_dataset
 from lasoftmoe.sampling import EpochBatches
 
@@ -166,11 +164,7 @@ def targets(rows: list[dict]) -> list[dict]:
 def measure(options: argparse.Namespace) -> dict:
     """Everything that is measured, with what it takes to read it."""
     record = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": provenance.commit(),
-        "command": " ".join(["python -m benchmarks.data", *options.given]),
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
+        **origin("data", options.given),
         "clock": options.clock,
         "load_before": os.getloadavg()[0],
         "images": options.images,
@@ -206,9 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     record = measure(options)
     print(report(record))
     if options.out:
-        part = options.out.with_suffix(".part")
-        part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        part.replace(options.out)
+        write(record, options.out)
     return 0
 
 

@@ -8,20 +8,18 @@ makes rows of bfloat16 that start off 16-byte boundaries.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
 from benchmarks.growth import BASE, attention_growth, growth
 from benchmarks.layers import PEER, Job, Shapes, layers
+from benchmarks.record import origin, write
 from benchmarks.timing import CLOCKS, Method, in_turns, keep_freed_memory
 from benchmarks.tower import time_towers, towers
-from lasoftmoe import provenance
 
 QUIET_LOAD = 1.0
 ALIGNMENT = (48, 49, 52, 56)
@@ -131,11 +129,7 @@ def time_all(options: argparse.Namespace) -> dict:
         shapes = Shapes(options.batch or 2, tokens=17, dim=32, experts=2, slots=3, rank=8)
         growing = replace(shapes, batch=1)
     record = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": provenance.commit(),
-        "command": " ".join(["python -m benchmarks.moe", *options.given]),
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
+        **origin("moe", options.given),
         "threads": options.threads,
         "clock": options.clock,
         "load_before": os.getloadavg()[0],
@@ -193,9 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     record = time_all(options)
     print(report(record))
     if options.out:
-        part = options.out.with_suffix(".part")
-        part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        part.replace(options.out)
+        write(record, options.out)
     return 0
 
 

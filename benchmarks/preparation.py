@@ -10,13 +10,11 @@ does not count. Two workers against one can only be timed by the wall, on two id
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
@@ -24,7 +22,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from data_prep.atomic import write_atomically
+from benchmarks.record import origin, write
 from data_prep.faces import CropRules, EmbeddedDetector, FaceReport, cut_face
 from data_prep.jfsfdb.prepare import Wishes, prepare_subset
 from data_prep.synthetic.identity import sample_identities
@@ -134,10 +132,7 @@ def time_all(options: argparse.Namespace) -> dict:
     idle = load <= IDLE_LOAD
     per_core, two = ratio(*RUNS[:2]), ratio(*RUNS[2:])
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": provenance.commit(),
-        "command": " ".join(["python -m benchmarks.preparation", *options.given]),
-        "hardware": provenance.hardware(),
+        **origin("preparation", options.given),
         "versions": provenance.versions() | {"av": av.__version__},
         "load_before": load,
         "load_after": os.getloadavg()[0],
@@ -184,8 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
     record = time_all(options)
     print(report(record))
     if options.out:
-        text = json.dumps(record, indent=1) + "\n"
-        write_atomically(options.out, lambda path: path.write_text(text, "utf-8"))
+        write(record, options.out)
     return 0
 
 
