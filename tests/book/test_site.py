@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,6 @@ from tests.book.conftest import CHAPTERS, PAGES
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
 
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 SETTLED = "document.readyState === 'complete' && (!window.MathJax || MathJax.startup.promise)"
 
 
@@ -49,15 +46,9 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def browser(site: Path) -> Iterator[sync_api.Browser]:
-    """Chromium, or a skip with the reason."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.skip("no chromium: apt-get install chromium, or name one in CHROMIUM")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield browser
-        browser.close()
+def browser(site: Path, chromium: sync_api.Browser) -> sync_api.Browser:
+    """Chromium, where there is a site to look at."""
+    return chromium
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The inspection: what it finds, and a page that is safe, whole and readable."""
 
 import itertools
-import os
 import shutil
 from html.parser import HTMLParser
 
@@ -221,26 +220,18 @@ def test_page_can_be_listened_to(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_browser_shows_it_on_a_phone_without_requests(page, scheme):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.skip("no chromium: apt-get install chromium, or name one in CHROMIUM")
+def test_browser_shows_it_on_a_phone_without_requests(page, chromium, scheme):
     outside, errors = [], []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        opened = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-        opened.on("request", lambda request: outside.append(request.url))
-        opened.on("console", lambda message: errors.append(message.text))
-        opened.on("dialog", lambda dialog: errors.append(dialog.message))
-        opened.goto(page.as_uri(), timeout=120_000)
-        assert opened.evaluate("document.documentElement.scrollWidth") <= 390
-        widths = opened.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)")
-        assert widths and all(widths)
-        paper = opened.evaluate("getComputedStyle(document.body).backgroundColor")
-        browser.close()
+    opened = chromium.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    opened.on("request", lambda request: outside.append(request.url))
+    opened.on("console", lambda message: errors.append(message.text))
+    opened.on("dialog", lambda dialog: errors.append(dialog.message))
+    opened.goto(page.as_uri(), timeout=120_000)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    widths = opened.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)")
+    assert widths and all(widths)
+    paper = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    opened.close()
     assert [url for url in outside if not url.startswith(("file:", "data:"))] == []
     assert errors == []
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}[scheme]
