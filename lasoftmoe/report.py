@@ -82,10 +82,10 @@ class Report:
         if self.acer_worst is not None:
             rates = f"APCER {self.apcer_worst:.2%} of {self.worst_type}, BPCER {self.bpcer:.2%}"
             lines.append(f"ACER  {self.acer_worst:7.2%}   of the worst type ({rates})")
-        lines.append(
-            f"threshold {self.threshold:.4g} from {self.threshold_source}; "
-            f"{self.n_live} live, {self.n_attack} attacks"
-        )
+        stated = self.threshold_source != UNSTATED
+        source = f"from {self.threshold_source}" if stated else "given, its origin is not stated"
+        counts = f"{self.n_live} live, {self.n_attack} attacks"
+        lines.append(f"threshold {self.threshold:.4g} {source}; {counts}")
         return "\n".join(lines)
 
     def to_latex(self, name: str = "detector", caption: str | None = None) -> str:

@@ -71,7 +71,9 @@ def test_a_report_without_a_source_is_refused(report):
 
 def test_a_table_for_print_insists_on_the_origin_of_every_threshold(report):
     unstated = metrics.evaluate([0.0, 1.0], [False, True], 0.5)
-    assert "threshold 0.5 from given" in str(unstated)
+    assert "threshold 0.5 given, its origin is not stated" in str(unstated)
+    assert unstated.to_frame()["threshold from"].item() == "given"
+    assert json.loads(unstated.to_json())["threshold_source"] == "given"
     with pytest.raises(ValueError, match="where does the threshold of 'b' come from"):
         reports_to_latex({"a": report, "b": unstated})
     with pytest.raises(ValueError, match="no reports"):
