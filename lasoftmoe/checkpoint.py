@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
+from lasoftmoe.clock import Clock
 from lasoftmoe.small_clip import load_weights as copy_into
 
 Tensors = dict[str, Tensor]
+ABSENT = {"settings": {}, "seconds": {"wall": 0.0, "cpu": 0.0}}
+"""What the header of an older checkpoint, without these words, means."""
 
 
 def copy_weights(model: nn.Module) -> Tensors:
@@ -62,9 +65,14 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file that holds the last saved state of a training."""
+    """One file that holds the last saved state of a training.
+
+    ``clock`` counts from the object's making on; after ``load`` also what the saved state took in
+    the attempts before. Steps that a kill undid are not in the state and not in its time.
+    """
 
     path: Path
+    clock: Clock = field(default_factory=Clock, compare=False, repr=False)
 
     def save(
         self,
@@ -87,7 +95,7 @@ class Checkpoint:
         for name, tensor in (state.best_weights or {}).items():
             tensors[f"best/{name}"] = tensor
         header = {"epoch": state.epoch, "log": state.log, "best_dev_auc": state.best_dev_auc}
-        header["settings"] = dict(settings or {})
+        header |= {"settings": dict(settings or {}), "seconds": self.clock.read()}
         try:
             self._replace(tensors, {"state": json.dumps(header)})
         except (OSError, SafetensorError) as error:
@@ -135,6 +143,7 @@ class Checkpoint:
             raise CheckpointError(str(error)) from error
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.clock.add(header["seconds"])
         best = _below(tensors, "best/") or None
         return TrainingState(header["epoch"], header["log"], header["best_dev_auc"], best)
 
@@ -143,7 +152,7 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 header = json.loads((file.metadata() or {})["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, {"settings": {}, **header}
+            return tensors, {**ABSENT, **header}
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"{self.path} is not a whole checkpoint of a training ({error}); delete it to "

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -243,20 +242,20 @@ def _execute(
     attempt.
     """
     partial = runs_folder() / ".partial" / folder.name
-    resume = Checkpoint(partial.with_suffix(".safetensors"))
     partial.mkdir(parents=True, exist_ok=True)
     process = processes.start()
     detector = build_detector(config.detector, config.seed).to(process.device)
-    wall, cpu = time.perf_counter(), time.process_time()
+    resume = Checkpoint(partial.with_suffix(".safetensors"))  # from here on its clock counts
     with Logs(partial, LOG_COLUMNS, config.training.tensorboard, on_step) as logs:
         log = train(
             detector, datasets["train"], datasets["dev"], config.training, config.seed,
             on_step=logs, checkpoint=resume,
         )  # fmt: skip
+    seconds = resume.clock.read()
     facts = {
         "hash": identity,
-        "train_seconds": time.perf_counter() - wall,
-        "train_cpu_seconds": time.process_time() - cpu,
+        "train_seconds": seconds["wall"],
+        "train_cpu_seconds": seconds["cpu"],
         "processes": process.num_processes,
     }
     if not process.is_main_process:

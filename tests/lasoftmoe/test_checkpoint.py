@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import re
 import subprocess
 import sys
@@ -46,6 +47,30 @@ def test_what_was_saved_comes_back_to_the_bit(saved):
         assert torch.equal(a, b)
         for name, value in optimizer.state[a].items():
             assert torch.equal(value, other_optimizer.state[b][name])
+
+
+def test_the_time_of_all_attempts_adds_up(saved):
+    checkpoint, model, optimizer, state = saved
+    checkpoint.clock.add({"wall": 1000.0, "cpu": 300.0})
+    checkpoint.save(model, optimizer, state, SETTINGS)
+    second = Checkpoint(checkpoint.path)
+    assert second.clock.read()["wall"] < 1000
+    second.load(model, optimizer, SETTINGS)
+    second.save(model, optimizer, state, SETTINGS)
+    third = Checkpoint(checkpoint.path)
+    third.load(model, optimizer, SETTINGS)
+    seconds = third.clock.read()
+    assert 1000 < seconds["wall"] < 1900 and 300 < seconds["cpu"] < 500  # not the first twice
+
+
+def test_a_checkpoint_from_before_times_were_saved_is_read(saved):
+    checkpoint, model, optimizer, state = saved
+    tensors, header = checkpoint._read()
+    del header["seconds"]
+    checkpoint._replace(tensors, {"state": json.dumps(header)})
+    again = Checkpoint(checkpoint.path)
+    assert again.load(model, optimizer, SETTINGS) == state
+    assert 0 < again.clock.read()["wall"] < 900
 
 
 def test_nothing_saved_is_no_state(tmp_path):

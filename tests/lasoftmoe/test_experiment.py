@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from lasoftmoe import experiment, provenance, training
+from lasoftmoe.checkpoint import Checkpoint
 from lasoftmoe.config import load_config
 from lasoftmoe.evaluation import from_scores, score
 from lasoftmoe.experiment import read_run, run_identity, runs_table
@@ -29,6 +30,13 @@ def visible(runs):
 
 def hidden_files(runs):
     return [path for path in runs.glob(".partial/**/*") if path.is_file()]
+
+
+def pretend_it_took(runs, **seconds):
+    """Write other times into the checkpoint that an interrupted run left."""
+    saved = Checkpoint(next(runs.glob(".partial/*.safetensors")))
+    tensors, header = saved._read()
+    saved._replace(tensors, {"state": json.dumps({**header, "seconds": seconds})})
 
 
 def test_a_run_is_five_files_and_reads_back_identical(tiny_runs, runs):
@@ -129,7 +137,10 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
         with pytest.raises(KeyboardInterrupt):
             tiny_runs()
     assert visible(runs) == [] and runs_table().empty
+    pretend_it_took(runs, wall=7200.0, cpu=3600.0)
     resumed = tiny_runs()
+    assert 7200 < resumed.report["train_seconds"] < 10_000
+    assert 3600 < resumed.report["train_cpu_seconds"] < 5_000
     assert not hidden_files(runs)
     monkeypatch.setenv("LASOFTMOE_RUNS", str(tmp_path / "elsewhere"))
     whole = tiny_runs()
