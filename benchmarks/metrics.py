@@ -7,15 +7,20 @@ The functions and the sort are run in turns; printed is the median of the ratios
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.record import origin, write
 from benchmarks.timing import CLOCKS, Method, Rounds, in_turns
 from lasoftmoe import metrics
 
 FUNCTIONS = (metrics.evaluate, metrics.eer, metrics.auc, metrics.tpr_at_fpr)
+MOST_OF_SORT = 3.0  # the bar
 
 
 def time_metrics(
@@ -33,22 +38,67 @@ def random_scores(count: int, dtype: str) -> tuple[NDArray[np.floating], NDArray
     return (rng.normal(size=count) + is_attack).astype(dtype), is_attack
 
 
-def main(arguments: list[str] | None = None) -> None:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.metrics", description=__doc__)
     parser.add_argument("--count", type=int, default=10**7, help="scores (default: 10,000,000)")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--clock", choices=CLOCKS, default="process")
+    parser.add_argument("--out", type=Path, help="write everything to this JSON file")
     options = parser.parse_args(arguments)
+    options.given = sys.argv[1:] if arguments is None else arguments
+    return options
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Every function on scores of both types, with what it takes to read the ratios."""
     method = Method(options.rounds, torch.device("cpu"), clock=options.clock, product_size=512)
-    torch.set_num_threads(1)
+    record = {
+        **origin("metrics", options.given),
+        "clock": options.clock,
+        "load_before": os.getloadavg()[0],
+        "scores": options.count,
+        "rows": [],
+        "targets": [],
+    }
     for dtype in ("float64", "float32"):
         rounds = time_metrics(*random_scores(options.count, dtype), method)
-        print(f"{options.count:,} {dtype} scores: numpy.sort {rounds.median('sort'):.3f} s")
-        for function in FUNCTIONS:
-            ratio = rounds.ratio(function.__name__, "sort")
-            print(f"  {function.__name__:12s} {ratio:5.2f} times numpy.sort")
+        ratios = {f.__name__: rounds.ratio(f.__name__, "sort") for f in FUNCTIONS}
+        sort = rounds.median("sort")
+        record["rows"].append({"dtype": dtype, "sort_seconds": sort, "times_sort": ratios})
+        found = ratios["evaluate"]
+        name = f"time of evaluate over numpy.sort's, {dtype}"
+        bar = {"at_most": MOST_OF_SORT, "met": found <= MOST_OF_SORT}
+        record["targets"].append({"target": name, "measured": found, **bar})
+    return record
+
+
+def report(record: dict) -> str:
+    """The record as a table to read."""
+    lines = [f"{record['hardware']}, {record['clock']} clock, {record['scores']:,} scores"]
+    for row in record["rows"]:
+        lines.append(f"{row['dtype']}: numpy.sort {row['sort_seconds']:.3f} s")
+        lines += [
+            f"  {name:12s} {x:5.2f} times numpy.sort" for name, x in row["times_sort"].items()
+        ]
+    for target in record["targets"]:
+        verdict = "met" if target["met"] else "MISSED"
+        lines.append(
+            f"{target['target']}: {target['measured']:.2f} (<= {target['at_most']}) {verdict}"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and write the record if asked to."""
+    options = parse(arguments)
+    torch.set_num_threads(1)
+    record = measure(options)
+    print(report(record))
+    if options.out:
+        write(record, options.out)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

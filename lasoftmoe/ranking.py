@@ -1,8 +1,9 @@
 """The scores of both classes in one order: the single sort that AUC, EER and thresholds share.
 
 numpy sorts numbers several times faster than it sorts indices. So a score and its class are packed
-into one 64-bit number, the class in the lowest bit, and nothing but these numbers is sorted. The
-packing is exact; scores that leave no bit free are replaced by their ranks first.
+into one number of the score's own width, the class in the lowest bit, and nothing but these numbers
+is sorted. The packing is exact: scores that leave no bit free take twice the width (float32), or
+are replaced by their ranks first (float64).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 BLOCK = 1 << 16
 
 Integers = NDArray[np.int64]
-Decode = Callable[[np.int64], float]
+Keys = NDArray[np.int32] | NDArray[np.int64]
+Decode = Callable[[np.signedinteger], float]
 Condition = Callable[[Integers, Integers], NDArray[np.bool_]]
 
 
@@ -158,53 +160,60 @@ def above(score: np.floating) -> np.floating:
         return np.nextafter(score, np.inf, dtype=score.dtype)
 
 
-def _is_attack(keys: Integers) -> NDArray[np.bool_]:
+def _is_attack(keys: Keys) -> NDArray[np.bool_]:
     return (keys & 1).astype(bool)
 
 
-def _packed(scores: NDArray[np.floating], is_attack: NDArray[np.bool_]) -> tuple[Integers, Decode]:
+def _packed(scores: NDArray[np.floating], is_attack: NDArray[np.bool_]) -> tuple[Keys, Decode]:
     """Numbers that sort as the scores do, with the class in the lowest bit, and the way back."""
-    offset = 0 if scores.dtype == np.float32 else _unused_codes(scores)
+    offset, width = _unused_codes(scores), np.dtype(f"i{scores.itemsize}")
     if offset is None:
-        values, ranks = np.unique(scores, return_inverse=True)
-        return 2 * ranks + is_attack, lambda key: float(values[key >> 1])
-    return _pack(scores, is_attack, offset), lambda key: _unpack(key, scores.dtype, offset)
+        if scores.dtype != np.float32:
+            values, ranks = np.unique(scores, return_inverse=True)
+            return 2 * ranks + is_attack, lambda key: float(values[key >> 1])
+        offset, width = 0, np.dtype(np.int64)
+    keys = _pack(scores, is_attack, offset, width)
+    return keys, lambda key: _unpack(key, scores.dtype, offset)
 
 
-def _unused_codes(scores: NDArray[np.float64]) -> int | None:
-    """How many codes on either side of 0 can go, so that the rest fits 63 bits; None: too few.
+def _unused_codes(scores: NDArray[np.floating]) -> int | None:
+    """How many codes on either side of 0 can go, so that the rest leaves a bit; None: too few.
 
     They are those between 0 and the smallest score in absolute value.
     """
-    sizes = np.abs(scores)
-    largest, smallest = sizes.max(), sizes.min()
-    if smallest == 0:
-        smallest = np.min(sizes, where=sizes > 0, initial=np.inf)
-    codes = np.array([min(smallest, largest), largest]).view(np.int64)
-    unused = max(int(codes[0]) - 1, 0)
-    return unused if int(codes[1]) - unused < 1 << 62 else None
+    bits = 8 * scores.itemsize
+    largest, unused = 0, 1 << bits
+    for start in range(0, scores.size, BLOCK):
+        codes = np.abs(scores[start : start + BLOCK]).view(f"u{scores.itemsize}")
+        largest = max(largest, int(codes.max()))
+        codes -= 1  # a score of 0 wraps around and so never is the smallest
+        unused = min(unused, int(codes.min()))
+    unused = min(unused, largest)  # all scores are 0
+    return unused if largest - unused < 1 << (bits - 2) else None
 
 
-def _pack(scores: NDArray[np.floating], is_attack: NDArray[np.bool_], offset: int) -> Integers:
+def _pack(
+    scores: NDArray[np.floating], is_attack: NDArray[np.bool_], offset: int, width: np.dtype
+) -> Keys:
     """Twice the code of each score, plus 1 for attacks.
 
     The bits of a floating-point number, read as an integer, rise with its absolute value. Flipping
     all but the sign of the negative ones puts them in order, too: that is the code.
     """
     integer = np.dtype(f"i{scores.itemsize}")
-    keys = np.empty(scores.size, np.int64)
+    keys = np.empty(scores.size, width)
     for start in range(0, scores.size, BLOCK):
         part = slice(start, start + BLOCK)
         code = (scores[part] + scores.dtype.type(0)).view(integer)  # turns -0.0 into 0.0
         code ^= (code >> (8 * scores.itemsize - 1)) & np.iinfo(integer).max
         if offset:
             code -= np.clip(code, -offset, offset)
-        np.left_shift(code, 1, out=keys[part], dtype=np.int64)
+        np.left_shift(code, 1, out=keys[part], dtype=width)
         keys[part] |= is_attack[part]
     return keys
 
 
-def _unpack(key: np.int64, dtype: np.dtype, offset: int) -> float:
+def _unpack(key: np.signedinteger, dtype: np.dtype, offset: int) -> float:
     code = key >> 1
     code += np.sign(code) * offset
     integer = np.dtype(f"i{dtype.itemsize}")

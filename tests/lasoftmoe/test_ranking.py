@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lasoftmoe import metrics, ranking
 from lasoftmoe.ranking import Ranking, at_least
@@ -17,6 +19,10 @@ KINDS = {
     "largest": lambda rng, n: rng.choice([-1, 1e-308, 1], n) * np.finfo(np.float64).max,
     "single": lambda rng, n: rng.normal(size=n).astype(np.float32),
     "single, equal": lambda rng, n: rng.integers(-3, 3, n).astype(np.float32),
+    "single, shares": lambda rng, n: rng.choice([0, 0.25, 1 - 2**-24, 1], n).astype(np.float32),
+    "single, all ranges": lambda rng, n: (
+        np.exp(rng.uniform(-100, 88, n)) * rng.choice([-1, 0, 1], n)
+    ).astype(np.float32),
 }
 
 
@@ -50,10 +56,63 @@ def test_groups_of_equal_scores_of_any_length(sizes):
     assert ordered.first_cut(lambda a, b: a + b > 0) == live + fake
 
 
-def test_scores_too_far_apart_to_be_packed_are_ranked():
-    scores = np.array([5e-324, -1e308, 1e308, 0.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_too_far_apart_to_be_packed_in_their_own_width(dtype):
+    info, attacks = np.finfo(dtype), np.array([True, False, True, False])
+    scores = np.array([info.smallest_subnormal, info.min, info.max, 0.0], dtype)
     assert ranking._unused_codes(scores) is None
-    assert Ranking(scores, np.array([True, False, True, False])).auc() == 1.0
+    ordered = Ranking(scores, attacks)
+    assert ordered._keys.dtype == np.int64
+    assert ordered.auc() == 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("too_many", [0, 1])
+def test_the_last_code_that_fits_is_not_one_too_many(dtype, too_many):
+    codes = np.array([1, 1 << (8 * np.dtype(dtype).itemsize - 2)]) + 5
+    codes[1] += too_many - 1
+    sizes = codes.astype(f"i{np.dtype(dtype).itemsize}").view(dtype)
+    scores = np.concatenate([sizes, -sizes, [dtype(0)]])
+    assert (ranking._unused_codes(scores) is None) == bool(too_many)
+    _check_order(scores, np.array([True, False, False, True, True]))
+
+
+@pytest.mark.parametrize("scores", [[0.0, 1.0, 0.5, 1e-30], [-9.5, 7.25, -1e-4, 0.0]])
+def test_probabilities_and_logits_in_single_precision_stay_as_wide(scores):
+    keys = Ranking(np.array(scores, np.float32), np.array([True, False, True, False]))._keys
+    assert keys.dtype == np.int32
+
+
+def _check_order(scores, attacks):
+    """Keys are in the order of score, then class, and give both back."""
+    ordered, expected = Ranking(scores, attacks), np.lexsort((attacks, scores))
+    decoded = np.array([ordered._decode(key) for key in ordered._keys], scores.dtype)
+    assert np.array_equal(decoded, scores[expected])
+    assert np.array_equal(ordered._keys & 1, attacks[expected])
+    return ordered
+
+
+FINITE = {"allow_nan": False, "allow_infinity": False}
+SINGLE = {
+    "any": st.floats(width=32, **FINITE),
+    "shares": st.floats(0, 1, width=32),
+    "logits": st.floats(-100, 100, width=32, allow_subnormal=False),
+    "subnormal": st.floats(-(2.0**-126), 2.0**-126, width=32),
+    "few": st.sampled_from([-1.0, -0.0, 0.0, 1.0, 2.0**-149, -(2.0**-149)]),
+    "few, far apart": st.sampled_from([-3e38, -1.0, -0.0, 0.0, 2.0**-149, 3e38]),
+}
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+@given(data=st.data())
+def test_single_precision_is_ordered_exactly(kind, data):
+    pairs = data.draw(st.lists(st.tuples(SINGLE[kind], st.booleans()), min_size=1, max_size=20))
+    pairs += [(pairs[0][0], True), (pairs[-1][0], False)]
+    scores = np.array([score for score, _ in pairs], np.float32)
+    attacks = np.array([attack for _, attack in pairs])
+    ordered = _check_order(scores, attacks)
+    live, fake = scores[~attacks], scores[attacks][:, None]
+    assert ordered.auc() == pytest.approx(np.mean((fake > live) + (fake == live) / 2))
 
 
 def test_comparison_does_not_round_the_threshold():
