@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
-from data_prep.checks import DatasetError
 from data_prep.parallel import run_units
-
-_WORK = ".work"
+from data_prep.recipes import WORK, refuse_other
 
 Row = dict[str, Any]
 
@@ -33,27 +31,12 @@ def prepare_folder(folder: Path, recipe: dict[str, Any], overwrite: bool = False
         DatasetError: the folder holds something else (with ``overwrite``: something that is not
             a dataset of this command; datasets of another recipe are then deleted).
     """
-    found = _recipe_in(folder)
+    found = refuse_other(folder, recipe, overwrite)
     if found == recipe:
         return (folder / "dataset.json").is_file()
-    if found is not None and _command(found) != _command(recipe):
-        raise DatasetError(
-            f"{folder} holds a dataset of another command ({_command(found) or 'unknown'}); choose "
-            "another folder"
-        )
-    if found is not None and not overwrite:
-        changed = sorted(key for key in recipe if found.get(key) != recipe[key])
-        raise DatasetError(
-            f"{folder} holds a dataset made by another recipe (different: {', '.join(changed)}); "
-            "choose another folder, or replace it with --overwrite"
-        )
     if found is not None:
         shutil.rmtree(folder)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(
-            f"{folder} exists and is not a dataset of this command; choose a new or empty folder"
-        )
-    _write_json(folder / _WORK / "recipe.json", recipe)
+    _write_json(folder / WORK / "recipe.json", recipe)
     return False
 
 
@@ -90,7 +73,7 @@ def forget(folder: Path, units: Iterable[str]) -> None:
 
 def clean_up(folder: Path) -> None:
     """Remove the traces of building, also those of a build that was killed."""
-    shutil.rmtree(folder / _WORK, ignore_errors=True)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
     for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         path.unlink(missing_ok=True)
 
@@ -104,24 +87,8 @@ def _build_one(
     return rows
 
 
-def _recipe_in(folder: Path) -> dict[str, Any] | None:
-    """The recipe of what lies in ``folder``, finished or not; None for anything foreign."""
-    finished, unfinished = folder / "dataset.json", folder / _WORK / "recipe.json"
-    try:
-        if finished.is_file():
-            return json.loads(finished.read_text("utf-8")).get("recipe")
-        return json.loads(unfinished.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _command(recipe: dict[str, Any]) -> str:
-    """Who wrote a dataset; a number behind the name is the version."""
-    return str(recipe.get("generator", "")).split(" ")[0]
-
-
 def _marker(folder: Path, name: str) -> Path:
-    return folder / _WORK / f"{name}.json"
+    return folder / WORK / f"{name}.json"
 
 
 def _write_json(path: Path, value: Any) -> None:

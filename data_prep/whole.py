@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import TEMPORARY_PREFIX
-from data_prep.checks import DatasetError
+from data_prep.recipes import refuse_other
 
 
 @contextmanager
@@ -53,34 +52,10 @@ def _take_place(beside: Path, place: Path) -> None:
 def refuse_foreign(folder: str | Path, recipe: dict[str, Any], overwrite: bool = False) -> None:
     """Check that a dataset of ``recipe`` may be written to ``folder``.
 
-    ``recipe["generator"]`` names the command that writes. A dataset made by the same recipe may be
-    replaced, since its release may have changed; one of another recipe of that command only with
-    ``overwrite``; anything else never.
+    One made by the same recipe may be replaced, since its release may have changed; of anything
+    else see ``data_prep.recipes``.
 
     Raises:
         DatasetError: it must not.
     """
-    place = Path(os.path.realpath(folder))
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    found = _recipe_in(place)
-    if found.get("generator") != recipe["generator"]:
-        raise DatasetError(
-            f"{place} exists and is not a dataset of this command; choose a new or empty folder"
-        )
-    changed = sorted(key for key in {*recipe, *found} if found.get(key) != recipe.get(key))
-    if changed and not overwrite:
-        raise DatasetError(
-            f"{place} holds a dataset made by another recipe (different: {', '.join(changed)}); "
-            "choose another folder, or replace it with --overwrite"
-        )
-
-
-def _recipe_in(place: Path) -> dict[str, Any]:
-    """The recipe of the dataset that lies there; empty for anything foreign."""
-    try:
-        info = json.loads((place / "dataset.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    found = info.get("recipe") if isinstance(info, dict) else None
-    return found if isinstance(found, dict) else {}
+    refuse_other(Path(os.path.realpath(folder)), recipe, overwrite)

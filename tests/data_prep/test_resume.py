@@ -53,6 +53,8 @@ def test_finished_folder_is_recognized_and_left_clean(tmp_path):
 def test_another_recipe_is_an_error_that_says_what_differs(tmp_path):
     folder = tmp_path / "out"
     prepare_folder(folder, RECIPE)
+    with pytest.raises(DatasetError, match=r"another recipe \(different: seed\)"):
+        prepare_folder(folder, {"generator": "tests"})
     other = {**RECIPE, "seed": 1}
     with pytest.raises(DatasetError, match=r"another recipe \(different: seed\).*--overwrite"):
         prepare_folder(folder, other)
@@ -68,9 +70,10 @@ def test_foreign_folder_is_never_touched(tmp_path, overwrite):
     (tmp_path / "thesis.tex").write_text("years of work", "utf-8")
     with pytest.raises(DatasetError, match="is not a dataset of this command"):
         prepare_folder(tmp_path, RECIPE, overwrite)
-    (tmp_path / "dataset.json").write_text('{"name": "somebody else\'s"}', "utf-8")
-    with pytest.raises(DatasetError, match="is not a dataset of this command"):
-        prepare_folder(tmp_path, RECIPE, overwrite)
+    for text in ('{"name": "somebody else\'s"}', "[]", '{"recipe": 1}'):
+        (tmp_path / "dataset.json").write_text(text, "utf-8")
+        with pytest.raises(DatasetError, match="is not a dataset of this command"):
+            prepare_folder(tmp_path, RECIPE, overwrite)
     assert (tmp_path / "thesis.tex").read_text("utf-8") == "years of work"
 
 
