@@ -7,10 +7,12 @@ only. A dataset deserves a stronger one: ``data_prep.yunet`` runs weights that t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -50,9 +52,14 @@ class Detection:
 
 
 class Detector(Protocol):
-    """What finds faces. Its ``name`` goes into the record of a dataset."""
+    """What finds faces."""
 
     name: str
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """All that decides what it finds, as JSON values; a dataset's record has it."""
+        ...
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """Faces of an RGB uint8 image (height, width, 3), largest first."""
@@ -69,6 +76,11 @@ class EmbeddedDetector:
 
     smallest: float = 0.15
     name: str = "embedded"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """See ``Detector``; the cascade is a file that another scikit-image may change."""
+        return {"name": self.name, "sha256": _cascade_sha256(), "smallest": self.smallest}
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """See ``Detector``; every face has the score 1."""
@@ -334,3 +346,8 @@ def _check_rgb(image: np.ndarray) -> None:
 @cache
 def _cascade() -> Cascade:
     return Cascade(lbp_frontal_face_cascade_filename())
+
+
+@cache
+def _cascade_sha256() -> str:
+    return hashlib.sha256(Path(lbp_frontal_face_cascade_filename()).read_bytes()).hexdigest()

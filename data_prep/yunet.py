@@ -47,16 +47,22 @@ class YuNetDetector:
 
         Args:
             weights: the ONNX file.
-            sha256: its checksum; None trusts the file as it is.
+            sha256: its checksum; None trusts the file as it is (and takes its checksum down).
             score: detections below are dropped.
             overlap: of two detections that share more of their union than this, one is kept.
 
         Raises:
             ValueError: the file is missing or another one, or onnxruntime is not installed.
         """
-        self.weights, self.sha256 = Path(weights), sha256
+        self.weights = Path(weights)
         self._score, self._overlap = score, overlap
-        self._session = _session(self.weights, sha256)
+        self._session, self.sha256 = _session(self.weights, sha256)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """See ``data_prep.faces.Detector``; where the weights lie does not matter."""
+        chosen = {"score": self._score, "overlap": self._overlap}
+        return {"name": self.name, "sha256": self.sha256, **chosen}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot travel to another process; the file's name can.
@@ -135,7 +141,8 @@ def fetch(path: Path, url: str = URL, sha256: str = SHA256) -> None:
     write_atomically(path, write)
 
 
-def _verify(path: Path, sha256: str | None, origin: str | None = None) -> None:
+def _verify(path: Path, sha256: str | None, origin: str | None = None) -> str:
+    """The checksum of a file, which is the expected one if one is expected."""
     if not path.is_file():
         raise ValueError(
             f"{path}: no such file; `python -m data_prep fetch-yunet --out {path}` downloads it"
@@ -147,12 +154,13 @@ def _verify(path: Path, sha256: str | None, origin: str | None = None) -> None:
             "(face_detection_yunet_2023mar.onnx of the OpenCV Zoo); fetch the file again, or pass "
             "the checksum of the version you mean"
         )
+    return found
 
 
 @cache
-def _session(path: Path, sha256: str | None) -> Any:
-    """The verified model; once a process, since a detector comes anew with every unit of work."""
-    _verify(path, sha256)
+def _session(path: Path, sha256: str | None) -> tuple[Any, str]:
+    """The verified model and its checksum; once a process, as every unit of work asks for it."""
+    found = _verify(path, sha256)
     try:
         import onnxruntime
     except ImportError:
@@ -171,7 +179,7 @@ def _session(path: Path, sha256: str | None) -> Any:
     missing = set(OUTPUTS) - {output.name for output in session.get_outputs()}
     if missing:
         raise ValueError(f"{path}: not a YuNet model: it has no output {min(missing)!r}")
-    return session
+    return session, found
 
 
 def _prepare(image: np.ndarray, shape: list[Any]) -> tuple[np.ndarray, float]:

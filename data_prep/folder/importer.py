@@ -137,7 +137,7 @@ def _recipe(
     given = {key: value for key, value in vars(options).items() if key not in elsewhere}
     given["splits"], given["families"] = list(options.splits), dict(options.families)
     given["crop"] = asdict(options.crop) if options.crop else None
-    given["detector"] = options.detector.name if options.crop else None
+    given["detector"] = options.detector.recipe if options.crop else None
     listing = "".join(f"{file.name}\0{Path(file.path).stat().st_size}\n" for file in found)
     places = {label: relative_root(folder, out) for label, folder in folders.items()}
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()

@@ -220,7 +220,7 @@ def _recipe(
         "frames": wishes.frames,
         "axes": rules.get("axes", "auto"),
         "crop": asdict(wishes.crop),
-        "detector": wishes.detector.name,
+        "detector": wishes.detector.recipe,
     }
 
 

@@ -304,7 +304,7 @@ def test_faces_are_cropped_and_pictures_without_one_are_skipped(home):
     dataset = prepare(home, options=FolderOptions(crop=CropRules(size=64, turn=False), workers=1))
     assert len(dataset.manifest) == 6
     assert dataset.info["report"]["faces"]["cut"] == 6
-    assert dataset.info["recipe"]["detector"] == "embedded"
+    assert dataset.info["recipe"]["detector"]["name"] == "embedded"
     assert dataset.info["image_size"] == 64
     assert dataset.info["report"]["skipped"] == {"no face found": 15}
     assert open_dataset(home / "out")["train"][0]["image"].shape == (3, 64, 64)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep import faces
 from data_prep.checks import DatasetError
-from data_prep.faces import CropRules
+from data_prep.faces import CropRules, EmbeddedDetector
 from data_prep.jfsfdb.prepare import Wishes, prepare_subset
 from tests.data_prep.releases.jfsfdb import (
     celebdf,
@@ -268,10 +269,16 @@ def test_a_folder_in_the_release_is_refused(root):
         prepare_subset("rose_youtu", root, root / "out", WISHES, workers=1)
 
 
-def test_another_release_or_recipe_does_not_mix(root):
+def test_another_release_or_recipe_does_not_mix(root, monkeypatch):
     prepare(root)
     with pytest.raises(DatasetError, match=r"another recipe \(different: frames\).*--overwrite"):
         prepare(root, frames=1)
+    with pytest.raises(DatasetError, match=r"another recipe \(different: detector\)"):
+        prepare(root, detector=EmbeddedDetector(smallest=0.2))
+    with monkeypatch.context() as patch:
+        patch.setattr(faces, "_cascade_sha256", lambda: "another file")
+        with pytest.raises(DatasetError, match=r"another recipe \(different: detector\)"):
+            prepare(root)
     add(root)
     with pytest.raises(DatasetError, match=r"another recipe \(different: clips\)"):
         prepare(root)

@@ -87,6 +87,8 @@ def test_detector_gives_boxes_and_eyes_in_pixels_of_the_image(tmp_path):
     checksum = write_model(tmp_path / "made.onnx", outputs)
     detector = YuNetDetector(tmp_path / "made.onnx", checksum)
     detector = pickle.loads(pickle.dumps(detector))  # as it travels to a worker
+    assert detector.recipe == {"name": "yunet", "sha256": checksum, "score": 0.7, "overlap": 0.3}
+    assert YuNetDetector(tmp_path / "made.onnx", sha256=None).recipe == detector.recipe
     large, small = detector.detect(np.zeros((192, 256, 3), np.uint8))  # twice the input's size
     assert large.box == (48, 80, 64, 64) and small.box.height == 32
     np.testing.assert_allclose(large.eyes, [(96, 80), (128, 80)], rtol=1e-5)
