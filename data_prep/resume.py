@@ -53,16 +53,35 @@ def build_units(
     ``make(unit)`` writes a unit's files and returns its rows of the manifest. It runs in other
     processes, so it has to be importable. ``backend`` says where they run (see ``run_units``).
     """
-    done = {name for name in units if _marker(folder, name).is_file()}
-    left = [(name, unit) for name, unit in units.items() if name not in done]
+    rows = finished_units(folder, units)
+    left = [(name, unit) for name, unit in units.items() if name not in rows]
     where = {} if backend is None else {"backend": backend}
     made = run_units(
         functools.partial(_build_one, folder, make), left, workers, description, **where
     )
-    rows = dict(zip((name for name, _ in left), made, strict=True))
-    for name in done:
-        rows[name] = json.loads(_marker(folder, name).read_text("utf-8"))
+    rows |= zip((name for name, _ in left), made, strict=True)
     return [row for name in units for row in rows[name]]
+
+
+def finished_units(folder: Path, units: Iterable[str]) -> dict[str, list[Row]]:
+    """The rows of those units that an interrupted build has finished."""
+    markers = {name: _marker(folder, name) for name in units}
+    return {
+        name: json.loads(path.read_text("utf-8"))
+        for name, path in markers.items()
+        if path.is_file()
+    }
+
+
+def reopen(folder: Path, recipe: dict[str, Any], units: dict[str, list[Row]]) -> None:
+    """Take a finished dataset as a build by ``recipe`` with these ``units`` finished.
+
+    It stays a finished one until ``dataset.json`` is written anew or removed.
+    """
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    for name, rows in units.items():
+        _write_json(_marker(folder, name), rows)
+    _write_json(folder / WORK / "recipe.json", recipe)
 
 
 def forget(folder: Path, units: Iterable[str]) -> None:

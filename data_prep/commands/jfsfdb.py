@@ -119,7 +119,9 @@ def _add_subset(parser: argparse.ArgumentParser) -> None:
         "--allow-missing", action="store_true", help="take a partial copy of the release"
     )
     parser.add_argument(
-        "--skip-broken", action="store_true", help="leave out clips that cannot be read"
+        "--skip-broken",
+        action="store_true",
+        help="leave out clips that cannot be read (once replaced, the same command takes them up)",
     )
     parser.add_argument(
         "--skip-unknown", action="store_true", help="leave out clips with unknown names"

@@ -19,12 +19,20 @@ from data_prep.checks import DatasetError
 from data_prep.faces import CropRules, Detector, EmbeddedDetector, FaceReport, cut_face
 from data_prep.jfsfdb.clips import Clip, read_clip
 from data_prep.jfsfdb.find import find_clips
+from data_prep.jfsfdb.replaced import digest_clip, rows_of_units
 from data_prep.jfsfdb.split import split_clips
 from data_prep.jfsfdb.subset import Subset
 from data_prep.jfsfdb.table import SUBSETS
 from data_prep.jfsfdb.types import declared, family
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
-from data_prep.resume import build_units, clean_up, forget, prepare_folder
+from data_prep.resume import (
+    build_units,
+    clean_up,
+    finished_units,
+    forget,
+    prepare_folder,
+    reopen,
+)
 from data_prep.taxonomy import FAKE, LIVE
 from data_prep.video import VideoError
 
@@ -82,8 +90,9 @@ def prepare_subset(
 ) -> PreparedDataset:
     """Prepare one of the nine sets; goes on where an interrupted call of the same kind stopped.
 
-    The same files come out whatever the number of ``workers``. ``clips.parquet`` says what became
-    of every clip, ``dataset.json`` sums it up.
+    Of a finished dataset only clips are done again that could not be read and have been replaced
+    since. The same files come out whatever the number of ``workers``. ``clips.parquet`` says what
+    became of every clip, ``dataset.json`` sums it up.
 
     Raises:
         ValueError: no subset has that name.
@@ -109,8 +118,8 @@ def prepare_subset(
         )
     clips = split_clips(subset, clips, rules, root, wishes.by_subject)
     recipe = _recipe(subset, clips, rules, wishes)
-    if not prepare_folder(out, recipe, overwrite):
-        units = {_unit(root, clip): _work(subset, clip, root, out, rules, wishes) for clip in clips}
+    units = {_unit(root, clip): _work(subset, clip, root, out, rules, wishes) for clip in clips}
+    if not _is_done(out, units, recipe, overwrite):
         records = build_units(
             out, units, prepare_clip, workers, f"clips of {subset.title}", backend
         )
@@ -118,6 +127,7 @@ def prepare_subset(
         unverified = [name for name in subset.unverified if rules[name] == subset.rules[name]]
         info = _info(subset, recipe, records, differences, wishes)
         info["unverified_rules"] = unverified
+        (out / "dataset.json").unlink(missing_ok=True)  # no longer true from here on
         _write(out, records, info, "by_subject" if _drawn(subset, wishes) else "official")
     clean_up(out)
     return read_dataset(out)
@@ -153,6 +163,7 @@ def prepare_clip(work: ClipWork) -> list[dict[str, Any]]:
         "split": clip.split,
         "status": status,
         "message": message,
+        "broken_sha256": digest_clip(work.path) if status == BROKEN else "",
         "facts": json.dumps(clip.facts, ensure_ascii=False),
         **asdict(report),
     }
@@ -192,6 +203,27 @@ def _write_crop(work: ClipWork, folder: Path, index: int, crop: Image.Image) -> 
         "split": clip.split,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
+
+
+def _is_done(
+    out: Path, units: dict[str, ClipWork], recipe: dict[str, Any], overwrite: bool
+) -> bool:
+    """Whether nothing is left to do; broken clips that were replaced since are to be done again."""
+    finished = prepare_folder(out, recipe, overwrite)
+    if finished:
+        rows = rows_of_units(out, {name: work.clip.video for name, work in units.items()})
+    else:
+        rows = finished_units(out, units)
+    records = {name: unit_rows[0]["clip"] for name, unit_rows in rows.items()}
+    replaced = [
+        name
+        for name, record in records.items()
+        if record["status"] == BROKEN and record["broken_sha256"] != digest_clip(units[name].path)
+    ]
+    if finished and replaced:
+        reopen(out, recipe, rows)
+    forget(out, replaced)
+    return finished and not replaced
 
 
 def _unit(root: Path, clip: Clip) -> str:
@@ -273,9 +305,9 @@ def _write(out: Path, records: list[dict], info: dict[str, Any], protocol: str) 
             "(--detector yunet)?"
         )
     table = pd.DataFrame(rows)
-    digests = {row["path"]: bytes.fromhex(row["sha256"]) for row in rows}
+    digests = {row["path"]: bytes.fromhex(row["sha256"]) for row in rows if "sha256" in row}
     clips = pd.DataFrame([row["clip"] for row in records if "clip" in row])
-    manifest = table.drop(columns=["split", "sha256"])
+    manifest = table.drop(columns=["split", "sha256"], errors="ignore")
     protocols = {protocol: table[["id", "split"]]}
     write_dataset(out, manifest, protocols, info, {"clips": clips}, digests)
 

@@ -1,6 +1,7 @@
 """What releases do wrong, each with its documented outcome; nothing half-written stays."""
 
 import json
+import os
 from dataclasses import replace
 
 import h5py
@@ -11,7 +12,9 @@ from PIL import Image
 from data_prep import faces
 from data_prep.checks import DatasetError
 from data_prep.faces import CropRules, EmbeddedDetector
+from data_prep.jfsfdb import prepare as module
 from data_prep.jfsfdb.prepare import Wishes, prepare_subset
+from data_prep.manifest import validate
 from tests.data_prep.releases.jfsfdb import (
     celebdf,
     clip_of,
@@ -85,19 +88,99 @@ def test_broken_clip_is_named_then_skipped_or_replaced(root, breaks, message):
     assert len(folders) == 1 and folders[0].startswith("G-NT-5s-g-E-9-9")
 
 
-def test_replaced_clip_is_the_only_one_done_again(root, monkeypatch):
+def test_replaced_clip_is_the_only_one_done_again(root, read):
     path = add(root)
     broken_empty(path)
     with pytest.raises(DatasetError, match="cannot be read"):
         prepare(root)
     add(root)
-    from data_prep.jfsfdb import prepare as module
-
-    read = []
-    plain = module.read_clip
-    monkeypatch.setattr(module, "read_clip", lambda p, *a: read.append(p.name) or plain(p, *a))
+    del read[:]
     assert prepare(root).info["clips"]["used"] == 2
     assert read == [path.name]
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the clips that were opened."""
+    names, plain = [], module.read_clip
+    monkeypatch.setattr(module, "read_clip", lambda p, *a: names.append(p.name) or plain(p, *a))
+    return names
+
+
+def test_a_skipped_clip_is_taken_up_when_it_was_replaced(root, read):
+    path = add(root)
+    whole = path.read_bytes()
+    path.write_bytes(b"\0" * len(whole))  # as long as the real one: a download that was reserved
+    assert prepare(root, skip_broken=True).info["clips"]["broken"] == 1
+    del read[:]
+    before = contents(root.parent / "out")
+    os.utime(path)
+    prepare(root, skip_broken=True)
+    assert not read and contents(root.parent / "out") == before, "the same file, only touched"
+    path.write_bytes(whole)
+    assert prepare(root, skip_broken=True).info["clips"] == {"used": 2, "no face": 0, "broken": 0}
+    assert read == [path.name], "the others are not done again"
+    prepare_subset("rose_youtu", root, root.parent / "anew", WISHES, workers=1)
+    assert contents(root.parent / "out") == contents(root.parent / "anew")
+
+
+def test_a_skipped_clip_whose_replacement_is_broken_too_leaves_the_dataset_as_it_was(root, read):
+    path = add(root)
+    path.write_bytes(b"")
+    prepare(root, skip_broken=True)
+    path.write_bytes(b"nor is this a video")
+    with pytest.raises(DatasetError, match="1 of 2 clips cannot be read"):
+        prepare(root)
+    assert validate(root.parent / "out").info["clips"]["broken"] == 1
+    del read[:]
+    for _ in range(2):
+        assert prepare(root, skip_broken=True).info["clips"]["broken"] == 1
+    assert read == [path.name], "what is known to be broken is read once"
+
+
+def test_an_interrupted_preparation_takes_up_a_replaced_clip(root, monkeypatch):
+    path = add(root)
+    whole = path.read_bytes()
+    path.write_bytes(b"\0" * len(whole))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception, match="killed"):
+            prepare(root, skip_broken=True)
+    path.write_bytes(whole)
+    assert prepare(root, skip_broken=True).info["clips"]["used"] == 2
+
+
+@pytest.mark.parametrize("moment", ["prepare_clip", "_write"])
+def test_killed_while_a_replaced_clip_is_taken_up_goes_on(root, monkeypatch, moment):
+    path = add(root)
+    path.write_bytes(b"")
+    prepare(root, skip_broken=True)
+    add(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, moment, lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception, match="killed"):
+            prepare(root)
+    assert (root.parent / "out/dataset.json").exists() == (moment == "prepare_clip")
+    assert prepare(root).info["clips"]["used"] == 2
+    prepare_subset("rose_youtu", root, root.parent / "anew", WISHES, workers=1)
+    assert contents(root.parent / "out") == contents(root.parent / "anew")
+
+
+def test_a_skipped_folder_of_pictures_is_taken_up_when_one_was_replaced(tmp_path):
+    root = tmp_path / "release"
+    pictures(root / "Real/0928_018/16")
+    pictures(root / "Real/0928_018/17")
+    picture = min((root / "Real/0928_018/17").iterdir())
+    whole = picture.read_bytes()
+    picture.write_bytes(b"\0" * len(whole))
+    assert prepare(root, "threedmask", skip_broken=True).info["clips"]["broken"] == 1
+    picture.write_bytes(whole)
+    assert prepare(root, "threedmask").info["clips"]["used"] == 2
 
 
 def test_wrong_ending_is_read_by_its_content(root):
