@@ -175,7 +175,8 @@ def sentence(said: Mapping[str, str], medium: str, rng: random.Random) -> str:
         raise ValueError(f"unknown medium {medium!r}; expected one of {', '.join(MEDIA)}")
     words = [said[name] for name in ("age", "smile") if name in said]
     words.append(said["sex"] if "sex" in said else rng.choice(("person", "face")))
-    text = f"{rng.choice(MEDIA[medium])} a {' '.join(words)}"
+    article = "an" if words[0] == "old" else "a"
+    text = f"{rng.choice(MEDIA[medium])} {article} {' '.join(words)}"
     traits = [
         f"{said[name]} skin" if name == "skin" else said[name] for name in _TRAITS if name in said
     ]

@@ -4,7 +4,8 @@ Both attacks take the radiance of a real scene, photograph it, put the photo on 
 display, and return the radiance that the paper or the display sends to a second camera. The
 caller captures that radiance with ``camera.capture`` and the recapture session. Nothing is
 painted on: halftone dots and display pixels are geometry, and moiré appears (or not) when the
-second sensor samples them.
+second sensor samples them. The attacker takes care that the picture looks as the face did
+(``appearance.look_like``), so that texture is what gives it away.
 
 Plane coordinates (x, y) run over [-1, 1] on the photo; (u, v) over [-1, 1] on the second sensor.
 """
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from data_prep.synthetic.appearance import look_like, mean_hue, saturate
 from data_prep.synthetic.background import paint_background
 from data_prep.synthetic.camera import capture, resize, srgb_to_linear
 from data_prep.synthetic.draw import draw_strength, maybe, noise_maps, uniform
@@ -82,8 +84,9 @@ def print_attack(
     )
     reflected = reflected * light * recapture_session.light_color[..., None, None]
     shine = torch.where(outdoor, _veil(view, generator), _round_glare(view, 0.16, generator))
+    light = look_like(reflected + shine, radiance, generator)
     behind = _surroundings(recapture_session, view.u.shape[-1])
-    return _with_border(reflected + shine, x, view.y, behind, generator)
+    return _with_border(light, x, view.y, behind, generator)
 
 
 def recapture_place(session: Sessions, setting: str, generator: torch.Generator) -> Sessions:
@@ -131,12 +134,12 @@ def replay_attack(
     blocky = _sample(photo, _cell_center(column, pixels), _cell_center(row, pixels))
     shown = torch.lerp(_sample(photo, view.x, view.y), blocky, uniform(batch, 0, 0.5, generator))
     light = shown ** uniform(batch, 1.95, 2.5, generator)
-    light = _saturate(light, uniform(batch, 0.9, 1.25, generator)).clamp(min=0)
+    light = saturate(light, uniform(batch, 0.9, 1.25, generator)).clamp(min=0)
     contrast = draw_strength("replay", batch, generator, strength)
     light = light * torch.lerp(torch.ones(()), _subpixels(column, row), contrast)
     light = _backlight(light, view, generator)
     light = light + _window_glare(view, generator) * recapture_session.light_color[..., None, None]
-    light = light * _flicker(view, generator)
+    light = look_like(light * _flicker(view, generator), radiance, generator)
     return _with_border(light, view.x, view.y, torch.full_like(light, 0.012), generator)
 
 
@@ -145,8 +148,8 @@ def _look_at_plane(batch: int, size: int, tilt: float, generator: torch.Generato
     centers = (torch.arange(size) + 0.5) / size * 2 - 1
     v, u = torch.meshgrid(centers, centers, indexing="ij")
     u, v = u.expand(batch, 1, size, size), v.expand(batch, 1, size, size)
-    angle = uniform(batch, -0.12, 0.12, generator)
-    zoom = uniform(batch, 0.92, 1.12, generator)
+    angle = uniform(batch, -0.08, 0.08, generator)
+    zoom = uniform(batch, 0.96, 1.06, generator)
     shift_x, shift_y = (uniform(batch, -0.06, 0.06, generator) for _ in range(2))
     tilt_x, tilt_y = (uniform(batch, -tilt, tilt, generator) for _ in range(2))
     depth = 1 + tilt_x * u + tilt_y * v
@@ -181,25 +184,16 @@ def _halftone(
 def _ink_colors(color: Tensor, generator: torch.Generator) -> Tensor:
     """The gamut of ink: faded black and white, other saturation, mixed channels."""
     batch = len(color)
-    color = _saturate(color, uniform(batch, 0.65, 1.05, generator))
-    black = uniform(batch, 0.02, 0.12, generator)
-    white = uniform(batch, 0.84, 1.0, generator)
-    gamma = uniform(batch, 0.85, 1.15, generator)
+    color = saturate(color, uniform(batch, 0.85, 1.1, generator))
+    black = uniform(batch, 0.0, 0.05, generator)
+    white = uniform(batch, 0.9, 1.0, generator)
+    gamma = uniform(batch, 0.9, 1.15, generator)
     color = black + (white - black) * color.clamp(min=0) ** gamma
     mixing = torch.eye(3) + 0.03 * torch.randn(batch, 3, 3, generator=generator)
     mixed = torch.einsum("bij,bjhw->bihw", mixing, color)
     # A print shop corrects most of the cast: pull the mean color back towards the photo's.
-    cast = _mean_hue(color) / _mean_hue(mixed)
+    cast = mean_hue(color) / mean_hue(mixed)
     return (mixed * cast**0.6).clamp(0, 1)
-
-
-def _mean_hue(color: Tensor) -> Tensor:
-    mean = color.mean((2, 3), keepdim=True)
-    return mean / mean.mean(1, keepdim=True)
-
-
-def _saturate(color: Tensor, amount: Tensor) -> Tensor:
-    return torch.lerp(color.mean(1, keepdim=True), color, amount)
 
 
 def _color(rgb: tuple[float, float, float]) -> Tensor:

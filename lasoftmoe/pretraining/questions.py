@@ -63,7 +63,10 @@ def _hair(form: str) -> dict[str, str]:
 
 QUESTIONS: dict[str, Question] = {
     "sex": _say("sex", "man", "woman", form="a {}"),
-    "age": _say("age", "young", "middle aged", "old", form="a {} person"),
+    "age": Question(
+        "age",
+        {"young": "a young person", "middle aged": "a middle aged person", "old": "an old person"},
+    ),
     "hair": Question(
         "hair", _hair("a person with {length} {color} hair") | {"no hair": "a person with no hair"}
     ),

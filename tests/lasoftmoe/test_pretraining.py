@@ -70,7 +70,7 @@ WORDS = {
 TRUE_OF_THE_FIRST = (
     *(
         " a man",
-        "a old person",
+        "an old person",
         "with no hair",
         "a full beard",
         "with glasses",
