@@ -8,10 +8,28 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data_prep.checks import DatasetError
+
+
+def common_folder(folders: Sequence[Path], advice: str) -> Path:
+    """The nearest folder that holds all; what a dataset may declare as the root of its images.
+
+    Raises:
+        DatasetError: that is the whole file system, or there is none; ``advice`` says what to do.
+    """
+    real = [os.path.realpath(folder) for folder in folders]
+    try:
+        common = Path(os.path.commonpath(real))
+    except ValueError:  # two drives
+        common = None
+    if common is None or common == Path(common.anchor):
+        raise DatasetError(
+            f"{' and '.join(real)} have no folder in common that a dataset could refer to; {advice}"
+        )
+    return common
 
 
 class Inside:

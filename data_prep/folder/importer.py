@@ -18,6 +18,7 @@ from data_prep.faces import CropRules, Detector, EmbeddedDetector, FaceReport
 from data_prep.folder.collect import FAKE, LIVE, Found, Skipped, SubjectRule, collect
 from data_prep.folder.pictures import Work, make_rows
 from data_prep.folder.splits import split_subjects
+from data_prep.inside import common_folder
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.resume import build_units, clean_up, prepare_folder
 from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, family_of
@@ -148,15 +149,8 @@ def _root(folders: dict[str, Path], out: Path, options: FolderOptions) -> str | 
     """The folder that holds both, relative to the dataset; None where nothing is referred to."""
     if options.copy or options.crop:
         return None
-    try:
-        common = Path(os.path.commonpath(list(folders.values())))
-    except ValueError:  # two drives
-        common = None
-    if common is None or common == Path(common.anchor):
-        raise DatasetError(
-            f"{folders[LIVE]} and {folders[FAKE]} have no folder in common that a dataset could "
-            "refer to; put them into one folder, or pass --copy"
-        )
+    advice = "put them into one folder, or pass --copy"
+    common = common_folder([folders[LIVE], folders[FAKE]], advice)
     return relative_root(common, out)
 
 

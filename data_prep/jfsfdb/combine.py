@@ -10,12 +10,13 @@ which thresholds come from, is always that of the sets trained on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
 from data_prep.checks import DatasetError
+from data_prep.inside import common_folder
 from data_prep.jfsfdb.table import SUBSETS
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.resume import clean_up, prepare_folder
@@ -27,6 +28,7 @@ PROTOCOLS = {
     "joint": ("spoofing", "forgery"),
 }
 TESTS = ("intra", "cross")
+ADVICE = "move the prepared sets below one folder: each holds all that it needs"
 
 
 def combine(
@@ -46,7 +48,8 @@ def combine(
 
     Raises:
         ValueError: no protocol has that name.
-        DatasetError: a set is missing, is there twice, or was not prepared from a release.
+        DatasetError: a set is missing, is there twice, or was not prepared from a release, or they
+            have no folder in common but the whole file system.
     """
     for name in protocols:
         if name not in PROTOCOLS:
@@ -54,7 +57,7 @@ def combine(
     parts, out = _read_parts(folders), Path(out)
     made, absent = _protocols(parts, protocols, allow_missing)
     places = {name: part.folder.resolve() for name, part in parts.items()}
-    root = _common(list(places.values()))
+    root = common_folder(list(places.values()), ADVICE)
     recipe = {
         "generator": GENERATOR,
         "protocols": sorted(made),
@@ -62,11 +65,12 @@ def combine(
     }
     if not prepare_folder(out, recipe, overwrite):
         to_root = relative_root(root, out)
+        below = {
+            name: PurePosixPath(to_root, place.relative_to(root).as_posix())
+            for name, place in places.items()
+        }
         tables = [
-            part.manifest.assign(
-                path=f"{to_root}/{places[name].relative_to(root).as_posix()}/"
-                + part.manifest["path"]
-            )
+            part.manifest.assign(path=f"{below[name]}/" + part.manifest["path"])
             for name, part in parts.items()
         ]
         manifest = pd.concat(tables, ignore_index=True)
@@ -142,14 +146,6 @@ def _protocols(
 def _rows(part: PreparedDataset, splits: tuple[str, ...]) -> pd.DataFrame:
     (table,) = part.protocols.values()
     return table[table["split"].isin(splits)]
-
-
-def _common(folders: list[Path]) -> Path:
-    """The nearest folder that holds all."""
-    root = folders[0] if len(folders) > 1 else folders[0].parent
-    while not all(folder.is_relative_to(root) for folder in folders):
-        root = root.parent
-    return root
 
 
 def _info(

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from data_prep import inside
 from data_prep.checks import DatasetError
 from data_prep.cli import main
 from data_prep.faces import CropRules
@@ -88,6 +89,23 @@ def test_what_cannot_be_combined(parts, tmp_path):
     combine([parts["siw"]], tmp_path / "out", allow_missing=True)
     with pytest.raises(DatasetError, match="is not a prepared subset"):
         combine([tmp_path / "out"], tmp_path / "other")
+
+
+def test_sets_on_two_disks_are_refused_before_anything_is_written(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(inside.os.path, "commonpath", lambda _: "/")
+    with pytest.raises(DatasetError, match=r"no folder in common.*move the prepared sets below"):
+        combine([parts["siw"], parts["threedmad"]], tmp_path / "out", allow_missing=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_root_is_no_wider_than_it_has_to_be(parts, tmp_path):
+    alone = combine([parts["siw"]], tmp_path / "alone", allow_missing=True)
+    assert (tmp_path / "alone" / alone.info["root"]).resolve() == parts["siw"].resolve()
+    assert not alone.manifest["path"].str.contains("/./", regex=False).any()
+    both = combine([parts["siw"], parts["threedmad"]], tmp_path / "both", allow_missing=True)
+    assert (tmp_path / "both" / both.info["root"]).resolve() == parts["siw"].resolve().parent
+    validate(alone.folder)
+    validate(both.folder)
 
 
 def test_command_line(parts, tmp_path, capsys):
