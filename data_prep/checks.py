@@ -139,12 +139,14 @@ def check_protocol(
     if subjects_may_cross:
         return
     subjects = protocol.merge(manifest[["id", "subject"]], on="id")
-    splits = subjects.groupby("subject")["split"].unique()
-    crossing = splits[splits.map(len) > 1]
+    places = subjects[["subject", "split"]].drop_duplicates()
+    crossing = places[places["subject"].duplicated(keep=False)]
     if len(crossing):
+        subject = crossing["subject"].min()
+        splits = sorted(crossing.loc[crossing["subject"] == subject, "split"])
         raise DatasetError(
-            f"{path}: the subject {crossing.index[0]!r} stands in two splits "
-            f"({', '.join(sorted(crossing.iloc[0]))}); split by subject, not by image"
+            f"{path}: the subject {subject!r} stands in two splits "
+            f"({', '.join(splits)}); split by subject, not by image"
         )
 
 

@@ -75,7 +75,17 @@ class PreparedDataset:
         Raises:
             DatasetError: the path leads out of both, or the declared root is not there.
         """
-        return self._inside.locate(_place(self.folder, path))
+        return self._inside.locate(Path(os.path.normpath(self._real_folder / path)))
+
+    def image_files(self) -> list[str]:
+        """The files that hold the images, relative to the folder: shards, or one an image."""
+        if isinstance(self._inside, Shards):
+            return self._inside.names()
+        return self.manifest["path"].tolist()
+
+    @cached_property
+    def _real_folder(self) -> Path:
+        return Path(os.path.realpath(self.folder))
 
     @cached_property
     def _inside(self) -> Inside | Shards:

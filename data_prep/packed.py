@@ -68,6 +68,10 @@ class Shards:
         self._groups: OrderedDict[tuple[int, int], pa.Array] = OrderedDict()
         self._lock = threading.Lock()
 
+    def names(self) -> list[str]:
+        """The shards' own paths, relative to the dataset's folder."""
+        return [path.relative_to(self.folder).as_posix() for path in self._files]
+
     def locate(self, path: Path) -> PackedFile:
         """The image that a path in the dataset's folder names."""
         return PackedFile(self, path.relative_to(self.folder).as_posix())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ from lasoftmoe.progress import progress_bar
 from lasoftmoe.sampling import EpochBatches
 
 Batch = dict[str, Any]
-BLOCK = 16
+BLOCK_BYTES = 1 << 20
 
 
 class FaceDataset(Dataset):
@@ -207,9 +208,9 @@ def _decoded(dataset: PreparedDataset, image_size: int | None) -> np.ndarray:
 
 
 def _files_stamp(dataset: PreparedDataset) -> str:
-    """A digest of all images' sizes and times of change: cheap, unlike one of their bytes."""
+    """A digest of all files' sizes and times of change: cheap, unlike one of their bytes."""
     digest = hashlib.sha256()
-    for path in dataset.manifest["path"]:
+    for path in dataset.image_files():
         try:
             status = os.stat(f"{dataset.folder}/{path}")  # noqa: PTH116 (pathlib: 3 x the time)
         except OSError:
@@ -229,7 +230,7 @@ def _check_files(dataset: PreparedDataset, digests: Mapping[str, bytes] | None =
         check_files(dataset, known)
     except DatasetError as error:
         written = (dataset.folder / "dataset.json").stat().st_mtime_ns
-        paths = (dataset.folder / path for path in dataset.manifest["path"])
+        paths = (dataset.folder / path for path in dataset.image_files())
         newer = [str(path) for path in paths if path.exists() and path.stat().st_mtime_ns > written]
         changed = f" Newer than dataset.json: {', '.join(newer[:3])}" if newer else ""
         raise DatasetError(f"{error}.{changed}") from error
@@ -237,27 +238,17 @@ def _check_files(dataset: PreparedDataset, digests: Mapping[str, bytes] | None =
 
 def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
     partial = cache.with_name(f"{cache.stem}.{os.getpid()}.partial")
-    read, paths = image_reader(dataset, size), dataset.manifest["path"].tolist()
-    digests: dict[str, bytes] = {}
+    shape = (len(dataset.manifest), 3, size, size)
     try:
-        shape = (len(dataset.manifest), 3, size, size)
-        array = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
-        _reserve(partial)
-
-        def decode(rows: range) -> int:
-            for row in rows:
-                pixels, digests[paths[row]] = read(row)
-                array[row] = pixels.transpose(2, 0, 1)
-            return len(rows)
-
-        # Several images a task: handing out a task costs a good part of decoding a small image.
-        blocks = [range(len(array))[at : at + BLOCK] for at in range(0, len(array), BLOCK)]
-        bar = progress_bar(total=len(array), desc="decode images", unit="image")
-        with bar, ThreadPoolExecutor() as pool:
-            for done in pool.map(decode, blocks):
-                bar.update(done)
-        _check_files(dataset, digests)
-        array.flush()
+        with partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+            )
+            _reserve(file, file.tell() + int(np.prod(shape)))
+            digests = _decode_all(file, dataset, size)
+            _check_files(dataset, digests)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(cache)
     except OSError as error:
         raise DatasetError(
@@ -269,11 +260,37 @@ def _decode_into(cache: Path, dataset: PreparedDataset, size: int) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _reserve(path: Path) -> None:
-    """Take the file's room on the disk now: a full disk would kill a process that writes a map."""
+def _decode_all(file: BinaryIO, dataset: PreparedDataset, size: int) -> dict[str, bytes]:
+    """Write all images from the file's place on; returns their files' digests by path."""
+    read, paths = image_reader(dataset, size), dataset.manifest["path"].tolist()
+    digests: dict[str, bytes] = {}
+    start, image_bytes, lock = file.tell(), 3 * size * size, threading.Lock()
+
+    def decode(rows: range) -> int:
+        # Into memory first: threads that write to a map wait for each other's pages.
+        images = np.empty((len(rows), 3, size, size), np.uint8)
+        for image, row in zip(images, rows, strict=True):
+            pixels, digests[paths[row]] = read(row)
+            image[:] = pixels.transpose(2, 0, 1)
+        with lock:
+            file.seek(start + rows.start * image_bytes)
+            file.write(images)
+        return len(rows)
+
+    # Several images a task: handing out a task costs a good part of decoding a small image.
+    step = max(1, BLOCK_BYTES // image_bytes)
+    blocks = [range(len(paths))[at : at + step] for at in range(0, len(paths), step)]
+    bar = progress_bar(total=len(paths), desc="decode images", unit="image")
+    with bar, ThreadPoolExecutor() as pool:
+        for done in pool.map(decode, blocks):
+            bar.update(done)
+    return digests
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Take the file's room on the disk now, lest the disk prove too small an hour later."""
     if hasattr(os, "posix_fallocate"):
-        with path.open("rb+") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def image_reader(dataset: PreparedDataset, size: int) -> Callable[[int], tuple[np.ndarray, bytes]]:
