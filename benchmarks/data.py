@@ -87,16 +87,21 @@ def bare_pillow(folder: Path, size: int) -> int:
 
 
 def first_opening(folder: Path, size: int, runs: Path) -> dict[str, FaceDataset]:
-    """Open a dataset that nobody has opened before."""
-    shutil.rmtree(runs, ignore_errors=True)
+    """Open a dataset that has not been opened with that folder of runs before."""
     with mock.patch.dict(os.environ, LASOFTMOE_RUNS=str(runs), TQDM_DISABLE="1"):
         return open_dataset(folder, "p1", size)
 
 
 def in_turns(
-    steps: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
+    steps: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float],
+    afterwards: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Seconds of every step in each round; one more round is run first and not counted."""
+    """Seconds of every step in each round; one more round is run first and not counted.
+
+    ``afterwards`` is run after each step and not timed.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in tqdm(range(rounds + 1), desc="rounds", leave=False):
         for name, step in steps.items():
@@ -104,6 +109,7 @@ def in_turns(
             step()
             if number:
                 seconds[name].append(clock() - start)
+            afterwards()
     return seconds
 
 
@@ -129,7 +135,12 @@ def before_the_cache(options: argparse.Namespace, folder: Path) -> list[dict]:
             bare: lambda faces=faces, size=size: bare_pillow(faces, size),
             name: lambda faces=faces, size=size: first_opening(faces, size, folder / "runs"),
         }
-        seconds = in_turns(steps, options.rounds, CLOCKS[options.clock])
+        seconds = in_turns(
+            steps,
+            options.rounds,
+            CLOCKS[options.clock],
+            afterwards=lambda: shutil.rmtree(folder / "runs", ignore_errors=True),
+        )
         rows.append(row(name, bare, seconds, options.images))
     return rows
 

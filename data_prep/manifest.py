@@ -199,9 +199,12 @@ def check_files(dataset: PreparedDataset, digests: Mapping[str, bytes] | None = 
     Raises:
         DatasetError: a file is missing, or changed after the dataset was written.
     """
-    tables = dataset.manifest, dataset.protocols, dataset.tables
-    found = _checksums(dataset.folder, dataset.info, *tables, digests or {})
-    _compare(dataset.folder, dataset.info["checksums"], found)
+    expected = dataset.info["checksums"]
+    tables = _named_tables(dataset.manifest, dataset.protocols, dataset.tables, dataset.info)
+    # Whoever made ``dataset`` has compared its tables already, or has just written them.
+    sums = {name: expected.get(name) or _digest_table(table) for name, table in tables.items()}
+    sums["images"] = _digest_images(dataset.folder, dataset.info, dataset.manifest, digests or {})
+    _compare(dataset.folder, expected, _with_sum_of_all(sums))
 
 
 def read_image(path: Path | PackedFile, image_id: str) -> np.ndarray:
@@ -310,8 +313,9 @@ def _in_root(path: Any, root: str) -> Any:
 def _files(manifest: pd.DataFrame) -> list[tuple[str, str]]:
     """Path and image id of every file that the manifest names, in the order of the ids."""
     columns = [name for name in PATH_COLUMNS if name in manifest]
-    rows = manifest.sort_values("id")[["id", *columns]].to_dict("records")
-    return [(row[name], row["id"]) for row in rows for name in columns if not pd.isna(row[name])]
+    rows = manifest.sort_values("id")[["id", *columns]]
+    every = zip(*(rows[name].tolist() for name in rows), strict=True)
+    return [(path, row[0]) for row in every for path in row[1:] if isinstance(path, str)]
 
 
 def _checksums(
@@ -322,6 +326,20 @@ def _checksums(
     tables: dict[str, pd.DataFrame],
     digests: Mapping[str, bytes],
 ) -> dict[str, str]:
+    named = _named_tables(manifest, protocols, tables, info)
+    sums = {name: _digest_table(table) for name, table in named.items()}
+    sums["images"] = _digest_images(folder, info, manifest, digests)
+    return _with_sum_of_all(sums)
+
+
+def _with_sum_of_all(sums: dict[str, str]) -> dict[str, str]:
+    everything = json.dumps(sums, sort_keys=True).encode()
+    return {"dataset": hashlib.sha256(everything).hexdigest(), **sums}
+
+
+def _digest_images(
+    folder: Path, info: dict[str, Any], manifest: pd.DataFrame, digests: Mapping[str, bytes]
+) -> str:
     inside, by_size = _inside(folder, info), info.get("images_checked_by") == "size"
 
     def digest(file: tuple[str, str]) -> bytes:
@@ -337,11 +355,7 @@ def _checksums(
         found = dict(digests) | {path: value for (path, _), value in zip(unread, bar, strict=True)}
     for path, _ in files:
         images.update(_in_root(path, info.get("root")).encode() + b"\0" + found[path])
-    named = _named_tables(manifest, protocols, tables, info)
-    sums = {name: _digest_table(table) for name, table in named.items()}
-    sums["images"] = images.hexdigest()
-    everything = json.dumps(sums, sort_keys=True).encode()
-    return {"dataset": hashlib.sha256(everything).hexdigest(), **sums}
+    return images.hexdigest()
 
 
 def _inside(folder: Path, info: dict[str, Any]) -> Inside | Shards:
