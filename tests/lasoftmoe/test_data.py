@@ -1,6 +1,7 @@
 """Opening a prepared dataset: right pixels in the right split, decoded once, errors in words."""
 
 import errno
+import os
 import pickle
 import shutil
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from data_prep.manifest import DatasetError
+from data_prep.shards import write_shards
 from lasoftmoe import data
 from lasoftmoe.data import batches, open_dataset
 from lasoftmoe.paths import EMBEDDED_DATA
@@ -128,6 +130,43 @@ def test_a_full_disk_is_said_before_anything_is_decoded(tmp_path, runs, monkeypa
     with pytest.raises(DatasetError, match=r"cannot be written to .*No space left.*LASOFTMOE_RUNS"):
         open_dataset(folder)
     assert not list(runs.glob(".decoded/*.npy")) and not list(runs.glob(".decoded/*.partial"))
+
+
+def test_a_disk_that_fills_up_while_decoding_leaves_nothing(tmp_path, runs, monkeypatch):
+    resource = pytest.importorskip("resource")
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    monkeypatch.delattr(data.os, "posix_fallocate", raising=False)  # as on macOS
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))  # bytes; the images take 12288
+    try:
+        with pytest.raises(DatasetError, match=r"cannot be written to .*LASOFTMOE_RUNS"):
+            open_dataset(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(runs.glob(".decoded/*.npy")) and not list(runs.glob(".decoded/*.partial"))
+
+
+@pytest.mark.parametrize("block_bytes", [1, 3 * 768, 1 << 20])
+def test_blocks_of_any_size_give_the_same_images(block_bytes, tiny_folder, runs, monkeypatch):
+    monkeypatch.setattr(data, "BLOCK_BYTES", block_bytes)
+    dataset = data._read(tiny_folder)
+    images = data._decoded(dataset, None)
+    for path, found in zip(dataset.manifest["path"], images, strict=True):
+        with Image.open(tiny_folder / path) as image:
+            assert np.array_equal(found, np.asarray(image).transpose(2, 0, 1))
+
+
+def test_a_shard_changed_behind_the_decoded_cache_is_noticed(tmp_path, runs):
+    write_shards(write_tiny_dataset(tmp_path / "a", subjects=4), tmp_path / "packed", workers=1)
+    open_dataset(tmp_path / "packed")
+    shard = min((tmp_path / "packed" / "shards").glob("*.parquet"))
+    content = bytearray(shard.read_bytes())
+    at = content.index(b"IDAT") + 8
+    content[at] ^= 0xFF
+    shard.write_bytes(content)
+    os.utime(shard, ns=(0, shard.stat().st_mtime_ns + 10**9))
+    with pytest.raises(DatasetError, match=r"a file changed|is damaged"):
+        open_dataset(tmp_path / "packed")
 
 
 def test_a_dataset_sent_to_another_process_maps_the_same_file(splits):
