@@ -80,6 +80,13 @@ def test_solutions_are_marked_and_folded(notebook: NotebookNode) -> None:
             assert "hide-input" in cell.metadata.get("tags", []), cell.source
 
 
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    text = (BOOK / "glossary.md").read_text("utf-8")
+    entries = text.split("```{glossary}\n")[1].split("```")[0]
+    terms = re.findall(r"^(?! )(.+)$", entries, re.MULTILINE)
+    assert len(terms) > 10 and terms == sorted(terms, key=str.casefold)
+
+
 def test_no_entry_of_the_bibliography_is_there_twice() -> None:
     keys = re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(), re.MULTILINE)
     assert len(keys) == len(set(keys)), sorted(key for key in set(keys) if keys.count(key) > 1)
