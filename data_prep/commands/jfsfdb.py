@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep.commands.options import add_backend_options, at_least, chosen_backend
+from data_prep.commands.options import (
+    add_backend_options,
+    add_out_options,
+    add_workers_option,
+    at_least,
+    chosen_backend,
+)
 from data_prep.commands.summary import summary
 
 if TYPE_CHECKING:
@@ -33,7 +39,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     combined = sets.add_parser("combine", help="join prepared subsets under the protocols")
     combined.set_defaults(run=_run_combine)
     combined.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="prepared subsets")
-    combined.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_out_options(combined)
     combined.add_argument(
         "--protocol",
         action="append",
@@ -44,7 +50,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     combined.add_argument(
         "--allow-missing", action="store_true", help="make protocols without some of their sets"
     )
-    combined.add_argument("--overwrite", action="store_true", help="replace another combination")
     for command in sets.choices.values():
         command.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
@@ -105,7 +110,7 @@ def crop_rules(options: argparse.Namespace) -> CropRules:
 def _add_subset(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_subset)
     parser.add_argument("--root", type=Path, required=True, metavar="R", help="the release")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_out_options(parser)
     parser.add_argument("--frames", type=at_least(1), default=8, help="frames of each clip (8)")
     add_face_options(parser)
     parser.add_argument("--rules", type=Path, help="YAML file with rules in place of the built-in")
@@ -126,8 +131,7 @@ def _add_subset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-unknown", action="store_true", help="leave out clips with unknown names"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace another recipe's dataset")
-    parser.add_argument("--workers", type=at_least(1), help="processes (default: one a CPU core)")
+    add_workers_option(parser)
     add_backend_options(parser)
 
 

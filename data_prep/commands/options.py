@@ -9,11 +9,16 @@ from pathlib import Path
 
 def add_building_options(parser: argparse.ArgumentParser) -> None:
     """``--out``, ``--overwrite``, ``--seed`` and ``--workers``."""
+    add_out_options(parser)
+    add_common_options(parser)
+
+
+def add_out_options(parser: argparse.ArgumentParser) -> None:
+    """``--out`` and ``--overwrite``."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a dataset made by another recipe"
     )
-    add_common_options(parser)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +26,13 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=at_least(0), default=0, help="fixes all randomness (default: 0)"
     )
+    add_workers_option(parser)
+
+
+def add_workers_option(parser: argparse.ArgumentParser) -> None:
+    """``--workers``."""
     parser.add_argument(
-        "--workers",
-        type=at_least(1),
-        default=None,
-        help="processes (default: one for each CPU core)",
+        "--workers", type=at_least(1), help="processes (default: one for each CPU core)"
     )
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data_prep.commands.options import add_backend_options, at_least, chosen_backend
+from data_prep.commands.options import (
+    add_backend_options,
+    add_out_options,
+    add_workers_option,
+    at_least,
+    chosen_backend,
+)
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -33,17 +39,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     shards.set_defaults(run=_run_shards)
     shards.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
-    shards.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_out_options(shards)
     shards.add_argument("--protocol", default="p1", help="whose images are packed (default: p1)")
     shards.add_argument(
         "--shard-size", default="256MB", metavar="SIZE", help="of one shard (default: 256MB)"
     )
-    shards.add_argument(
-        "--overwrite", action="store_true", help="replace shards made by another recipe"
-    )
-    shards.add_argument(
-        "--workers", type=at_least(1), help="processes (default: one for each CPU core)"
-    )
+    add_workers_option(shards)
     add_backend_options(shards)
 
 
