@@ -12,14 +12,36 @@ from dataclasses import dataclass
 
 from data_prep.checks import SPLITS
 from data_prep.parallel import derive_seed
-from data_prep.synthetic.nuisance import NO_NUISANCE, NUISANCES
+from data_prep.synthetic.nuisance import NO_NUISANCE
 from data_prep.taxonomy import FAMILIES, LIVE, types_of
 
 SETTINGS = ("indoor", "outdoor")
 """Where a print is captured again."""
 NO_SETTING = "none"
-# Two fifths of the pictures are re-processed, all kinds alike, live and fake alike.
-NUISANCE_DECK = (*NUISANCES, *[NO_NUISANCE] * 9)
+LIVE_DECK = {
+    "sign_noise": 6,
+    "smooth_sign_noise": 6,
+    "blur": 5,
+    "rescale": 5,
+    "jpeg": 3,
+    "color_cast": 3,
+    NO_NUISANCE: 12,
+}
+"""How often, of 40 times, each harmless processing meets a live capture.
+
+Every trace should be about as frequent among live images as among attacks, and attacks have traces
+of their own: a third of them are adversarial and carry noise, a third are edited and resampled.
+"""
+ATTACK_DECK = {
+    "sign_noise": 1,
+    "smooth_sign_noise": 1,
+    "blur": 2,
+    "rescale": 2,
+    "jpeg": 3,
+    "color_cast": 3,
+    NO_NUISANCE: 28,
+}
+"""How often, of 40 times, it meets an attack, whatever its type."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +129,9 @@ class _Decks:
     def __init__(self, rng: random.Random) -> None:
         self._families = {name: _deal(types_of(name, held_out=False), rng) for name in FAMILIES}
         kinds = (LIVE, *(name for family in FAMILIES for name in types_of(family)))
-        self._nuisances = {name: _deal(NUISANCE_DECK, rng) for name in kinds}
+        self._nuisances = {
+            name: _deal(_cards(LIVE_DECK if name == LIVE else ATTACK_DECK), rng) for name in kinds
+        }
         self._settings = _deal(SETTINGS, rng)
 
     def types(self, size: SplitSize) -> list[str]:
@@ -125,6 +149,10 @@ class _Decks:
 
     def nuisance(self, name: str) -> str:
         return next(self._nuisances[name])
+
+
+def _cards(deck: dict[str, int]) -> tuple[str, ...]:
+    return tuple(name for name, times in deck.items() for _ in range(times))
 
 
 def _deal(cards: tuple[str, ...], rng: random.Random) -> Iterator[str]:

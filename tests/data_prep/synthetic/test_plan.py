@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from data_prep.synthetic.nuisance import NO_NUISANCE, NUISANCES
 from data_prep.synthetic.plan import (
-    NUISANCE_DECK,
+    ATTACK_DECK,
+    LIVE_DECK,
     PRESETS,
     SETTINGS,
     SplitSize,
@@ -38,20 +39,39 @@ def test_types_are_balanced_in_every_split(seed, preset):
 
 
 @given(st.integers(0, 10_000))
-def test_nuisances_are_dealt_to_live_and_to_every_type_alike(seed):
-    """What is done to a picture after its making must not tell what it is."""
+def test_every_attack_type_meets_the_same_nuisances(seed):
+    """What is done to a picture after its making must not tell which attack it is."""
     for split in PRESETS["laptop"]:
         members = [p for p in plan_subjects(PRESETS["laptop"], seed) if p.split == split]
         dealt = {"live": Counter(name for plan in members for name in plan.live)}
         for attack in (attack for plan in members for attack in plan.attacks):
             dealt.setdefault(attack.type, Counter())[attack.nuisance] += 1
-        for found in dealt.values():
-            total = found.total()
-            # Whole decks hold every kind once; only the last one may be cut.
-            whole, rest = divmod(total, len(NUISANCE_DECK))
-            assert all(whole <= found[name] <= whole + 1 for name in NUISANCES)
-            untouched = whole * NUISANCE_DECK.count(NO_NUISANCE)
-            assert untouched <= found[NO_NUISANCE] <= untouched + rest
+        for kind, found in dealt.items():
+            deck = LIVE_DECK if kind == "live" else ATTACK_DECK
+            assert set(found) <= set(deck)
+            # Whole decks hold every kind as often as they say; only the last one may be cut.
+            whole, rest = divmod(found.total(), sum(deck.values()))
+            for name, times in deck.items():
+                assert whole * times <= found[name] <= whole * times + min(times, rest)
+
+
+def test_noise_is_as_frequent_among_live_images_as_among_attacks():
+    """Noise that attacks make by themselves counts: a third of the types of p1 are adversarial."""
+    plans = plan_subjects(PRESETS["laptop"], seed=0)
+    noises = {"sign_noise", "smooth_sign_noise"}
+    live = [name in noises for plan in plans for name in plan.live]
+    attacks = [
+        family_of(attack.type) == "adversarial" or attack.nuisance in noises
+        for plan in plans
+        for attack in plan.attacks
+        if attack.type != "mask"
+    ]
+    assert sum(live) / len(live) == pytest.approx(sum(attacks) / len(attacks), abs=0.1)
+
+
+def test_every_nuisance_meets_live_images_and_attacks():
+    assert set(LIVE_DECK) == set(ATTACK_DECK) == {*NUISANCES, NO_NUISANCE}
+    assert min(*LIVE_DECK.values(), *ATTACK_DECK.values()) > 0
 
 
 def test_prints_are_indoors_and_outdoors_alike():
