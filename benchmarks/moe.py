@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.growth import BASE, attention_growth, growth
 from benchmarks.layers import PEER, Job, Shapes, layers
-from benchmarks.record import origin, write
+from benchmarks.record import origin, publish
 from benchmarks.timing import CLOCKS, Method, in_turns, keep_freed_memory
 from benchmarks.tower import time_towers, towers
 
@@ -185,9 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     torch.set_num_threads(options.threads)
     record = time_all(options)
-    print(report(record))
-    if options.out:
-        write(record, options.out)
+    publish(record, report(record), options.out)
     return 0
 
 

@@ -22,7 +22,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from benchmarks.record import origin, write
+from benchmarks.record import origin, publish
 from data_prep.faces import CropRules, EmbeddedDetector, FaceReport, cut_face
 from data_prep.jfsfdb.prepare import Wishes, prepare_subset
 from data_prep.synthetic.identity import sample_identities
@@ -177,9 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write the record if asked to."""
     options = parse(arguments)
     record = time_all(options)
-    print(report(record))
-    if options.out:
-        write(record, options.out)
+    publish(record, report(record), options.out)
     return 0
 
 

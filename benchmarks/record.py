@@ -29,6 +29,13 @@ def origin(module: str, given: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def publish(record: dict[str, Any], text: str, path: Path | None) -> None:
+    """Print a record as ``text`` says it, and write it where ``path`` names a file."""
+    print(text)
+    if path:
+        write(record, path)
+
+
 def write(record: dict[str, Any], path: Path) -> None:
     """Write a record as JSON, in one step."""
     part = path.with_suffix(".part")

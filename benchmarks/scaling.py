@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks.record import write
 from data_prep.atomic import write_atomically
 from data_prep.manifest import PreparedDataset, write_dataset
 
@@ -201,8 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=12, help="clips to measure with (12)")
     options = parser.parse_args(arguments)
     if options.measure:
-        record = json.dumps(measure(options.clips), indent=1) + "\n"
-        write_atomically(RATES, lambda path: path.write_text(record, "utf-8"))
+        write(measure(options.clips), RATES)
     text = with_table(PLAN.read_text("utf-8"), table(measured()))
     write_atomically(PLAN, lambda path: path.write_text(text, "utf-8"))
     print(table(measured()))
