@@ -189,13 +189,8 @@ def test_command_prints_writes_and_exits_with_1_on_a_shortcut(tmp_path, capsys):
     assert main(["audit", str(tmp_path / "nowhere")]) == 2
 
 
-# Paper and displays lift blacks and fade colors: 64 cells of color see it. The data card says so.
-KNOWN = {("thumbnail", "print"), ("thumbnail", "replay")}
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not (EMBEDDED / "dataset.json").is_file(), reason="run make data first")
-def test_the_embedded_dataset_has_no_shortcut_but_the_known_ones():
+def test_the_embedded_dataset_has_no_shortcut():
     audit: Audit = audit_dataset(EMBEDDED, split="test", bars=Bars())
-    broken = set(zip(audit.broken["probe"], audit.broken["type"], strict=True))
-    assert broken == KNOWN, f"tell the data card what changed\n{audit.to_text()}"
+    assert audit.broken.empty, f"tell the data card what changed\n{audit.to_text()}"
