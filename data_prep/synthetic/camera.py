@@ -11,9 +11,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from data_prep.synthetic.fields import in_chunks
 from data_prep.synthetic.session import Sessions
 
 CAPTURE_SIZE = 96
+_NO_BLUR = 0.15
+"""Below this sigma a kernel of three taps would only lose precision."""
 
 
 def capture(
@@ -38,23 +41,36 @@ def capture(
     """
     if len(radiance) != len(sessions):
         raise ValueError(f"{len(radiance)} pictures and {len(sessions)} sessions: expected equal")
-    ratio = radiance.shape[-1] / size
+    sigmas = (sessions.lens_blur.double() * (radiance.shape[-1] / size)).tolist()
     pictures = [
-        _expose(radiance[i : i + 1], sessions.row(i, radiance.device), size, ratio)
-        for i in range(len(radiance))
+        _expose(
+            radiance[rows],
+            sessions.for_drawing(rows, radiance.device),
+            sigmas[rows],
+            _grain(sessions.seed[rows], size),
+        )
+        for rows in in_chunks(len(radiance), radiance.device)
     ]
     result = torch.cat(pictures)
     return _compress(result, sessions.jpeg_quality) if jpeg else result
 
 
-def _expose(radiance: Tensor, session: SimpleNamespace, size: int, ratio: float) -> Tensor:
-    light = gaussian_blur(radiance, session.lens_blur * ratio)
-    if light.shape[-1] != size:
-        light = resize(light, size)
+def _grain(seeds: Tensor, size: int) -> Tensor:
+    """Sensor noise (b, 3, size, size), drawn on the CPU: the same for pictures on every device."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+    shape = (3, size, size)
+    return torch.stack([torch.randn(shape, generator=g, device="cpu") for g in generators])
+
+
+def _expose(
+    radiance: Tensor, session: SimpleNamespace, sigmas: list[float], grain: Tensor
+) -> Tensor:
+    """Develop light (b, 3, h, h): b sigmas of the lens in pixels, grain (b, 3, size, size)."""
+    light = _blur_each(radiance, sigmas)
+    if light.shape[-1] != grain.shape[-1]:
+        light = resize(light, grain.shape[-1])
     light = (light * session.white_balance).clamp(min=0)
-    generator = torch.Generator().manual_seed(int(session.seed))
-    # Drawn on the CPU, so that a picture has the same noise on every device.
-    grain = torch.randn(light.shape, generator=generator, device="cpu").to(light.device)
+    grain = grain.to(light.device)
     # Photon noise grows with the root of the light; 0.02 stands for the noise of reading out.
     light = light + session.sensor_noise * grain * (light + 0.02).sqrt()
     return linear_to_srgb(tone_curve(light.clamp(min=0)))
@@ -83,23 +99,64 @@ def gaussian_blur(images: Tensor, sigma: float | Tensor) -> Tensor:
 
     Args:
         images: (b, c, h, w).
-        sigma: in pixels; a number, or one for each image (b,). Below 0.15 nothing happens.
+        sigma: in pixels; a number, or one for each image (b,), best kept on the CPU. Below 0.15
+            nothing happens.
+
+    Raises:
+        ValueError: if the numbers of images and sigmas differ.
     """
-    if isinstance(sigma, Tensor) and sigma.dim() > 0:
-        pairs = zip(images.split(1), sigma.flatten().tolist(), strict=True)
-        return torch.cat([gaussian_blur(image, value) for image, value in pairs])
-    sigma = float(sigma)
-    if sigma < 0.15:
+    if not isinstance(sigma, Tensor) or sigma.dim() == 0:
+        return _blur_alike(images, float(sigma))
+    sigmas = sigma.flatten().tolist()
+    if len(sigmas) != len(images):
+        raise ValueError(f"{len(images)} images and {len(sigmas)} sigmas: expected equal numbers")
+    return _blur_each(images, sigmas)
+
+
+def _blur_alike(images: Tensor, sigma: float) -> Tensor:
+    if sigma < _NO_BLUR:
         return images
+    kernel = _blur_kernel(sigma, images.dtype).to(images.device)
+    return _blur_channels(images, kernel.expand(images.shape[1], -1))
+
+
+def _blur_each(images: Tensor, sigmas: list[float]) -> Tensor:
+    """Blur each image by a sigma of its own: at once, but on a CPU one after the other."""
+    if images.device.type != "cpu":
+        return _blur_at_once(images, sigmas)
+    # A CPU need not make every kernel as wide as the widest.
+    pairs = zip(images.split(1), sigmas, strict=True)
+    return torch.cat([_blur_alike(image, sigma) for image, sigma in pairs])
+
+
+def _blur_at_once(images: Tensor, sigmas: list[float]) -> Tensor:
+    """Every channel of every image is one of a tall image; zeros widen the narrower kernels."""
+    kernels = [_blur_kernel(sigma, images.dtype) for sigma in sigmas]
+    widest = max(len(kernel) for kernel in kernels)
+    sides = [(widest - len(kernel)) // 2 for kernel in kernels]
+    table = torch.stack([F.pad(k, (s, s)) for k, s in zip(kernels, sides, strict=True)])
+    table = table.to(images.device).repeat_interleave(images.shape[1], dim=0)
+    return _blur_channels(images.reshape(1, -1, *images.shape[2:]), table).view(images.shape)
+
+
+def _blur_kernel(sigma: float, dtype: torch.dtype) -> Tensor:
+    """Weights (2 * radius + 1,) on the CPU; no blur is a kernel of one tap."""
+    if sigma < _NO_BLUR:
+        return torch.ones(1, dtype=dtype, device="cpu")
     radius = max(1, int(3 * sigma + 0.5))
-    taps = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    taps = torch.arange(-radius, radius + 1, dtype=dtype, device="cpu")
     kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    channels = images.shape[1]
+    return kernel / kernel.sum()
+
+
+def _blur_channels(images: Tensor, kernels: Tensor) -> Tensor:
+    """Blur channel i of images (b, c, h, w) with row i of ``kernels``, along rows and columns."""
+    channels, taps = kernels.shape
+    radius = taps // 2
     rows = F.pad(images, (radius, radius, 0, 0), mode="reflect")
-    images = F.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    images = F.conv2d(rows, kernels.reshape(channels, 1, 1, taps), groups=channels)
     columns = F.pad(images, (0, 0, radius, radius), mode="reflect")
-    return F.conv2d(columns, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+    return F.conv2d(columns, kernels.reshape(channels, 1, taps, 1), groups=channels)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -129,17 +186,21 @@ def jpeg(images: Tensor, quality: int | Tensor) -> Tensor:
 
 def _compress(images: Tensor, quality: int | Tensor) -> Tensor:
     qualities = torch.as_tensor(quality).expand(len(images)).tolist()
-    return torch.stack(
-        [_jpeg_one(image, int(value)) for image, value in zip(images, qualities, strict=True)]
+    # Pillow works on the CPU: all pictures go there and back in one piece.
+    arrays = to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()
+    decoded = np.stack(
+        [_jpeg_one(array, int(value)) for array, value in zip(arrays, qualities, strict=True)]
     )
+    # In the usual layout: convolutions and sums round differently in others.
+    pictures = torch.from_numpy(decoded).permute(0, 3, 1, 2).contiguous()
+    return pictures.to(images.device, images.dtype) / 255
 
 
-def _jpeg_one(image: Tensor, quality: int) -> Tensor:
+def _jpeg_one(array: np.ndarray, quality: int) -> np.ndarray:
+    """Encode and decode one picture, (h, w, 3) uint8."""
     buffer = io.BytesIO()
-    values = to_bytes(image).permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(values).save(buffer, "JPEG", quality=quality)
-    decoded = torch.from_numpy(np.array(Image.open(buffer)))
-    return decoded.permute(2, 0, 1).to(image.device, image.dtype) / 255
+    Image.fromarray(array).save(buffer, "JPEG", quality=quality)
+    return np.array(Image.open(buffer))
 
 
 def to_bytes(images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data_prep.synthetic.geometry import Surface
 from data_prep.synthetic.noise import BLOTCHES, FINE, SKIN, noise
+from data_prep.synthetic.row_numbers import Number
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Canvas:
     pores: Tensor
     strokes: Tensor
     """Fine noise drawn out along hairs."""
-    offset: tuple[float, float]
+    offset: tuple[Number, Number]
 
 
 def make_canvas(surface: Surface, person: SimpleNamespace) -> Canvas:
-    """Prepare the canvas of a face; its noise depends on the person alone."""
+    """Prepare the canvas of a face, maps (..., h, w); its noise depends on the person alone."""
     x, y = surface.x, surface.y
     ox, oy = person.texture_offset.tolist()
     return Canvas(

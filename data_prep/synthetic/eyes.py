@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from data_prep.synthetic.canvas import Canvas
-from data_prep.synthetic.noise import FINE, bell, blend, noise, rgb, smoothstep
+from data_prep.synthetic.noise import FINE, bell, blend, gray, noise, rgb, smoothstep
+from data_prep.synthetic.row_numbers import Number, larger
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Eyes:
 
 def paint_eyes(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespace) -> Eyes:
     """Eyeballs, iris, pupils, lids and lashes."""
-    height = p.eye_height * (1 + 2.2 * s.brow_raise) * (1 - 0.22 * max(s.smile, 0.0))
+    height = p.eye_height * (1 + 2.2 * s.brow_raise) * (1 - 0.22 * larger(s.smile, 0.0))
     lid = 1 - s.blink
     _, shift_x, shift_y, _ = p.asymmetry.tolist()
     a = (c.ax - p.eye_x - shift_x * c.side) / p.eye_width
@@ -39,10 +40,12 @@ def paint_eyes(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespace
     gaze_x, gaze_y = s.gaze.tolist()
     iris_x = p.eye_x + 0.8 * gaze_x * p.eye_width * c.side
     iris_y = p.eye_y + gaze_y * height + 0.006
-    ball = _eyeball(c, p, a, b / (height + 1e-3), iris_x, iris_y, 0.88 * max(height, 0.05) + 0.004)
+    ball = _eyeball(
+        c, p, a, b / (height + 1e-3), iris_x, iris_y, 0.88 * larger(height, 0.05) + 0.004
+    )
     albedo = blend(albedo, ball, opening)
     albedo = _paint_lids(albedo, p, a, b, upper, lower)
-    glint_x = iris_x + 0.018 * c.side * torch.where(s.light[0] > 0, 1.0, -1.0)
+    glint_x = iris_x + 0.018 * c.side * torch.where(s.light[..., 0, :, :] > 0, 1.0, -1.0)
     distance = ((c.ax - glint_x) ** 2 + (c.y - p.eye_y - 0.024) ** 2).sqrt()
     return Eyes(albedo, opening, (1 - smoothstep(0.012, 0.026, distance)) * opening)
 
@@ -53,8 +56,8 @@ def _eyeball(
     a: Tensor,
     b: Tensor,
     iris_x: Tensor,
-    iris_y: float,
-    radius: float,
+    iris_y: Number,
+    radius: Number,
 ) -> Tensor:
     distance = ((c.ax - iris_x) ** 2 + (c.y - iris_y) ** 2).sqrt()
     iris = 1 - smoothstep(radius - 0.010, radius + 0.010, distance)
@@ -62,8 +65,8 @@ def _eyeball(
     rim = smoothstep(0.7 * radius, radius, distance) * iris
     # The white is shaded by the lids: towards the corners and under the upper lid.
     shadow = 1 - 0.40 * smoothstep(0.4, 1.0, a.abs()) - 0.40 * smoothstep(0.1, 1.0, b)
-    color = rgb(0.62, 0.57, 0.54) * shadow
-    color = blend(color, p.iris * (1 + 0.25 * noise(FINE, 2 * c.x, 2 * c.y)), iris)
+    color = rgb(0.62, 0.57, 0.54) * gray(shadow)
+    color = blend(color, p.iris * gray(1 + 0.25 * noise(FINE, 2 * c.x, 2 * c.y)), iris)
     return blend(color, rgb(0.012, 0.012, 0.012), (pupil + 0.45 * rim).clamp(0, 1))
 
 

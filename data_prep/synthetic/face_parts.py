@@ -15,39 +15,67 @@ from data_prep.synthetic.canvas import Canvas
 from data_prep.synthetic.geometry import Landmarks
 from data_prep.synthetic.identity import BEARDS
 from data_prep.synthetic.mouth import Mouth
-from data_prep.synthetic.noise import FINE, SKIN, SPOTS, bell, bell2, blend, noise, rgb, smoothstep
+from data_prep.synthetic.noise import (
+    FINE,
+    SKIN,
+    SPOTS,
+    bell,
+    bell2,
+    blend,
+    gray,
+    noise,
+    rgb,
+    smoothstep,
+)
+from data_prep.synthetic.row_numbers import Number, choose, larger, nobody
 
 
 def paint_skin(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
     """Bare skin: uneven tone, red cheeks and nose, freckles, moles, bags and wrinkles."""
-    albedo = p.skin * (1 + 0.035 * c.grain + 0.045 * c.blotches + 0.025 * c.pores)
+    albedo = p.skin * gray(1 + 0.035 * c.grain + 0.045 * c.blotches + 0.025 * c.pores)
     flush = (
         0.16 * bell2(c.ax - 0.38, c.y + 0.12, 0.14, 0.12)
         + 0.14 * bell2(c.x, c.y - marks.nose_y, 0.09, 0.07)
         + 0.05 * c.blotches.clamp(-1, 1)
     )
-    albedo = albedo * (1 + flush * rgb(0.35, -0.35, -0.30))
-    if p.freckles:
-        spots = noise(SPOTS, 0.6 * c.x + c.offset[0], 0.6 * c.y - c.offset[1])
-        where = bell2(c.ax - 0.25, c.y + 0.08, 0.22, 0.13)
-        albedo = blend(albedo, p.skin * rgb(0.62, 0.48, 0.40), (1.6 * spots * where).clamp(0, 0.7))
+    albedo = albedo * (1 + gray(flush) * rgb(0.35, -0.35, -0.30))
+    albedo = _paint_freckles(albedo, c, p)
     for (mole_x, mole_y), (radius,) in zip(p.mole_xy.tolist(), p.mole_radius.tolist(), strict=True):
-        if radius > 0:
-            distance = ((c.x - mole_x) ** 2 + (c.y - mole_y) ** 2).sqrt()
-            dot = 1 - smoothstep(0.5 * radius, 1.2 * radius, distance)
-            albedo = blend(albedo, 0.32 * p.skin, 0.85 * dot)
+        albedo = _paint_mole(albedo, c, p, mole_x, mole_y, radius)
     bags = bell2(c.ax - p.eye_x + 0.01, c.y - p.eye_y + 0.085, 0.8 * p.eye_width, 0.028)
     albedo = blend(albedo, 0.72 * p.skin, (0.35 * p.eye_bags + 0.35 * p.age) * bags)
     return _paint_wrinkles(albedo, c, p)
 
 
+def _paint_freckles(albedo: Tensor, c: Canvas, p: SimpleNamespace) -> Tensor:
+    if nobody(p.freckles):
+        return albedo
+    spots = noise(SPOTS, 0.6 * c.x + c.offset[0], 0.6 * c.y - c.offset[1])
+    where = bell2(c.ax - 0.25, c.y + 0.08, 0.22, 0.13)
+    amount = (1.6 * p.freckles * spots * where).clamp(0, 0.7)
+    return blend(albedo, p.skin * rgb(0.62, 0.48, 0.40), amount)
+
+
+def _paint_mole(
+    albedo: Tensor, c: Canvas, p: SimpleNamespace, x: Number, y: Number, radius: Number
+) -> Tensor:
+    if nobody(radius):
+        return albedo
+    distance = ((c.x - x) ** 2 + (c.y - y) ** 2).sqrt()
+    # A batch has moles of radius 0: too small to lie on a pixel, but not to divide by.
+    radius = larger(radius, 1e-9)
+    dot = 1 - smoothstep(0.5 * radius, 1.2 * radius, distance)
+    return blend(albedo, 0.32 * p.skin, 0.85 * dot)
+
+
 def _paint_wrinkles(albedo: Tensor, c: Canvas, p: SimpleNamespace) -> Tensor:
-    if p.age <= 0.45:
+    depth = larger(p.age - 0.45, 0.0)
+    if nobody(depth):
         return albedo
     bent = c.y - 0.45 - 0.05 * (1 - (c.x / 0.5) ** 2)
     lines = (0.5 * torch.sin(75 * bent + 0.6 * c.blotches) + 0.5) ** 6
     where = bell2(c.x, c.y - p.eye_y - 0.36, 0.3, 0.08)
-    return blend(albedo, 0.6 * p.skin, 0.5 * (p.age - 0.45) * lines * where)
+    return blend(albedo, 0.6 * p.skin, 0.5 * depth * lines * where)
 
 
 def paint_brows(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespace) -> Tensor:
@@ -59,7 +87,7 @@ def paint_brows(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespac
         + s.brow_raise
         + p.brow_arch * (1 - a * a)
         + 0.3 * p.brow_slope * a
-        + p.asymmetry[0].item() * c.side
+        + p.asymmetry.tolist()[0] * c.side
     )
     thickness = p.brow_thickness * (1 - 0.45 * smoothstep(0.1, 1.1, a))
     ends = 1 - smoothstep(0.70, 1.08, a.abs())
@@ -83,9 +111,9 @@ def paint_beard(
     albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks, mouth: Mouth
 ) -> tuple[Tensor, Tensor]:
     """Beard, mustache or stubble; returns the albedo and how much of the skin is covered."""
-    kind = BEARDS[int(p.beard)]
-    if kind == "none":
-        return albedo, torch.zeros_like(c.x)
+    bare = torch.zeros_like(c.x)
+    if nobody(p.beard):
+        return albedo, bare
     mustache = (
         smoothstep(0.0, 0.03, mouth.above - 0.004)
         * smoothstep(0.01, 0.05, marks.nose_y - 0.035 - c.y)
@@ -99,21 +127,21 @@ def paint_beard(
     lips_free = (1 - mouth.upper_lip) * (1 - mouth.lower_lip) * (1 - mouth.gap)
     full = (cheeks + chin + mustache).clamp(0, 1) * lips_free
     ox, oy = c.offset
-    tufts = (0.82 + 0.15 * noise(SKIN, 2.2 * c.x + ox, 1.4 * c.y + oy) + 0.20 * c.strokes).clamp(
-        0, 1
-    )
-    if kind == "full":
-        cover = 0.92 * full * tufts
-    elif kind == "mustache":
-        cover = 0.90 * mustache * lips_free * tufts
-    else:
-        cover = full * (0.30 + 0.12 * noise(FINE, c.x, c.y)).clamp(0, 1)
+    tufts = 0.82 + 0.15 * noise(SKIN, 2.2 * c.x + ox, 1.4 * c.y + oy) + 0.20 * c.strokes
+    tufts = tufts.clamp(0, 1)
+    covers = {
+        "none": lambda: bare,
+        "full": lambda: 0.92 * full * tufts,
+        "mustache": lambda: 0.90 * mustache * lips_free * tufts,
+        "stubble": lambda: full * (0.30 + 0.12 * noise(FINE, c.x, c.y)).clamp(0, 1),
+    }
+    cover = choose(p.beard, [covers[kind] for kind in BEARDS])
     return blend(albedo, 0.85 * p.hair_color, cover), cover
 
 
 def paint_glasses(albedo: Tensor, c: Canvas, p: SimpleNamespace) -> tuple[Tensor, Tensor]:
-    """Frames, bridge and temples; returns the albedo and the glare on the lenses (h, w)."""
-    if not p.glasses:
+    """Frames, bridge and temples; returns the albedo and the glare on the lenses (..., h, w)."""
+    if nobody(p.glasses):
         return albedo, torch.zeros_like(c.x)
     width = p.eye_width * (1.22 + 0.1 * p.glasses_shape)
     height = 0.115 + 0.03 * p.glasses_shape
@@ -125,11 +153,11 @@ def paint_glasses(albedo: Tensor, c: Canvas, p: SimpleNamespace) -> tuple[Tensor
     temple = (c.ax > p.eye_x + 0.95 * width) * bell(c.y - p.eye_y - 0.03, 0.018)
     frame = torch.maximum(rim, torch.maximum(bridge, temple)).clamp(0, 1)
     glare = (radius < 0.95) * smoothstep(-0.2, 0.5, c.y - p.eye_y + 0.6 * c.x)
-    return blend(albedo, p.glasses_color, 0.95 * frame), 0.08 * glare
+    return blend(albedo, p.glasses_color, 0.95 * p.glasses * frame), 0.08 * p.glasses * glare
 
 
 def occlusion(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
-    """How much of the light reaches sockets, under the nose, the lip and the jaw, (h, w)."""
+    """How much of the light reaches sockets, under the nose, the lip and the jaw, (..., h, w)."""
     dark = (
         0.26 * bell2(c.ax - p.eye_x + 0.03, c.y - p.eye_y - 0.03, 0.13, 0.085)
         + 0.18 * bell2(c.x, c.y - marks.nose_y + 0.080, 0.9 * p.nose_width, 0.034)
@@ -146,7 +174,7 @@ def occlusion(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
 
 
 def shine_map(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
-    """Where skin is oily: nose, forehead and cheeks, (h, w)."""
+    """Where skin is oily: nose, forehead and cheeks, (..., h, w)."""
     nose = 0.8 * bell2(c.x, c.y - marks.nose_y - 0.03, 0.07, 0.09)
     forehead = bell2(c.x, c.y - 0.45, 0.28, 0.15)
     cheeks = 0.8 * bell2(c.ax - 0.35, c.y + 0.08, 0.15, 0.1)

@@ -11,7 +11,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from data_prep.synthetic.row_numbers import Numbers
+
 _DRAWS_PER_ROW = 160
+_BATCH = 64
+"""Rows drawn at once on a device that is fast with many: a gigabyte or two at full size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,49 @@ class Fields:
             else:
                 values[name] = value
         return SimpleNamespace(**values)
+
+    def batch(self, device: torch.device | str = "cpu") -> SimpleNamespace:
+        """All rows for drawing at once: a ``Numbers`` where ``row`` has a number or several.
+
+        Colors are (b, 3, 1, 1), tables of colors (b, ..., 3). All of it goes to ``device``.
+        """
+        values = {}
+        for name, column in self._columns().items():
+            column = column.to(device)
+            if column.shape[1:] == (3,):
+                values[name] = column.view(-1, 3, 1, 1)
+            elif column.dim() > 1 and column.shape[-1] == 3:
+                values[name] = column
+            else:
+                values[name] = Numbers(column.double())
+        return SimpleNamespace(**values)
+
+    def for_drawing(self, rows: slice, device: torch.device | str = "cpu") -> SimpleNamespace:
+        """Some rows as ``batch`` gives them, or as ``row`` does if it is one; formulas take either.
+
+        Args:
+            rows: from ``start`` to before ``stop``, one of ``in_chunks``.
+            device: where the rows are drawn.
+        """
+        if rows.stop - rows.start == 1:
+            return self.row(rows.start, device)
+        return self[rows].batch(device)
+
+
+def in_chunks(rows: int, device: torch.device, chunk: int | None = None) -> list[slice]:
+    """Runs of rows to draw at once; ``chunk`` of them, or None for what suits the device.
+
+    A CPU draws one row at a time: this is as fast as many, and needs no memory for layers that
+    most rows lack. Other devices draw 64, or they would wait for their orders most of the time.
+
+    Raises:
+        ValueError: if ``chunk`` is less than 1.
+    """
+    if chunk is None:
+        chunk = 1 if device.type == "cpu" else _BATCH
+    if chunk < 1:
+        raise ValueError(f"chunk is {chunk}; expected 1 or more rows to draw at once")
+    return [slice(start, min(start + chunk, rows)) for start in range(0, rows, chunk)]
 
 
 class Draws:

@@ -3,6 +3,9 @@
 The camera is orthographic. Head space has x to the right of the picture, y up and z out of
 the face; the unit is half a head height. A head is an egg given by a width profile, and
 the nose, sockets, lips and cheeks are heights added along the ray (a height field).
+
+Maps are (h, w) for one row of the tables and (b, h, w) for a batch of rows, pictures and vectors
+(3, h, w) and (b, 3, h, w): here and in all parts that are drawn on them.
 """
 
 from __future__ import annotations
@@ -17,23 +20,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data_prep.synthetic.noise import bell, bell2, smoothstep
+from data_prep.synthetic.row_numbers import Number, Numbers, larger
 
 
 @dataclass(frozen=True)
 class View:
-    """Picture coordinates and the pose of the head for one picture."""
+    """Picture coordinates and the pose of the head."""
 
     u: Tensor
-    """Right, -1 to 1 over the picture, (h, w)."""
+    """Right, -1 to 1 over the picture, (..., h, w)."""
     v: Tensor
     """Up, -1 to 1 over the picture."""
     x: Tensor
     """As ``u``, in the units and around the middle of the head, upright."""
     y: Tensor
-    cos_yaw: float
-    sin_yaw: float
-    cos_pitch: float
-    sin_pitch: float
+    cos_yaw: Number
+    sin_yaw: Number
+    cos_pitch: Number
+    sin_pitch: Number
 
     def to_head(self, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Head coordinates of the points (x, y, depth) before the camera."""
@@ -47,22 +51,32 @@ class View:
 
 
 def make_view(session: SimpleNamespace, size: int) -> View:
-    """The view of a session on a square picture of ``size`` pixels."""
+    """The view of a session, or of a batch of sessions, on square pictures of ``size`` pixels."""
     ticks = (torch.arange(size) + 0.5) / size * 2 - 1
     v, u = torch.meshgrid(-ticks, ticks, indexing="ij")
+    if isinstance(session.scale, Numbers):
+        u, v = (ticks.expand(len(session.scale.values), size, size) for ticks in (u, v))
     shift_x, shift_y = session.shift.tolist()
     right, up = (u - shift_x) / session.scale, (v - shift_y) / session.scale
-    cos_roll, sin_roll = math.cos(session.roll), math.sin(session.roll)
+    cos_roll, sin_roll = _cos_and_sin(session.roll)
+    cos_yaw, sin_yaw = _cos_and_sin(session.yaw)
+    cos_pitch, sin_pitch = _cos_and_sin(session.pitch)
     return View(
         u=u,
         v=v,
         x=cos_roll * right + sin_roll * up,
         y=-sin_roll * right + cos_roll * up,
-        cos_yaw=math.cos(session.yaw),
-        sin_yaw=math.sin(session.yaw),
-        cos_pitch=math.cos(session.pitch),
-        sin_pitch=math.sin(session.pitch),
+        cos_yaw=cos_yaw,
+        sin_yaw=sin_yaw,
+        cos_pitch=cos_pitch,
+        sin_pitch=sin_pitch,
     )
+
+
+def _cos_and_sin(angle: Number) -> tuple[Number, Number]:
+    if isinstance(angle, Numbers):
+        return Numbers(angle.values.cos()), Numbers(angle.values.sin())
+    return math.cos(angle), math.sin(angle)
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,7 @@ class Surface:
     depth: Tensor
     """Along the camera's axis, larger is closer to the camera."""
     normal: Tensor
-    """Unit vectors in camera axes, (3, h, w)."""
+    """Unit vectors in camera axes, (..., 3, h, w)."""
     inside: Tensor
     """About 1 in the middle, 0 on the outline, negative outside (1 - radius squared)."""
 
@@ -83,9 +97,9 @@ class Surface:
 def hit_egg(
     view: View,
     width: Callable[[Tensor], Tensor],
-    height: float,
-    depth: float,
-    roundness: float,
+    height: Number,
+    depth: Number,
+    roundness: Number,
     center_y: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Ray depth and ``inside`` of an egg (x / width(y))² + (z / depth)² + |y / height|^r = 1.
@@ -114,11 +128,13 @@ def hit_egg(
 
 
 def surface_normals(view: View, depth: Tensor) -> Tensor:
-    """Unit normals of the surface (x, y, depth) by central differences, (3, h, w)."""
-    position = torch.stack([view.x, view.y, depth])
-    across = F.pad(position[:, :, 2:] - position[:, :, :-2], (1, 1, 0, 0), mode="replicate")
-    upward = F.pad(position[:, :-2] - position[:, 2:], (0, 0, 1, 1), mode="replicate")
-    return F.normalize(torch.linalg.cross(across, upward, dim=0), dim=0)
+    """Unit normals of the surface (x, y, depth) by central differences, (..., 3, h, w)."""
+    position = torch.stack([view.x, view.y, depth], dim=-3)
+    right, left = position[..., 2:], position[..., :-2]
+    upper, lower = position[..., :-2, :], position[..., 2:, :]
+    across = F.pad(right - left, (1, 1, 0, 0), mode="replicate")
+    upward = F.pad(upper - lower, (0, 0, 1, 1), mode="replicate")
+    return F.normalize(torch.linalg.cross(across, upward, dim=-3), dim=-3)
 
 
 def head_surface(view: View, person: SimpleNamespace, landmarks: Landmarks) -> Surface:
@@ -149,25 +165,25 @@ def head_profile(person: SimpleNamespace, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Heights and openings that several parts of the face share, for one picture."""
+    """Heights and openings that several parts of the face share."""
 
-    nose_y: float
-    mouth_y: float
-    mouth_width: float
-    jaw_drop: float
+    nose_y: Number
+    mouth_y: Number
+    mouth_width: Number
+    jaw_drop: Number
     """How far the lips are apart."""
-    smile: float
+    smile: Number
 
 
 def find_landmarks(person: SimpleNamespace, session: SimpleNamespace) -> Landmarks:
     """Places of nose and mouth for this expression; a broad smile bares the teeth."""
     nose_y = person.eye_y - person.nose_length
-    grin = max(session.smile - 0.45, 0.0)
+    grin = larger(session.smile - 0.45, 0.0)
     return Landmarks(
         nose_y=nose_y,
         mouth_y=nose_y - person.mouth_offset,
-        mouth_width=person.mouth_width * (1 + 0.20 * max(session.smile, 0.0)),
-        jaw_drop=max(0.10 * session.mouth_open, 0.13 * grin),
+        mouth_width=person.mouth_width * (1 + 0.20 * larger(session.smile, 0.0)),
+        jaw_drop=larger(0.10 * session.mouth_open, 0.13 * grin),
         smile=session.smile,
     )
 
@@ -213,7 +229,7 @@ def _mouth_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, y: Tensor) ->
 
 
 def _cheek_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, ax: Tensor, y: Tensor) -> Tensor:
-    smile = max(marks.smile, 0.0)
+    smile = larger(marks.smile, 0.0)
     cheek = p.cheek * bell2(ax - 0.40, y + 0.12 + 0.03 * marks.smile, 0.15, 0.11)
     apple = 0.02 * smile * bell2(ax - 0.36, y - marks.nose_y, 0.10, 0.08)
     chin = p.chin * bell2(x, y + p.head_height * 0.84, 0.15, 0.10)

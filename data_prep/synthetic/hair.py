@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from data_prep.synthetic.geometry import Surface, View, hit_egg, surface_normals
-from data_prep.synthetic.noise import BLOTCHES, FINE, SKIN, bell, noise, smoothstep
+from data_prep.synthetic.noise import BLOTCHES, FINE, SKIN, bell, gray, noise, smoothstep
+from data_prep.synthetic.row_numbers import choose, nobody
 from data_prep.synthetic.shading import PLAIN_WRAP, shade
 
 Layer = tuple[Tensor, Tensor]
-"""Linear RGB (3, h, w) and alpha (h, w)."""
+"""Linear RGB (..., 3, h, w) and alpha (..., h, w)."""
 
 
 def hair_shell(view: View, head: Surface, p: SimpleNamespace, s: SimpleNamespace) -> Layer | None:
-    """The hair on the skull as seen from the camera, or None for a bald head."""
-    if p.bald:
+    """The hair on the skull as seen from the camera, or None for one bald head."""
+    hairy = 1 - p.bald
+    if nobody(hairy):
         return None
     volume = p.hair_volume * (1 + 0.5 * p.curl)
     depth, inside = hit_egg(
@@ -43,7 +45,8 @@ def hair_shell(view: View, head: Surface, p: SimpleNamespace, s: SimpleNamespace
     color = _strand_color(p, strands, curls)
     normal = surface_normals(view, depth)
     lit = shade(normal, color, s, _highlight(p, strands), gloss=10.0, wrap=PLAIN_WRAP)
-    return lit * (0.55 + 0.45 * smoothstep(-0.6, 0.6, y)), outline * cover
+    darker_below = 0.55 + 0.45 * smoothstep(-0.6, 0.6, y)
+    return lit * gray(darker_below), hairy * outline * cover
 
 
 def _strands(p: SimpleNamespace, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,9 +74,8 @@ def _hairline_cover(
     across = x - 0.4 * p.hair_part
     recede = 0.10 * p.male * p.age * bell(x.abs() - 0.38, 0.14)
     front = p.hairline - 1.2 * p.hairline_curve * across**2 + recede
-    if p.fringe:
-        front = front - 0.26 - 0.10 * torch.cos(3 * across) + 0.04 * clumps
-    side = -0.35 if p.long_hair else 0.0
+    front = choose(p.fringe, [lambda: front, lambda: _fringe(front, across, clumps)])
+    side = -0.35 * p.long_hair
     # Beside the outline of the head one looks at the hair further back, whatever the angle.
     to_side = torch.maximum(smoothstep(0.85, 1.20, around), smoothstep(0.16, 0.0, inside_head))
     line = front + (side - front) * to_side
@@ -82,18 +84,23 @@ def _hairline_cover(
     return smoothstep(-softness, softness, y - line)
 
 
+def _fringe(front: Tensor, across: Tensor, clumps: Tensor) -> Tensor:
+    return front - 0.26 - 0.10 * torch.cos(3 * across) + 0.04 * clumps
+
+
 def _strand_color(p: SimpleNamespace, strands: Tensor, curls: Tensor) -> Tensor:
-    return p.hair_color * (1 + 0.30 * strands + 0.22 * p.curl * curls).clamp(0.35, 2.0)
+    return p.hair_color * gray((1 + 0.30 * strands + 0.22 * p.curl * curls).clamp(0.35, 2.0))
 
 
 def _highlight(p: SimpleNamespace, strands: Tensor) -> Tensor:
-    strength = 0.02 + 0.10 * p.hair_color.mean()
+    strength = 0.02 + 0.10 * p.hair_color.mean(-3)
     return strength + (1 - 0.6 * p.curl) * strength * strands.clamp(0, 2)
 
 
 def hair_curtain(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer | None:
-    """Long hair falling beside and behind the neck, or None."""
-    if p.bald or not p.long_hair:
+    """Long hair falling beside and behind the neck, or None for one head without it."""
+    falling = p.long_hair * (1 - p.bald)
+    if nobody(falling):
         return None
     ox, oy = p.texture_offset.tolist()
     x, y = view.x, view.y
@@ -107,6 +114,8 @@ def hair_curtain(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer | 
     sides = smoothstep(-0.03, 0.05, half + wave - x.abs() + 0.015 * strands)
     ends = smoothstep(-0.08, 0.08, y + p.hair_length + 0.05 * strands + 0.5 * wave)
     below_crown = smoothstep(0.45, 0.25, y)
-    lit = s.ambient * 0.75 + s.key * s.light_color * (0.42 + 0.25 * torch.tanh(3 * x) * s.light[0])
+    aside = gray(0.42 + 0.25 * torch.tanh(3 * x) * s.light[..., 0, :, :])
+    lit = s.ambient * 0.75 + s.key * s.light_color * aside
     depth = 0.35 + 0.65 * smoothstep(0.45, 0.95, x.abs() / p.head_width)
-    return _strand_color(p, strands, wave * 5) * lit * depth, sides * ends * below_crown
+    color = _strand_color(p, strands, wave * 5) * lit * gray(depth)
+    return color, falling * sides * ends * below_crown

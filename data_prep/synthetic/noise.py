@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data_prep.synthetic.row_numbers import Number, Numbers
+
 BANK_SIZE = 512
 SKIN, BLOTCHES, FINE, SPOTS = range(4)
 """Channels: skin (broad and fine), soft blotches, single-pixel grain, separate small spots."""
@@ -65,35 +67,49 @@ def _spots(generator: torch.Generator) -> Tensor:
 
 
 def noise(channel: int, x: Tensor, y: Tensor) -> Tensor:
-    """Noise at places (h, w); one whole bank spans two units and then repeats."""
-    grid = torch.stack([(x + 1) % 2 - 1, (y + 1) % 2 - 1], dim=-1)[None]
+    """Noise at places (..., h, w); one whole bank spans two units and then repeats."""
+    grid = torch.stack([(x + 1) % 2 - 1, (y + 1) % 2 - 1], dim=-1)
     bank = noise_bank(x.device)[channel]
-    return F.grid_sample(bank, grid, mode="bilinear", padding_mode="border", align_corners=True)[
-        0, 0
-    ]
+    # To the sampler all pictures are one tall picture: it need not copy the bank for each.
+    tall = grid.view(1, -1, x.shape[-1], 2)
+    found = F.grid_sample(bank, tall, mode="bilinear", padding_mode="border", align_corners=True)
+    return found.view(x.shape)
 
 
-def smoothstep(start: float | Tensor, end: float | Tensor, x: Tensor) -> Tensor:
+def smoothstep(start: Number | Tensor, end: Number | Tensor, x: Tensor) -> Tensor:
     """0 before ``start``, 1 after ``end``, a smooth cubic between (also for start > end)."""
     t = ((x - start) / (end - start)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
-def bell(x: Tensor, width: float | Tensor) -> Tensor:
+def bell(x: Tensor, width: Number | Tensor) -> Tensor:
     """Gaussian bump of height 1."""
     return torch.exp(-0.5 * (x / width) ** 2)
 
 
-def bell2(dx: Tensor, dy: Tensor, width: float | Tensor, height: float | Tensor) -> Tensor:
+def bell2(dx: Tensor, dy: Tensor, width: Number | Tensor, height: Number | Tensor) -> Tensor:
     """Gaussian hill of height 1 in two dimensions."""
     return torch.exp(-0.5 * ((dx / width) ** 2 + (dy / height) ** 2))
 
 
+def gray(maps: Tensor) -> Tensor:
+    """Maps (..., h, w) as pictures of one channel (..., 1, h, w), to meet pictures in color."""
+    return maps.unsqueeze(-3)
+
+
 def blend(base: Tensor, color: Tensor, amount: Tensor) -> Tensor:
-    """``base`` (3, h, w) moved towards ``color`` (3, h, w) or (3, 1, 1) by ``amount`` (h, w)."""
-    return base + (color - base) * amount
+    """``base`` moved towards ``color`` by ``amount``.
+
+    Pictures are (..., 3, h, w), colors (..., 3, 1, 1) and the amount (..., h, w).
+    """
+    return base + (color - base) * gray(amount)
 
 
-def rgb(red: float, green: float, blue: float) -> Tensor:
-    """A color for blending, (3, 1, 1)."""
-    return torch.tensor([red, green, blue]).view(3, 1, 1)
+def rgb(red: Number, green: Number, blue: Number) -> Tensor:
+    """A color for blending: (3, 1, 1) for all rows, or (b, 3, 1, 1) where one differs by row."""
+    channels = (red, green, blue)
+    rows = next((value.values for value in channels if isinstance(value, Numbers)), None)
+    if rows is None:
+        return torch.tensor(channels).view(3, 1, 1)
+    columns = [v.values if isinstance(v, Numbers) else torch.full_like(rows, v) for v in channels]
+    return torch.stack(columns, -1).float().view(-1, 3, 1, 1)

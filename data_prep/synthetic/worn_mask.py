@@ -21,7 +21,8 @@ from data_prep.synthetic.fields import Fields
 from data_prep.synthetic.geometry import Surface, View, find_landmarks, head_surface
 from data_prep.synthetic.identity import Identities
 from data_prep.synthetic.mouth import paint_mouth
-from data_prep.synthetic.noise import SKIN, bell, blend, noise, smoothstep
+from data_prep.synthetic.noise import SKIN, bell, blend, gray, noise, rgb, smoothstep
+from data_prep.synthetic.row_numbers import Number, larger, look_up
 from data_prep.synthetic.shading import PLAIN_WRAP, SKIN_WRAP, shade
 
 MATERIALS = ("paper", "plastic", "silicone")
@@ -31,14 +32,14 @@ MATERIALS = ("paper", "plastic", "silicone")
 class _Material:
     """How a material differs from skin; applied in proportion to the mask's artificiality."""
 
-    pale: float
+    pale: Number
     """How far printed or painted colors fade towards the material's own."""
-    color: tuple[float, float, float]
-    specular: float
-    gloss: float
-    smooth: float
+    color: tuple[Number, Number, Number]
+    specular: Number
+    gloss: Number
+    smooth: Number
     """The share of fine texture that is lost."""
-    relief: float
+    relief: Number
     """Creases of the surface itself."""
 
 
@@ -74,10 +75,10 @@ class MaskLayer:
     """A worn mask as seen by the camera."""
 
     color: Tensor
-    """Lit, linear RGB, (3, h, w)."""
+    """Lit, linear RGB, (..., 3, h, w)."""
     alpha: Tensor
     shadow: Tensor
-    """What the mask leaves of the light around it and in its holes, 0 to 1, (h, w)."""
+    """What the mask leaves of the light around it and in its holes, 0 to 1, (..., h, w)."""
     surface: Surface
 
 
@@ -107,7 +108,7 @@ def fit_to_wearer(face: Identities, wearer: Identities) -> Identities:
 def mask_layer(
     view: View, face: SimpleNamespace, mask: SimpleNamespace, session: SimpleNamespace
 ) -> MaskLayer:
-    """Draw a mask of ``face`` on the head that ``view`` and ``session`` describe."""
+    """Draw a mask of ``face`` on the head that ``view`` and ``session`` describe, row by row."""
     stiff = SimpleNamespace(
         **vars(session) | {"smile": 0.05, "mouth_open": 0.0, "blink": 0.0, "brow_raise": 0.0}
     )
@@ -119,7 +120,7 @@ def mask_layer(
     marks = find_landmarks(face, stiff)
     surface = head_surface(view, face, marks)
     canvas = make_canvas(surface, face)
-    material = _MATERIALS[MATERIALS[int(mask.material)]]
+    material = _material(mask.material)
     holes = _eye_holes(canvas, face, mask)
     outline = _outline(canvas, surface, mask)
     edge = torch.maximum(bell(outline, mask.rim), bell(holes, 0.7 * mask.rim))
@@ -127,13 +128,27 @@ def mask_layer(
 
     smooth = 1 - material.smooth * mask.artificial
     albedo = _paint(_calmed(canvas, smooth), face, stiff, marks)
-    faded = torch.tensor(material.color).view(3, 1, 1)
-    albedo = blend(albedo, faded, torch.full_like(view.x, material.pale * mask.artificial))
+    faded = torch.zeros_like(view.x) + material.pale * mask.artificial
+    albedo = blend(albedo, rgb(*material.color), faded)
     albedo = (albedo * mask.tint).clamp(0, 1)
     albedo = blend(albedo, 0.35 * albedo, 0.75 * edge)
     lit = _light(surface, canvas, albedo, material, mask, session)
-    lit = lit * (0.55 + 0.45 * parts.occlusion(canvas, face, marks))
+    lit = lit * gray(0.55 + 0.45 * parts.occlusion(canvas, face, marks))
     return MaskLayer(lit, cover, _shadow(cover), surface)
+
+
+def _material(index: Number) -> _Material:
+    """The material of a mask, or of each of a batch of masks."""
+    kinds = [_MATERIALS[name] for name in MATERIALS]
+    reds, greens, blues = zip(*(kind.color for kind in kinds), strict=True)
+    return _Material(
+        pale=look_up(index, [kind.pale for kind in kinds]),
+        color=(look_up(index, reds), look_up(index, greens), look_up(index, blues)),
+        specular=look_up(index, [kind.specular for kind in kinds]),
+        gloss=look_up(index, [kind.gloss for kind in kinds]),
+        smooth=look_up(index, [kind.smooth for kind in kinds]),
+        relief=look_up(index, [kind.relief for kind in kinds]),
+    )
 
 
 def _paint(
@@ -145,7 +160,7 @@ def _paint(
     return parts.paint_nose(albedo, canvas, face, marks)
 
 
-def _calmed(canvas: Canvas, share: float) -> Canvas:
+def _calmed(canvas: Canvas, share: Number) -> Canvas:
     """The canvas with only a share of its fine texture."""
     return Canvas(
         canvas.x,
@@ -172,7 +187,7 @@ def _outline(c: Canvas, surface: Surface, mask: SimpleNamespace) -> Tensor:
 def _eye_holes(c: Canvas, face: SimpleNamespace, mask: SimpleNamespace) -> Tensor:
     """Distance to the edge of the nearer eye hole, positive on the mask."""
     across = (c.ax - face.eye_x) / (mask.hole * face.eye_width)
-    height = mask.hole * max(face.eye_height, 0.045) * 1.25
+    height = mask.hole * larger(face.eye_height, 0.045) * 1.25
     radius = (across**2 + ((c.y - face.eye_y) / height) ** 2).sqrt()
     return height * (radius - 1)
 
@@ -192,9 +207,10 @@ def _light(
             noise(SKIN, 0.35 * canvas.x + oy, 0.35 * canvas.y + ox),
             noise(SKIN, 0.35 * canvas.y + ox, 0.35 * canvas.x - oy),
             torch.zeros_like(canvas.x),
-        ]
+        ],
+        dim=-3,
     )
-    normal = F.normalize(surface.normal + material.relief * mask.artificial * creases, dim=0)
+    normal = F.normalize(surface.normal + material.relief * mask.artificial * creases, dim=-3)
     amount = mask.artificial
     wrap = tuple(
         skin + amount * (plain - skin) for skin, plain in zip(SKIN_WRAP, PLAIN_WRAP, strict=True)
@@ -208,10 +224,8 @@ def _shadow(cover: Tensor) -> Tensor:
     """A mask keeps light from the skin beside its edge and from the eyes behind its holes."""
     size = cover.shape[-1]
     reach = max(size // 28, 1) * 2 + 1
-    soft = F.avg_pool2d(
-        cover[None, None], reach, stride=1, padding=reach // 2, count_include_pad=False
-    )
-    return 1 - 0.45 * soft[0, 0]
+    soft = F.avg_pool2d(gray(cover), reach, stride=1, padding=reach // 2, count_include_pad=False)
+    return 1 - 0.45 * soft.squeeze(-3)
 
 
 __all__ = ["MATERIALS", "MaskLayer", "Masks", "fit_to_wearer", "mask_layer", "sample_masks"]

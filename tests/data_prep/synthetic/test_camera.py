@@ -6,7 +6,9 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
+from data_prep.synthetic import camera
 from data_prep.synthetic.camera import (
+    _blur_at_once,
     capture,
     downsample_upsample,
     gaussian_blur,
@@ -46,6 +48,32 @@ def test_blur_takes_one_sigma_for_each_image() -> None:
     result = gaussian_blur(images, torch.tensor([0.0, 1.5]))
     assert torch.equal(result[0], images[0])
     assert torch.equal(result[1], gaussian_blur(images[1:], 1.5)[0])
+
+
+def test_blurring_at_once_is_blurring_one_by_one() -> None:
+    """What other devices do: the narrower kernels are widened with zeros."""
+    images = random_images(4, 48)
+    sigmas = [0.1, 2.2, 0.4, 1.1]
+    one_by_one = gaussian_blur(images, torch.tensor(sigmas))
+    assert torch.allclose(_blur_at_once(images, sigmas), one_by_one, rtol=0, atol=1e-6)
+
+
+def test_every_image_needs_its_sigma() -> None:
+    with pytest.raises(ValueError, match="2 images and 3 sigmas"):
+        gaussian_blur(random_images(), torch.ones(3))
+
+
+def test_developing_at_once_is_developing_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    light, sessions = random_images(5, 72), sample_sessions(5, seed=0)
+    one_by_one = capture(light, sessions, size=48, jpeg=False)
+    monkeypatch.setattr(camera, "in_chunks", lambda rows, _: [slice(0, 3), slice(3, rows)])
+    at_once = capture(light, sessions, size=48, jpeg=False)
+    assert torch.allclose(at_once, one_by_one, rtol=0, atol=1e-6)
+
+
+def test_jpeg_keeps_the_layout_in_memory() -> None:
+    """In another, later convolutions round differently, and pictures change with the code."""
+    assert jpeg(random_images(), 80).is_contiguous()
 
 
 def test_jpeg_matches_pillow() -> None:

@@ -4,12 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from data_prep.synthetic.camera import _expose, capture
 from data_prep.synthetic.identity import sample_identities
 from data_prep.synthetic.noise import noise_bank
-from data_prep.synthetic.renderer import _render_one, render
+from data_prep.synthetic.renderer import _draw, render
+from data_prep.synthetic.row_numbers import Numbers
 from data_prep.synthetic.session import BACKGROUNDS, sample_sessions
 from data_prep.synthetic.worn_mask import fit_to_wearer, sample_masks
 
@@ -51,6 +52,22 @@ def row_elsewhere(row: dict) -> SimpleNamespace:
     return SimpleNamespace(**row | colors)
 
 
+def batch_elsewhere(batch: SimpleNamespace) -> SimpleNamespace:
+    """What ``Fields.batch("cuda")`` gives: everything there. Reading one of its numbers fails."""
+    values = {}
+    for name, value in vars(batch).items():
+        numbers = isinstance(value, Numbers)
+        column = value.values if numbers else value
+        column = torch.empty(column.shape, dtype=column.dtype, device="cuda")
+        values[name] = Numbers(column) if numbers else column
+    return SimpleNamespace(**values)
+
+
+def develop(radiance: torch.Tensor, session: SimpleNamespace) -> torch.Tensor:
+    grain = torch.empty(len(radiance), 3, 32, 32)
+    return _expose(radiance, session, [0.6] * len(radiance), grain)
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("background", range(N))
 def test_every_tensor_of_a_picture_is_made_on_the_device(everybody, elsewhere, background, masked):
@@ -59,10 +76,34 @@ def test_every_tensor_of_a_picture_is_made_on_the_device(everybody, elsewhere, b
     with elsewhere:
         person, session, face, mask = (row_elsewhere(row) for row in rows)
         with torch.device("cuda"):
-            maps = _render_one(person, session, 48, (face, mask) if masked else None)
-        picture = _expose(maps[0][None], session, 32, 1.5)
+            maps = _draw(48, person, session, *((face, mask) if masked else ()))
+        picture = develop(maps[0][None], session)
     assert picture.shape == (1, 3, 32, 32)
     assert {tensor.device.type for tensor in (*maps, picture)} == {"cuda"}
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_batch_is_drawn_on_the_device_without_reading_a_number_from_it(
+    everybody, elsewhere, masked
+):
+    """Reading one (``.item()``, ``if tensor``) would wait for the GPU; of fake tensors it fails."""
+    people, sessions, (faces, masks) = everybody
+    tables = (people, sessions, faces, masks) if masked else (people, sessions)
+    with elsewhere:
+        batches = [batch_elsewhere(table.batch()) for table in tables]
+        with torch.device("cuda"):
+            maps = _draw(48, *batches)
+        pictures = develop(maps[0], batches[1])
+    assert pictures.shape == (N, 3, 32, 32)
+    assert [tensor.shape for tensor in maps] == [(N, c, 48, 48) for c in (3, 2, 1, 1)]
+    assert {tensor.device.type for tensor in (*maps, pictures)} == {"cuda"}
+    assert {tensor.dtype for tensor in (*maps, pictures)} == {torch.float32}
+
+
+def test_reading_a_number_is_an_error_here(elsewhere):
+    """Or the test above could not fail."""
+    with elsewhere, pytest.raises(DataDependentOutputException):
+        torch.zeros(3, device="cuda").max().item()
 
 
 def test_mixing_devices_is_an_error_here(elsewhere):
@@ -76,6 +117,12 @@ def test_colors_of_a_row_go_to_the_device(everybody):
     assert row.light.device.type == row.background_colors.device.type == "meta"
     assert row.shift.device.type == "cpu"
     assert isinstance(row.yaw, float)
+
+
+def test_fields_of_a_batch_go_to_the_device(everybody):
+    columns = vars(everybody[1].batch("meta")).values()
+    tensors = [value.values if isinstance(value, Numbers) else value for value in columns]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from data_prep.synthetic.fields import Draws
+from data_prep.synthetic.fields import Draws, in_chunks
 from data_prep.synthetic.identity import sample_identities
 
 
@@ -42,6 +42,27 @@ def test_a_row_holds_numbers_and_colors_ready_for_drawing() -> None:
     assert isinstance(row.age, float)
     assert row.skin.shape == (3, 1, 1)
     assert row.mole_xy.shape == (3, 2)
+
+
+def test_a_batch_holds_the_numbers_and_colors_of_its_rows() -> None:
+    people = sample_identities(3, seed=1)
+    batch = people.batch()
+    assert batch.age.values.tolist() == [people.row(i).age for i in range(3)]
+    assert batch.beard.values.tolist() == [people.row(i).beard for i in range(3)]
+    assert torch.equal(batch.skin, torch.stack([people.row(i).skin for i in range(3)]))
+    assert batch.mole_xy.values.shape == (3, 3, 2)
+    assert isinstance(people.for_drawing(slice(1, 2)).age, float)
+    assert people.for_drawing(slice(1, 3)).age.values.tolist() == batch.age.values[1:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("device", "chunk", "expected"),
+    [("cpu", None, [1] * 70), ("cuda", None, [64, 6]), ("cpu", 32, [32, 32, 6])],
+)
+def test_chunks_cover_the_rows_in_order(device: str, chunk: int | None, expected: list) -> None:
+    chunks = in_chunks(70, torch.device(device), chunk)
+    assert [rows.stop - rows.start for rows in chunks] == expected
+    assert [i for rows in chunks for i in range(70)[rows]] == list(range(70))
 
 
 def test_draws_follow_their_distributions() -> None:

@@ -3,9 +3,10 @@ import torch
 from torch import Tensor
 
 from data_prep.synthetic.camera import capture, to_bytes
-from data_prep.synthetic.identity import Identities, sample_identities
+from data_prep.synthetic.identity import BEARDS, Identities, sample_identities
 from data_prep.synthetic.renderer import RENDER_SIZE, Rendering, render
-from data_prep.synthetic.session import BACKGROUNDS, Sessions, sample_sessions
+from data_prep.synthetic.session import BACKGROUNDS, NECKLINES, Sessions, sample_sessions
+from data_prep.synthetic.worn_mask import MATERIALS, fit_to_wearer, sample_masks
 
 N = 6
 
@@ -57,6 +58,58 @@ def test_a_picture_does_not_depend_on_its_neighbors(
     apart = render(people[order], sessions[order])
     assert torch.equal(apart.radiance, rendering.radiance[order])
     assert torch.equal(to_bytes(capture(apart.radiance, sessions[order])), together[order])
+
+
+MAPS = ("radiance", "canonical", "face_mask", "depth")
+
+
+@pytest.fixture(scope="module")
+def all_kinds() -> tuple[Identities, Sessions, tuple]:
+    """People, sessions and masks of every kind, in many combinations."""
+    n = 15
+    number = torch.arange(n)
+    people = sample_identities(n, seed=5).replace(
+        beard=number % len(BEARDS),
+        bald=(number % 5 == 0).float(),
+        long_hair=(number % 3 == 0).float(),
+        glasses=(number % 2).float(),
+        freckles=(number % 7 == 0).float(),
+        fringe=(number % 4 == 1).float(),
+        age=torch.linspace(1, 0, n),
+    )
+    sessions = sample_sessions(n, seed=6).replace(
+        background=number % len(BACKGROUNDS),
+        neckline=number // 5 % len(NECKLINES),
+        mouth_open=(number % 3 / 2).float(),
+    )
+    masks = sample_masks(n, torch.Generator().manual_seed(1))
+    masks = masks.replace(material=number % len(MATERIALS))
+    return people, sessions, (fit_to_wearer(people[number.flip(0)], people), masks)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_batch_has_the_bits_of_its_rows(all_kinds: tuple, masked: bool) -> None:
+    people, sessions, worn = all_kinds
+    worn = worn if masked else None
+    alone = render(people, sessions, size=48, worn=worn)
+    for chunk in (15, 7):
+        together = render(people, sessions, size=48, worn=worn, chunk=chunk)
+        for name in MAPS:
+            assert torch.equal(getattr(together, name), getattr(alone, name)), (name, chunk)
+
+
+def test_a_batch_ignores_order_and_neighbors(all_kinds: tuple) -> None:
+    people, sessions, _ = all_kinds
+    together = render(people, sessions, size=48, chunk=15)
+    order = [14, 3, 9, 0, 3]
+    again = render(people[order], sessions[order], size=48, chunk=5)
+    for name in MAPS:
+        assert torch.equal(getattr(again, name), getattr(together, name)[order]), name
+
+
+def test_a_chunk_holds_at_least_one_row(people: Identities, sessions: Sessions) -> None:
+    with pytest.raises(ValueError, match="chunk is 0; expected 1 or more"):
+        render(people, sessions, chunk=0)
 
 
 def test_the_size_only_changes_the_sampling(

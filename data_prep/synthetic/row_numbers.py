@@ -1,0 +1,156 @@
+"""One number a row, to draw many rows with the formulas that draw one.
+
+A formula such as ``x - 0.4 * p.hair_part`` draws one person when ``p.hair_part`` is a Python
+number and ``x`` a map (h, w). It draws a batch when the field is a ``Numbers`` and ``x`` a stack
+of maps (b, h, w): leading dimensions are rows, and a formula does not mention them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Numbers:
+    """A number for each of b rows, reckoned with as Python reckons with one: in double precision.
+
+    Where numbers meet maps (b, h, w) or pictures (b, c, h, w) they become single precision, as a
+    Python number does, in a shape that gives each row its own. A batch therefore has the bits
+    that its rows have one at a time. The numbers lie on the device of the maps and are never read
+    back: the processor does not wait for them.
+
+    Args:
+        values: (b,) or, where a row has several numbers, (b, ...).
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+
+    def tolist(self) -> list[Any]:
+        """The numbers of a row, each for all rows: what ``Tensor.tolist`` is to one row."""
+        if self.values.dim() == 1:
+            raise ValueError("a row has one number here, expected several: take it as it is")
+        columns = [Numbers(column) for column in self.values.unbind(1)]
+        return columns if self.values.dim() == 2 else [column.tolist() for column in columns]
+
+    def beside(self, met: Tensor) -> Tensor:
+        """The numbers in the type and shape that meets maps or pictures of these rows.
+
+        Raises:
+            ValueError: if ``met`` has another number of rows.
+        """
+        rows = len(self.values)
+        if met.dim() < 3 or len(met) != rows:
+            raise ValueError(
+                f"numbers of {rows} rows meet a tensor of shape {tuple(met.shape)}; expected "
+                f"({rows}, h, w) or ({rows}, c, h, w)"
+            )
+        return self.values.view(rows, *[1] * (met.dim() - 1)).float()
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: object, args: tuple = (), kwargs: Any = None
+    ) -> Any:
+        """PyTorch calls this where one of its functions meets numbers among maps."""
+        met = next(value for value in args if isinstance(value, Tensor))
+        values = (value.beside(met) if isinstance(value, cls) else value for value in args)
+        return function(*values, **(kwargs or {}))
+
+    def __neg__(self) -> Numbers:
+        return Numbers(-self.values)
+
+    def __abs__(self) -> Numbers:
+        return Numbers(self.values.abs())
+
+
+Number = float | Numbers
+"""A number for drawing: a Python number of one row, or those of a batch."""
+
+
+def _operate(operation: Callable[[Any, Any], Any], first: Any, second: Any) -> Any:
+    met = next((value for value in (first, second) if isinstance(value, Tensor)), None)
+    if met is not None:
+        pair = (v.beside(met) if isinstance(v, Numbers) else v for v in (first, second))
+        return operation(*pair)
+    return Numbers(operation(*(v.values if isinstance(v, Numbers) else v for v in (first, second))))
+
+
+def _add_operators() -> None:
+    names = ("add", "sub", "mul", "truediv", "mod", "pow")
+    for name in names:
+        operation = getattr(operator, name)
+        setattr(Numbers, f"__{name}__", lambda a, b, do=operation: _operate(do, a, b))
+        setattr(Numbers, f"__r{name}__", lambda b, a, do=operation: _operate(do, a, b))
+    for name in ("lt", "le", "gt", "ge"):
+        operation = getattr(operator, name)
+        setattr(Numbers, f"__{name}__", lambda a, b, do=operation: _operate(do, a, b))
+
+
+_add_operators()
+
+
+def larger(first: Number, second: Number) -> Number:
+    """The larger of two numbers, row by row."""
+    return _choose_one(torch.maximum, max, first, second)
+
+
+def smaller(first: Number, second: Number) -> Number:
+    """The smaller of two numbers, row by row."""
+    return _choose_one(torch.minimum, min, first, second)
+
+
+def _choose_one(
+    of_rows: Callable[[Tensor, Tensor], Tensor],
+    of_two: Callable[[float, float], float],
+    first: Number,
+    second: Number,
+) -> Number:
+    if not isinstance(first, Numbers) and not isinstance(second, Numbers):
+        return of_two(first, second)
+    values = first.values if isinstance(first, Numbers) else second.values
+    pair = (
+        n.values if isinstance(n, Numbers) else torch.full_like(values, n) for n in (first, second)
+    )
+    return Numbers(of_rows(*pair))
+
+
+def flag(condition: bool | Numbers) -> Number:
+    """1 where a comparison holds and 0 elsewhere."""
+    if isinstance(condition, Numbers):
+        return Numbers(condition.values.double())
+    return float(condition)
+
+
+def nobody(share: Number) -> bool:
+    """Whether a layer that is shown to this share can be left out: so it is for a row without it.
+
+    A batch is drawn for all of its rows: asking whether any of them needs the layer would wait
+    for the device. The share must then make the layer invisible where it is 0.
+    """
+    return not isinstance(share, Numbers) and not share
+
+
+def choose(kind: Number, makers: Sequence[Callable[[], Tensor]]) -> Tensor:
+    """What ``makers[kind]`` makes. For a batch all are made and each row takes its own."""
+    if not isinstance(kind, Numbers):
+        return makers[int(kind)]()
+    chosen = makers[0]()
+    for number, make in enumerate(makers[1:], 1):
+        made = make()
+        chosen = torch.where(kind.beside(made) == number, made, chosen)
+    return chosen
+
+
+def look_up(index: Number, table: Sequence[float]) -> Number:
+    """``table[index]``, row by row."""
+    if not isinstance(index, Numbers):
+        return table[int(index)]
+    column = torch.tensor(table, dtype=index.values.dtype, device=index.values.device)
+    return Numbers(column[index.values.long()])
+
+
+__all__ = ["Number", "Numbers", "choose", "flag", "larger", "look_up", "nobody", "smaller"]
