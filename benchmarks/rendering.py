@@ -2,6 +2,10 @@
 
 Each worker draws people with one thread. On a busy machine the wall clock says little: the
 processor seconds of an image, divided into the number of workers, give the rate of idle cores.
+
+Then pictures are drawn in batches, some at once, in turns: on one core, and on a GPU if there is
+one. There the clock on the wall counts, JPEG and the noise of the sensor included, which a CPU
+makes for it picture by picture.
 """
 
 from __future__ import annotations
@@ -10,22 +14,27 @@ import argparse
 import functools
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks.timing import Method, in_turns
 from data_prep.atomic import write_atomically
 from data_prep.commands.options import at_least
 from data_prep.parallel import derive_seed, run_units
 from data_prep.studies.origin import origin
 from data_prep.synthetic.camera import capture
 from data_prep.synthetic.identity import sample_identities
-from data_prep.synthetic.renderer import render
+from data_prep.synthetic.renderer import RENDER_SIZE, render
 from data_prep.synthetic.session import sample_sessions
 
 BAR = 25.0
 """Images a second that two cores should reach."""
 CAPTURES = 5
+AT_ONCE = {"cpu": (1, 4, 16), "cuda": (1, 64, 256)}
+"""Pictures in a batch."""
+_BATCHES = {"cpu": 1, "cuda": 4}
 
 
 def main() -> int:
@@ -35,6 +44,7 @@ def main() -> int:
     parser.add_argument("--workers", type=at_least(1), default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="of drawing in batches")
     options = parser.parse_args()
     figures = measure(options.people, options.workers, options.device)
     print(
@@ -42,9 +52,16 @@ def main() -> int:
         f"camera {figures['camera_ms']:.1f}): {figures['images_a_second_idle']:.0f} images/s on "
         f"{options.workers} idle cores, {figures['images_a_second_wall']:.0f} now; bar {BAR:.0f}"
     )
+    figures["images_a_second_at_once"] = {
+        device: measure_batches(device, options.rounds) for device in AT_ONCE
+    }
+    for device, rates in figures["images_a_second_at_once"].items():
+        told = rates if isinstance(rates, str) else _tell(rates)
+        print(f"one {device}, by the number of pictures drawn at once: {told}")
     if options.json:
         command = f"python -m benchmarks.rendering --people {options.people}"
         command += f" --workers {options.workers} --device {options.device}"
+        command += f" --rounds {options.rounds}"
         record = origin(command, 0, figures["images"] * figures["cpu_ms_an_image"] / 1e3) | figures
         text = json.dumps(record, indent=1) + "\n"
         write_atomically(options.json, lambda path: path.write_text(text, "utf-8"))
@@ -71,6 +88,40 @@ def measure(people: int, workers: int, device: str) -> dict[str, float]:
         "images_a_second_wall": round(images / wall, 1),
         "bar": BAR,
     }
+
+
+def _tell(rates: dict[int, float]) -> str:
+    return ", ".join(f"{at_once}: {rate:.1f} images/s" for at_once, rate in rates.items())
+
+
+def measure_batches(
+    device: str, rounds: int, at_once: Sequence[int] | None = None, size: int = RENDER_SIZE
+) -> dict[int, float] | str:
+    """Live captures a second by the number of pictures drawn at once; why not, without a device.
+
+    Args:
+        device: ``"cpu"`` (one thread, processor seconds) or ``"cuda"``.
+        rounds: how often each number is measured, in turns.
+        at_once: the numbers; None takes those of ``AT_ONCE``.
+        size: pixels of the rendered pictures.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        return "skipped, this machine has no CUDA device"
+    at_once = at_once or AT_ONCE[device]
+    pictures = _BATCHES[device] * max(at_once)
+    people = sample_identities(pictures, derive_seed("benchmark"))
+    sessions = sample_sessions(pictures, derive_seed("benchmark"))
+
+    def draw(chunk: int) -> None:
+        capture(render(people, sessions, size, device=device, chunk=chunk).radiance, sessions)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    clock = "process" if device == "cpu" else "wall"
+    method = Method(rounds, torch.device(device), clock=clock, product_size=512)
+    taken = in_turns({str(chunk): functools.partial(draw, chunk) for chunk in at_once}, method)
+    torch.set_num_threads(threads)
+    return {chunk: round(pictures / taken.median(str(chunk)), 1) for chunk in at_once}
 
 
 def _draw(number: int, device: str) -> tuple[float, float]:

@@ -33,4 +33,4 @@ def draw_strength(
 
 def noise_maps(channel: int, x: Tensor, y: Tensor) -> Tensor:
     """Noise of a bank at places (batch, 1, h, w), the same shape."""
-    return torch.stack([noise(channel, a[0], b[0])[None] for a, b in zip(x, y, strict=True)])
+    return noise(channel, x, y)
