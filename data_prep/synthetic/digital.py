@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data_prep.synthetic.camera import downsample_upsample, gaussian_blur
-from data_prep.synthetic.draw import draw_strength, maybe, noise_maps, uniform
-from data_prep.synthetic.noise import BLOTCHES, smoothstep
+from data_prep.synthetic.draw import draw_strength, maybe, uniform
+from data_prep.synthetic.noise import BLOTCHES, noise, smoothstep
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _patches(target: Capture, half_axis: Tensor, generator: torch.Generator) -> 
         center_x, center_y = chosen.T.reshape(2, batch, 1, 1, 1)
         flat = uniform(batch, 0.75, 1.0, generator)
         radius = torch.hypot((x - center_x) / half_axis, (y - center_y) / (half_axis * flat))
-        ragged = radius.square() + 0.25 * noise_maps(BLOTCHES, 1.5 * x + index, 1.5 * y)
+        ragged = radius.square() + 0.25 * noise(BLOTCHES, 1.5 * x + index, 1.5 * y)
         mask = torch.maximum(mask, 1 - smoothstep(0.85, 1.1, ragged))
     return mask * target.face_mask
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.noise import noise
 from data_prep.taxonomy import LOWEST_SHARE, attack_type
 
 
@@ -29,8 +28,3 @@ def draw_strength(
     """
     most = attack_type(name).strength if strength is None else strength
     return uniform(batch, LOWEST_SHARE * most, most, generator)
-
-
-def noise_maps(channel: int, x: Tensor, y: Tensor) -> Tensor:
-    """Noise of a bank at places (batch, 1, h, w), the same shape."""
-    return noise(channel, x, y)

@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from data_prep.synthetic.appearance import look_like, mean_hue, saturate
 from data_prep.synthetic.background import paint_background
 from data_prep.synthetic.camera import capture, resize, srgb_to_linear
-from data_prep.synthetic.draw import draw_strength, maybe, noise_maps, uniform
+from data_prep.synthetic.draw import draw_strength, maybe, uniform
 from data_prep.synthetic.geometry import make_view
-from data_prep.synthetic.noise import FINE, SKIN, smoothstep
+from data_prep.synthetic.noise import FINE, SKIN, noise, smoothstep
 from data_prep.synthetic.session import BACKGROUNDS, Sessions
 
 OUTDOORS = BACKGROUNDS.index("outdoors")
@@ -73,8 +73,8 @@ def print_attack(
     contrast = draw_strength("print", batch, generator, strength)
     ink = _halftone(_sample(photo, x, view.y), x, view.y, contrast, generator)
     ink = _ink_colors(ink, generator)
-    fibers = 0.02 * noise_maps(FINE, 0.8 * x, 0.8 * view.y)
-    paper = 1 + fibers + 0.012 * noise_maps(SKIN, x, view.y)
+    fibers = 0.02 * noise(FINE, 0.8 * x, 0.8 * view.y)
+    paper = 1 + fibers + 0.012 * noise(SKIN, x, view.y)
     reflected = srgb_to_linear(ink) * paper * _color(_PAPER_COLOR)
     slope = uniform(batch, -0.5, 0.5, generator) * bend * 4 * x
     light = torch.where(
@@ -233,9 +233,9 @@ def _veil(view: _View, generator: torch.Generator) -> Tensor:
 
 def _surroundings(session: Sessions, size: int) -> Tensor:
     """What the second camera sees past the sheet, (batch, 3, size, size)."""
-    rows = [session.row(i) for i in range(len(session))]
-    scenes = [paint_background(make_view(row, size // 2), row) for row in rows]
-    return resize(torch.stack(scenes), size)
+    rows = session.for_drawing(slice(0, len(session)))
+    scenes = paint_background(make_view(rows, size // 2), rows)
+    return resize(scenes.view(len(session), *scenes.shape[-3:]), size)
 
 
 def _round_glare(view: _View, most: float, generator: torch.Generator) -> Tensor:
