@@ -127,9 +127,10 @@ def check_protocol(
         DatasetError: names the file and the id or the subject.
     """
     _check_schema(PROTOCOL_SCHEMA, protocol, path)
-    unknown = set(protocol["id"]) - set(manifest["id"])
-    if unknown:
-        raise DatasetError(f"{path}: the id {min(unknown)!r} is not in manifest.parquet")
+    rows = pd.Index(manifest["id"]).get_indexer(protocol["id"])
+    unknown = protocol.loc[rows == -1, "id"]
+    if len(unknown):
+        raise DatasetError(f"{path}: the id {unknown.min()!r} is not in manifest.parquet")
     repeated = protocol[protocol["id"].duplicated(keep=False)]
     if len(repeated):
         first = repeated.iloc[0]["id"]
@@ -137,8 +138,8 @@ def check_protocol(
         raise DatasetError(f"{path}: the id {first!r} is listed twice (splits: {splits})")
     if subjects_may_cross:
         return
-    subjects = protocol.merge(manifest[["id", "subject"]], on="id")
-    places = subjects[["subject", "split"]].drop_duplicates()
+    subjects = protocol[["split"]].assign(subject=manifest["subject"].array[rows])
+    places = subjects.drop_duplicates()
     crossing = places[places["subject"].duplicated(keep=False)]
     if len(crossing):
         subject = crossing["subject"].min()
