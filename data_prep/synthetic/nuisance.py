@@ -20,8 +20,8 @@ from data_prep.synthetic.camera import downsample_upsample, gaussian_blur, jpeg,
 MIN_NOISE, MAX_NOISE = 2 / 255, 6 / 255
 """Amplitudes of sign noise; the largest is the largest epsilon of FGSM and PGD."""
 
-MAX_CAST = 0.08
-"""The most by which a color cast changes a color."""
+MAX_CAST = 0.04
+"""The most by which a color cast changes a color: as much as the cameras' white balance varies."""
 
 NO_NUISANCE = "none"
 
@@ -58,11 +58,11 @@ def _blur(image: Tensor, generator: torch.Generator) -> Tensor:
 
 def _rescale(image: Tensor, generator: torch.Generator) -> Tensor:
     size = image.shape[-1]
-    return downsample_upsample(image, round(size * _uniform(generator, 66 / 96, 90 / 96)))
+    return downsample_upsample(image, round(size * _uniform(generator, 72 / 96, 92 / 96)))
 
 
 def _compress(image: Tensor, generator: torch.Generator) -> Tensor:
-    return jpeg(image, _integer(generator, 50, 90))
+    return jpeg(image, _integer(generator, 60, 93))
 
 
 def _color_cast(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -61,7 +61,7 @@ class SplitSize:
 
 PRESETS: dict[str, dict[str, SplitSize]] = {
     "laptop": {
-        "train": SplitSize(200, 5, 3, 3, 3),
+        "train": SplitSize(200, 8, 3, 3, 3),
         "dev": SplitSize(50, 5, 3, 3, 3, mask=1),
         "test": SplitSize(100, 5, 3, 4, 4, mask=2),
     },
