@@ -3,6 +3,9 @@
 Before the cache: opening a dataset for the first time (decode, resize, checksum, write the cache)
 against a bare loop that decodes and resizes the same files. After it: shuffled batches against
 plain copies of as many bytes. Both sides take turns; ratios above 1 mean faster than the other.
+
+Reading and checking the tables of a dataset takes some 50 milliseconds once, however few images it
+has: of a thousand small ones that is a tenth of the time, of ten thousand a hundredth.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from PIL import Image
 from skimage.data import astronaut
 from tqdm import tqdm
 
-from benchmarks.record import origin, write
+from benchmarks.record import origin, publish, verdict
 from benchmarks.timing import CLOCKS
 from data_prep.manifest import write_dataset
 from lasoftmoe.data import FaceDataset, epoch_loader, open_dataset
@@ -37,7 +40,7 @@ LEAST_OF_COPYING = 0.5
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
-    parser.add_argument("--images", type=int, default=600, help="of each kind (600)")
+    parser.add_argument("--images", type=int, default=4000, help="of each kind (4000)")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds, after one more (7)")
     parser.add_argument(
         "--clock",
@@ -197,11 +200,7 @@ def report(record: dict) -> str:
             f"{measured['against']:20}{measured['against_images_per_second']:10.0f}"
             f"   ratio {measured['ratio']:.2f}"
         )
-    for target in record["targets"]:
-        verdict = "met" if target["met"] else "MISSED"
-        lines.append(
-            f"{target['target']}: {target['measured']:.2f} (>= {target['at_least']}) {verdict}"
-        )
+    lines += map(verdict, record["targets"])
     return "\n".join(lines)
 
 
@@ -209,9 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write the record if asked to."""
     options = parse(arguments)
     record = measure(options)
-    print(report(record))
-    if options.out:
-        write(record, options.out)
+    publish(record, report(record), options.out)
     return 0
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.record import origin, write
+from benchmarks.record import origin, publish, verdict
 from benchmarks.timing import CLOCKS, Method, Rounds, in_turns
 from lasoftmoe import metrics
 
@@ -81,11 +81,7 @@ def report(record: dict) -> str:
         lines += [
             f"  {name:12s} {x:5.2f} times numpy.sort" for name, x in row["times_sort"].items()
         ]
-    for target in record["targets"]:
-        verdict = "met" if target["met"] else "MISSED"
-        lines.append(
-            f"{target['target']}: {target['measured']:.2f} (<= {target['at_most']}) {verdict}"
-        )
+    lines += map(verdict, record["targets"])
     return "\n".join(lines)
 
 
@@ -94,9 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     torch.set_num_threads(1)
     record = measure(options)
-    print(report(record))
-    if options.out:
-        write(record, options.out)
+    publish(record, report(record), options.out)
     return 0
 
 

@@ -29,6 +29,13 @@ def origin(module: str, given: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def verdict(target: dict[str, Any]) -> str:
+    """One line on a target: what was measured, the bar, and whether it was met."""
+    bar = f">= {target['at_least']}" if "at_least" in target else f"<= {target['at_most']}"
+    word = "met" if target["met"] else "MISSED"
+    return f"{target['target']}: {target['measured']:.2f} ({bar}) {word}"
+
+
 def publish(record: dict[str, Any], text: str, path: Path | None) -> None:
     """Print a record as ``text`` says it, and write it where ``path`` names a file."""
     print(text)
