@@ -21,7 +21,7 @@ from data_prep.synthetic.edit_sources import (
 from data_prep.synthetic.identity import Identities, sample_identities
 from data_prep.synthetic.nuisance import reprocess
 from data_prep.synthetic.physical import print_attack, recapture_place, replay_attack
-from data_prep.synthetic.plan import NUISANCE_DECK, SETTINGS
+from data_prep.synthetic.plan import ATTACK_DECK, LIVE_DECK, SETTINGS
 from data_prep.synthetic.renderer import Rendering, render
 from data_prep.synthetic.session import Sessions, sample_sessions
 from data_prep.synthetic.surrogate import load_surrogate
@@ -53,7 +53,7 @@ class Person:
         """A live capture in another session, after the dataset's last step."""
         session = self._session(f"live {index}")
         image = capture(render(self.identity, session).radiance, session)
-        return last_step(image, self._generator("live", index))
+        return last_step(image, LIVE_DECK, self._generator("live", index))
 
     def attacked(self, name: str, strength: float) -> Tensor:
         """The named attack with strengths up to ``strength``, after the dataset's last step.
@@ -61,7 +61,8 @@ class Person:
         All else is drawn alike for every strength.
         """
         generator = self._generator("attack", name)
-        return last_step(self._attack(name, strength, generator), self._generator("last", name))
+        image = self._attack(name, strength, generator)
+        return last_step(image, ATTACK_DECK, self._generator("last", name))
 
     def _attack(self, name: str, strength: float, generator: torch.Generator) -> Tensor:
         if name in ADVERSARIAL:
@@ -123,9 +124,10 @@ class Person:
         return torch.Generator().manual_seed(seed)
 
 
-def last_step(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Re-process and save again as often as the dataset does."""
-    card = int(torch.randint(len(NUISANCE_DECK), (), generator=generator))
-    image = reprocess(image, NUISANCE_DECK[card], generator)
+def last_step(image: Tensor, deck: dict[str, int], generator: torch.Generator) -> Tensor:
+    """Re-process and save again as often as the dataset does; ``deck`` is one of ``plan``."""
+    times = torch.tensor(list(deck.values()), dtype=torch.float)
+    card = int(torch.multinomial(times, 1, generator=generator))
+    image = reprocess(image, list(deck)[card], generator)
     again, quality = torch.rand(2, generator=generator).tolist()
     return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
