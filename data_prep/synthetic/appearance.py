@@ -25,8 +25,9 @@ _SATURATION_RANGE = (0.7, 1.6)
 def look_like(light: Tensor, scene: Tensor, generator: torch.Generator) -> Tensor:
     """Give ``light`` about the color, brightness, contrast and saturation that ``scene`` has.
 
-    What stays: three tenths of a color cast, up to 7 % of the brightness, up to three tenths of
-    the difference in contrast, up to 10 % of the saturation, and all texture.
+    What stays: three tenths of a color cast (which saturation may strengthen), up to 7 % of the
+    brightness, up to three tenths of the difference in contrast, up to 10 % of the saturation or
+    more where that would need a factor outside of 0.7 to 1.6, and all texture.
 
     Args:
         light: linear light of a print or a display, (batch, 3, h, w).

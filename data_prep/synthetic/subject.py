@@ -170,7 +170,7 @@ class _Subject:
 
 
 def _last_step(picture: _Picture, generator: torch.Generator) -> Tensor:
-    """Re-processing and saving, of live and fake alike: a file's history tells nothing."""
+    """Re-process as planned; then save half of the pictures, live and fake alike, as JPEG again."""
     image = reprocess(picture.image, picture.nuisance, generator)
     again, quality = torch.rand(2, generator=generator).tolist()
     return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
