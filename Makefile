@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu)
 PORT ?= 8000
 
 BIN := $(VENV)/bin

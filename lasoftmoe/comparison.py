@@ -61,7 +61,8 @@ def _our_row(method: str, label: str, record: Recorded) -> dict[str, str]:
     row = {"method": method, "source": label, "seeds": _seeds(runs["seed"].tolist())}
     row |= {name: f"{100 * runs[name.lower()].mean():.2f}" for name in FIGURES}
     for entry in record.intervals[record.intervals["row"] == method].to_dict("records"):
-        row[entry["metric"].upper()] = _interval(entry)
+        if entry["metric"].upper() in FIGURES:
+            row[entry["metric"].upper()] = _interval(entry)
     reference = record.facts["reference"]
     if method != reference:
         row[f"ACER - {reference}"] = str(record.difference(method))

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data_prep.synthetic.nuisance import NO_NUISANCE
 from lasoftmoe import metrics
 from lasoftmoe.progress import progress_bar
 
@@ -67,10 +68,11 @@ def bootstrap_interval(
     """Any figure of a detector and its interval; the mean over seeds, given several.
 
     Args:
-        statistic: "acer", "acer_worst", "apcer", "apcer_worst", "bpcer", "acc" or "auc" (with an
-            interval in a moment); or a function of the
+        statistic: "acer", "acer_worst", "apcer", "apcer_worst", "bpcer", "acc", "auc" or
+            "reprocessed_gap" (with an interval in a moment); or a function of the
             scores and the threshold, called once for every resample. Where that raises ValueError
-            (a resample without attacks, say) the resample is left out.
+            (a resample without attacks, say) the resample is left out. "reprocessed_gap" is the
+            BPCER of re-processed live images minus that of clean ones and needs a column nuisance.
         runs: one run, or one for each seed. A run is a pair of scores (columns subject,
             is_attack, attack_score, and attack_type for "acer_worst"; one row a test image) and
             the threshold chosen on dev; or a table like ``Run.scores``, with a column split, from
@@ -196,9 +198,12 @@ def _resample_function(statistic: str | Statistic, run: _Run) -> Resample:
         return lambda counts: _one_by_one(statistic, run, counts)
     if statistic == "auc":
         return _auc(run)
+    if statistic == "reprocessed_gap":
+        return _reprocessed_gap(run)
     if statistic in RATES:
         return _rate(RATES[statistic], run)
-    raise ValueError(f"no statistic {statistic!r}; known: auc, {', '.join(RATES)}, or a function")
+    known = ", ".join(("auc", "reprocessed_gap", *RATES))
+    raise ValueError(f"no statistic {statistic!r}; known: {known}, or a function")
 
 
 def _drawn(units: int, resamples: int, rng: np.random.Generator) -> Iterator[Counts]:
@@ -265,6 +270,28 @@ def _rate(rate: Callable[..., Values], run: _Run) -> Resample:
     def resample(counts: Counts) -> Values:
         with np.errstate(invalid="ignore", divide="ignore"):  # without live images, say: left out
             return rate(counts @ errors, counts @ images)
+
+    return resample
+
+
+def _reprocessed_gap(run: _Run) -> Resample:
+    """Clean and re-processed live images are counted once for each unit."""
+    if "nuisance" not in run.scores:
+        raise ValueError("no column 'nuisance': what was done to each image is not known")
+    live = ~run.scores["is_attack"].to_numpy(bool)
+    called = run.scores["attack_score"].to_numpy() >= run.threshold
+    changed = (run.scores["nuisance"] != NO_NUISANCE).to_numpy()
+    units = run.codes.max() + 1
+
+    def count(which: NDArray[np.bool_]) -> Counts:
+        return np.bincount(run.codes[which], minlength=units)
+
+    kinds = [(count(kind & called), count(kind)) for kind in (live & changed, live & ~changed)]
+
+    def resample(counts: Counts) -> Values:
+        with np.errstate(invalid="ignore"):  # without clean images, say: left out
+            changed, clean = ((counts @ errors) / (counts @ images) for errors, images in kinds)
+        return changed - clean
 
     return resample
 

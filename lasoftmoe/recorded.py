@@ -30,6 +30,8 @@ from lasoftmoe.tables import Runs, Table
 FOLDER = ROOT / "book" / "recorded"
 CURVE_POINTS = 40
 METRICS = ("acer", "auc")
+REPROCESSED_GAP = "reprocessed_gap"
+"""The BPCER of re-processed live images minus that of clean ones, where it is known who is who."""
 """What intervals and differences are given for."""
 REPORTED = ("acer", "acer_worst", "acc", "auc", "eer", "apcer", "bpcer", "tpr_at_1_percent_fpr")
 OF_A_RUN = ("run", "date", "commit", "device", "threads", "steps", "train_seconds")
@@ -57,7 +59,7 @@ TABLE_SCHEMA = pa.DataFrameSchema(
 INTERVAL_SCHEMA = pa.DataFrameSchema(
     {
         "row": pa.Column(str),
-        "metric": pa.Column(str, pa.Check.isin(METRICS)),
+        "metric": pa.Column(str, pa.Check.isin((*METRICS, REPROCESSED_GAP))),
         "seeds": pa.Column(object, pa.Check(lambda seeds: len(seeds) > 0, element_wise=True)),
         **{name: pa.Column(float, pa.Check.between(-1, 1)) for name in ("estimate", "low", "high")},
     },
@@ -124,7 +126,8 @@ class Recorded:
         table: one row a run, empty for files without runs: row (the method), seed, acer, acc, auc,
             eer and so on of the test split, dev_acer, dev_auc, train_cpu_seconds, parameters,
             curve (step, loss), apcer_per_type, auc_per_type, live_rejected (by nuisance).
-        intervals: row, metric, seeds, estimate, low, high over test subjects and seeds.
+        intervals: row, metric (acer, auc, and reprocessed_gap where it is known what was done to
+            the live images), seeds, estimate, low, high over test subjects and seeds.
         differences: the same of a row minus the row ``facts["reference"]``, in pairs, for all
             seeds together and for each seed alone (``seeds`` lists the row's).
         facts: all else that the file says.
@@ -288,9 +291,10 @@ def _run_entry(row: str, run: Run) -> dict[str, Any]:
 
 
 def _intervals(row: str, runs: list[Run]) -> Iterator[dict[str, Any]]:
-    for metric in METRICS:
-        interval = bootstrap_interval(metric, [_scored(run) for run in runs])
-        yield _entry(row, metric, runs, interval)
+    scored = [_with_nuisances(run) for run in runs]
+    known = all("nuisance" in scores for scores, _ in scored)
+    for metric in (*METRICS, *([REPROCESSED_GAP] if known else [])):
+        yield _entry(row, metric, runs, bootstrap_interval(metric, scored))
 
 
 def _differences(row: str, runs: list[Run], reference: list[Run]) -> Iterator[dict[str, Any]]:
@@ -314,6 +318,14 @@ def _scored(run: Run) -> tuple[pd.DataFrame, float]:
     return run.scores[run.scores["split"] == "test"], run.report["threshold"]
 
 
+def _with_nuisances(run: Run) -> tuple[pd.DataFrame, float]:
+    """The same with what was done to each image, where the dataset says so."""
+    (scores, threshold), facts = _scored(run), run.datasets()["test"].table
+    if "nuisance" in facts:
+        scores = scores.merge(facts[["id", "nuisance"]], on="id", validate="one_to_one")
+    return scores, threshold
+
+
 def _auc_per_type(scores: pd.DataFrame) -> dict[str, float]:
     """AUC on test of each attack type against all live images."""
     test = scores[scores["split"] == "test"]
@@ -327,14 +339,13 @@ def _auc_per_type(scores: pd.DataFrame) -> dict[str, float]:
 
 def _live_rejected(run: Run) -> dict[str, float]:
     """Share of live test images called attacks, by what was done to them after the capture."""
-    facts = run.datasets()["test"].table
-    if "nuisance" not in facts:
+    scores, threshold = _with_nuisances(run)
+    if "nuisance" not in scores:
         return {}
-    test = run.scores[(run.scores["split"] == "test") & ~run.scores["is_attack"]]
-    test = test.merge(facts[["id", "nuisance"]], on="id")
-    called = test["attack_score"] >= run.report["threshold"]
+    live = scores[~scores["is_attack"]]
+    called = live["attack_score"] >= threshold
     return {
-        str(name): float(share) for name, share in called.groupby(test["nuisance"]).mean().items()
+        str(name): float(share) for name, share in called.groupby(live["nuisance"]).mean().items()
     }
 
 

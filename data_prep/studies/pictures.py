@@ -21,7 +21,7 @@ from data_prep.synthetic.edit_sources import (
 from data_prep.synthetic.identity import Identities, sample_identities
 from data_prep.synthetic.nuisance import reprocess
 from data_prep.synthetic.physical import print_attack, recapture_place, replay_attack
-from data_prep.synthetic.plan import ATTACK_DECK, LIVE_DECK, SETTINGS
+from data_prep.synthetic.plan import ATTACK_DECK, MEASURED_LIVE_DECK, SETTINGS
 from data_prep.synthetic.renderer import Rendering, render
 from data_prep.synthetic.session import Sessions, sample_sessions
 from data_prep.synthetic.surrogate import load_surrogate
@@ -50,10 +50,10 @@ class Person:
         return capture(self.rendering.radiance, self.session)
 
     def live(self, index: int) -> Tensor:
-        """A live capture in another session, after the dataset's last step."""
+        """A live capture in another session, after the last step of dev and test."""
         session = self._session(f"live {index}")
         image = capture(render(self.identity, session).radiance, session)
-        return last_step(image, LIVE_DECK, self._generator("live", index))
+        return last_step(image, MEASURED_LIVE_DECK, self._generator("live", index))
 
     def attacked(self, name: str, strength: float) -> Tensor:
         """The named attack with strengths up to ``strength``, after the dataset's last step.

@@ -4,7 +4,7 @@ Without it, a detector learns "smooth means live": no live picture would ever be
 blurred, enlarged or compressed twice, and everyone with a bad phone would be an attacker.
 Were it done to live pictures only, its traces would in turn mean "live"; done to both alike, the
 noise of adversarial attacks would come on top and noise would still mean "fake". ``plan`` deals
-it so that each trace is about as frequent among live pictures as among attacks.
+it so that no trace speaks for an attack.
 """
 
 from __future__ import annotations

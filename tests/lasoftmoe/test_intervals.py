@@ -59,6 +59,32 @@ def test_quick_statistics_equal_the_report_on_every_resample(name):
         )
 
 
+def _gap(scores, threshold):
+    """The slow way to the gap between re-processed and clean live images."""
+    live = scores[~scores["is_attack"]]
+    rejected = (live["attack_score"] >= threshold).groupby(live["nuisance"] == "none").mean()
+    if len(rejected) < 2:
+        raise ValueError("one kind only")
+    return rejected[False] - rejected[True]
+
+
+def test_gap_of_reprocessed_images_equals_the_slow_way_and_sees_a_real_gap():
+    scores = _scores(subjects=6)
+    scores["nuisance"] = np.tile(["none", "jpeg", "blur", "none", "none", "jpeg", "jpeg", "none"], 6)
+    options = {"resamples": 80, "seed": 2}
+    quick = bootstrap_interval("reprocessed_gap", (scores, 0.5), **options)
+    assert quick == bootstrap_interval(_gap, (scores, 0.5), **options)
+    harmed = ~scores["is_attack"] & (scores["nuisance"] != "none")
+    scores.loc[harmed, "attack_score"] += 5
+    worse = bootstrap_interval("reprocessed_gap", (scores, 0.5), **options)
+    assert worse.estimate > quick.estimate and worse.low > 0
+
+
+def test_gap_needs_to_know_what_was_done_to_the_images():
+    with pytest.raises(ValueError, match="no column 'nuisance'"):
+        bootstrap_interval("reprocessed_gap", (_scores(), 0.5))
+
+
 def test_resamples_in_parts_are_the_same_resamples(monkeypatch):
     scores = _scores(subjects=12)
     whole = [bootstrap_interval(name, (scores, 0.5), resamples=50) for name in ("auc", "acer")]

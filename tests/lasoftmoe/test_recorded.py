@@ -2,12 +2,14 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from lasoftmoe import metrics
 from lasoftmoe.comparison import FORMATS, caption, comparison
-from lasoftmoe.experiment import read_run
+from lasoftmoe.experiment import Run, read_run
 from lasoftmoe.intervals import acer_difference
 from lasoftmoe.recorded import (
     FOLDER,
@@ -86,6 +88,28 @@ def test_figures_are_those_of_the_runs(record, runs):
             prints = test[~test["is_attack"] | (test["attack_type"] == "print")]
             auc = metrics.auc(prints["attack_score"], prints["is_attack"])
             assert found["auc_per_type"]["print"] == pytest.approx(auc)
+
+
+def test_what_happens_to_reprocessed_live_images_is_recorded_where_it_is_known(runs, monkeypatch):
+    plain = runs_record(TABLE, {"vanilla": runs["vanilla"]}, "x")
+    assert {entry["metric"] for entry in plain["intervals"]} == {"acer", "auc"}
+    assert plain["runs"][0]["live_rejected"] == {}
+
+    def dealt(run):
+        test = run.scores[run.scores["split"] == "test"]
+        table = test[["id"]].assign(nuisance=["none", "jpeg"] * (len(test) // 2))
+        return {"test": SimpleNamespace(table=table)}
+
+    monkeypatch.setattr(Run, "datasets", dealt)
+    record = runs_record(TABLE, {"vanilla": runs["vanilla"]}, "x")
+    recorded = check_record("table6", record)
+    found = recorded.intervals.set_index("metric").loc["reprocessed_gap"]
+    rejected = pd.DataFrame(recorded.table["live_rejected"].tolist())
+    assert set(rejected) == {"none", "jpeg"}
+    assert found["estimate"] == pytest.approx((rejected["jpeg"] - rejected["none"]).mean())
+    assert found["low"] <= found["estimate"] <= found["high"]
+    text = comparison(TABLE, {"here": recorded}).to_string()
+    assert "gap" not in text.lower()
 
 
 def test_differences_are_paired_for_all_seeds_and_for_each(record, runs):
