@@ -119,7 +119,10 @@ def prepare_subset(
     clips = split_clips(subset, clips, rules, root, wishes.by_subject)
     recipe = _recipe(subset, clips, rules, wishes)
     units = {_unit(root, clip): _work(subset, clip, root, out, rules, wishes) for clip in clips}
-    if not _is_done(out, units, recipe, overwrite):
+    if _is_done(out, units, recipe, overwrite):
+        records = [row for rows in _rows_of(out, units).values() for row in rows]
+        _check_broken(out, root, units, records, wishes.skip_broken)
+    else:
         records = build_units(
             out, units, prepare_clip, workers, f"clips of {subset.title}", backend
         )
@@ -210,10 +213,7 @@ def _is_done(
 ) -> bool:
     """Whether nothing is left to do; broken clips that were replaced since are to be done again."""
     finished = prepare_folder(out, recipe, overwrite)
-    if finished:
-        rows = rows_of_units(out, {name: work.clip.video for name, work in units.items()})
-    else:
-        rows = finished_units(out, units)
+    rows = _rows_of(out, units) if finished else finished_units(out, units)
     records = {name: unit_rows[0]["clip"] for name, unit_rows in rows.items()}
     replaced = [
         name
@@ -224,6 +224,11 @@ def _is_done(
         reopen(out, recipe, rows)
     forget(out, replaced)
     return finished and not replaced
+
+
+def _rows_of(out: Path, units: dict[str, ClipWork]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every clip of a finished dataset."""
+    return rows_of_units(out, {name: work.clip.video for name, work in units.items()})
 
 
 def _unit(root: Path, clip: Clip) -> str:

@@ -143,6 +143,16 @@ def test_a_skipped_clip_whose_replacement_is_broken_too_leaves_the_dataset_as_it
     assert read == [path.name], "what is known to be broken is read once"
 
 
+def test_a_finished_dataset_that_left_a_clip_out_is_none_for_who_wants_all_of_them(root):
+    add(root).write_bytes(b"")
+    prepare(root, skip_broken=True)
+    before = contents(root.parent / "out")
+    with pytest.raises(DatasetError, match="1 of 2 clips cannot be read"):
+        prepare(root)
+    assert contents(root.parent / "out") == before
+    assert prepare(root, skip_broken=True).info["clips"]["broken"] == 1
+
+
 def test_an_interrupted_preparation_takes_up_a_replaced_clip(root, monkeypatch):
     path = add(root)
     whole = path.read_bytes()
