@@ -70,7 +70,9 @@ def _gap(scores, threshold):
 
 def test_gap_of_reprocessed_images_equals_the_slow_way_and_sees_a_real_gap():
     scores = _scores(subjects=6)
-    scores["nuisance"] = np.tile(["none", "jpeg", "blur", "none", "none", "jpeg", "jpeg", "none"], 6)
+    scores["nuisance"] = np.tile(
+        ["none", "jpeg", "blur", "none", "none", "jpeg", "jpeg", "none"], 6
+    )
     options = {"resamples": 80, "seed": 2}
     quick = bootstrap_interval("reprocessed_gap", (scores, 0.5), **options)
     assert quick == bootstrap_interval(_gap, (scores, 0.5), **options)
