@@ -30,9 +30,9 @@ from lasoftmoe.tables import Runs, Table
 FOLDER = ROOT / "book" / "recorded"
 CURVE_POINTS = 40
 METRICS = ("acer", "auc")
-REPROCESSED_GAP = "reprocessed_gap"
-"""The BPCER of re-processed live images minus that of clean ones, where it is known who is who."""
 """What intervals and differences are given for."""
+REPROCESSED_GAP = "reprocessed_gap"
+"""The BPCER of re-processed live images minus that of clean ones: an interval where it is known."""
 REPORTED = ("acer", "acer_worst", "acc", "auc", "eer", "apcer", "bpcer", "tpr_at_1_percent_fpr")
 OF_A_RUN = ("run", "date", "commit", "device", "threads", "steps", "train_seconds")
 OF_A_RUN += ("train_cpu_seconds", "parameters")

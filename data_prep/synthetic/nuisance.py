@@ -3,8 +3,8 @@
 Without it, a detector learns "smooth means live": no live picture would ever be noisy,
 blurred, enlarged or compressed twice, and everyone with a bad phone would be an attacker.
 Were it done to live pictures only, its traces would in turn mean "live"; done to both alike, the
-noise of adversarial attacks would come on top and noise would still mean "fake". ``plan`` deals
-it so that no trace speaks for an attack.
+noise of adversarial attacks would come on top and noise would still mean "fake". ``plan`` says how
+often it is dealt to whom, and what that costs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who is in the synthetic dataset, in which split, and which attacks each subject suffers.
 
 Nothing about a subject may give its attacks away: types are dealt from shuffled decks, so that
-they are balanced in every split and neither a subject's number nor its neighbors predict them.
+they are balanced in every split and neither a subject's number nor the session predicts them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ LIVE_DECK = {
 }
 """How often, of 40 times, each harmless processing meets a live capture of the training split.
 
-No trace should speak for an attack, and attacks have traces of their own: a third of them are
-adversarial and carry noise, a third are edited and resampled. Chosen by what a fine-tuned CLIP
-rejects of other, new people: about as many re-processed live images as clean ones.
+A trace should not speak for an attack, and attacks have traces of their own: a third of them are
+adversarial and carry noise, a third are edited and resampled. Chosen so that a fine-tuned CLIP, on
+people of no split, rejects about as many re-processed live images as clean ones. The price: a
+picture without any trace is more often an attack than live, and clean ones are rejected more often.
 """
 MEASURED_LIVE_DECK = {
     "sign_noise": 6,

@@ -1,4 +1,4 @@
-"""Training the surrogate and measuring what it and the attacks on it can do."""
+"""Training the surrogate and measuring whether it recognizes people."""
 
 from __future__ import annotations
 
@@ -18,18 +18,15 @@ from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm, trange
+from tqdm import trange
 
 from data_prep.atomic import write_atomically
 from data_prep.parallel import derive_seed, run_units
-from data_prep.synthetic.adversarial import ADVERSARIAL, adversarial_attack
 from data_prep.synthetic.camera import capture, to_bytes
-from data_prep.synthetic.draw import draw_strength
 from data_prep.synthetic.identity import sample_identities
 from data_prep.synthetic.renderer import render
 from data_prep.synthetic.session import sample_sessions
 from data_prep.synthetic.surrogate import Surrogate
-from data_prep.taxonomy import attack_type
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def train_surrogate(
     ``network`` is what to train: the surrogate, or a recognizer built in another way.
 
     Returns:
-        The card: command, data, wall-clock seconds, verification figures, effect of each attack.
+        The card: command, data, wall-clock seconds, verification figures.
     """
     training = training or SurrogateTraining()
     started = time.perf_counter()
@@ -89,7 +86,7 @@ def train_surrogate(
         surrogate = surrogate.half().float()
         fitted = time.perf_counter()
         unseen = torch.stack(people[training.identities :])
-        figures = measure(surrogate, unseen, seed)
+        verification = measure_verification(surrogate, unseen)
     finally:
         torch.set_num_threads(threads)
     card = {
@@ -105,7 +102,7 @@ def train_surrogate(
         },
         "hardware": f"{platform.machine()} CPU, one thread for training",
         "parameters": sum(p.numel() for p in surrogate.parameters()),
-        **figures,
+        "verification": verification,
     }
     state = surrogate.half().state_dict()
     write_atomically(out, lambda path: save_file(state, path))
@@ -167,19 +164,17 @@ def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return (images.roll(shift, (2, 3)) * exposure).clamp(0, 1)
 
 
-def measure(surrogate: nn.Module, people: Tensor, seed: int) -> dict[str, Any]:
-    """Verification of unseen identities, and how far each attack moves their embeddings.
+def measure_verification(surrogate: nn.Module, people: Tensor) -> dict[str, Any]:
+    """Whether two pictures show the same person, asked of every pair.
+
+    What attacks do to a recognizer is measured by ``data_prep.studies.transfer``.
 
     Args:
         surrogate: the trained network.
-        people: uint8 captures, (identities, captures, 3, 96, 96).
-        seed: fixes the random parts of the attacks.
+        people: uint8 captures of unseen identities, (identities, captures, 3, 96, 96).
 
     Returns:
-        ``verification``: identities, pairs, AUC, accuracy and threshold at the equal error rate.
-        ``attacks``: for each, the mean cosine of clean and attacked pictures and the share that
-        is no longer taken for the same person (cosine below the threshold); ``sign noise`` of
-        the size of FGSM is what any noise would do.
+        identities, pairs, AUC, equal error rate and the threshold there.
     """
     images = people.flatten(0, 1).float() / 255
     identity = torch.arange(len(people)).repeat_interleave(people.shape[1])
@@ -190,47 +185,10 @@ def measure(surrogate: nn.Module, people: Tensor, seed: int) -> dict[str, Any]:
     cosine = (embeddings @ embeddings.T)[first, second].numpy()
     false_rate, true_rate, thresholds = roc_curve(same, cosine)
     at = int(np.argmin(np.abs(false_rate - (1 - true_rate))))
-    threshold = float(thresholds[at])
-    verification = {
+    return {
         "identities": len(people),
         "pairs": len(same),
         "auc": round(float(roc_auc_score(same, cosine)), 4),
         "eer": round(float((false_rate[at] + 1 - true_rate[at]) / 2), 4),
-        "threshold": round(threshold, 4),
+        "threshold": round(float(thresholds[at]), 4),
     }
-    return {
-        "verification": verification,
-        "attacks": _effect_of_attacks(surrogate, images, threshold, seed),
-    }
-
-
-def _effect_of_attacks(
-    surrogate: nn.Module, images: Tensor, threshold: float, seed: int
-) -> dict[str, dict[str, float]]:
-    effects = {}
-    for name in ("sign noise", *ADVERSARIAL):
-        generator = torch.Generator().manual_seed(derive_seed("surrogate attack", name, seed))
-        cosines = [
-            _cosine_after(name, batch, surrogate, generator)
-            for batch in tqdm(images.split(64), desc=name, unit="batch")
-        ]
-        cosine = torch.cat(cosines)
-        effects[name] = {
-            "strength": attack_type("fgsm" if name == "sign noise" else name).strength,
-            "mean_cosine": round(float(cosine.mean()), 4),
-            "success_rate": round(float((cosine < threshold).float().mean()), 4),
-        }
-    return effects
-
-
-def _cosine_after(
-    name: str, images: Tensor, surrogate: nn.Module, generator: torch.Generator
-) -> Tensor:
-    if name == "sign noise":
-        limit = draw_strength("fgsm", len(images), generator) / 255
-        noise = torch.randn(images.shape, generator=generator).sign()
-        attacked = (images + limit * noise).clamp(0, 1)
-    else:
-        attacked = adversarial_attack(name, images, surrogate, generator)
-    with torch.no_grad():
-        return (surrogate(images) * surrogate(attacked)).sum(1)

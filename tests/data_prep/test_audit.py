@@ -5,7 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.stats import chi2_contingency
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
 
 from data_prep.audit import POOLED, Audit, Bar, Bars, auc_interval, audit_dataset
 from data_prep.cli import main
@@ -194,3 +197,23 @@ def test_command_prints_writes_and_exits_with_1_on_a_shortcut(tmp_path, capsys):
 def test_the_embedded_dataset_has_no_shortcut():
     audit: Audit = audit_dataset(EMBEDDED, split="test", bars=Bars())
     assert audit.broken.empty, f"tell the data card what changed\n{audit.to_text()}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (EMBEDDED / "dataset.json").is_file(), reason="run make data first")
+def test_neither_subject_nor_session_predicts_the_type():
+    """Trees that know both guess the types of other subjects no better than a constant guess."""
+    dataset = read_dataset(EMBEDDED)
+    rows = dataset.manifest.merge(dataset.protocols["p1"], on="id")
+    rows = rows[rows["label"] == "fake"]
+    numbers = rows["source"].str.extract(r"s(\d+)-session-(\d+)").astype(int)
+    for split, of_split in rows.groupby("split"):
+        known, types = numbers.loc[of_split.index].to_numpy(), of_split["type"].to_numpy()
+        table = pd.crosstab(types, known[:, 1])
+        assert chi2_contingency(table).pvalue > 0.001, f"{split}: the session tells the type"
+        folds = GroupKFold(5, shuffle=True, random_state=0)
+        trees = DecisionTreeClassifier(min_samples_leaf=5, random_state=0)
+        guessed = cross_val_predict(trees, known, types, groups=of_split["subject"], cv=folds)
+        chance = pd.Series(types).value_counts(normalize=True).max()
+        allowed = chance + 3 * np.sqrt(chance * (1 - chance) / len(types))
+        assert np.mean(guessed == types) < allowed, f"{split}: {np.mean(guessed == types):.3f}"

@@ -11,7 +11,7 @@ from data_prep.studies.strengths import (
     measure_strengths,
     strengths_of,
 )
-from data_prep.synthetic.plan import ATTACK_DECK, MEASURED_LIVE_DECK
+from data_prep.synthetic.plan import ATTACK_DECK, LIVE_DECK, MEASURED_LIVE_DECK
 from data_prep.taxonomy import ATTACK_TYPES
 from tests.data_prep.studies.recorded import read_record
 
@@ -47,14 +47,15 @@ def test_every_type_at_two_strengths_is_a_picture():
         assert torch.equal(weak, again), name
 
 
-@pytest.mark.parametrize(("deck", "untouched"), [(MEASURED_LIVE_DECK, 0.3), (ATTACK_DECK, 0.7)])
-def test_last_step_leaves_as_many_pictures_alone_as_the_dataset_does(deck, untouched):
-    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("deck", [LIVE_DECK, MEASURED_LIVE_DECK, ATTACK_DECK])
+def test_last_step_leaves_as_many_pictures_alone_as_the_dataset_does(deck):
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     same = [
         torch.equal(last_step(image, deck, torch.Generator().manual_seed(seed)), image)
-        for seed in range(100)
+        for seed in range(1000)
     ]
-    assert abs(np.mean(same) - untouched / 2) < 0.13  # half are saved again as JPEG
+    untouched = deck["none"] / sum(deck.values())
+    assert abs(np.mean(same) - untouched / 2) < 0.04  # half are saved again as JPEG
 
 
 def test_small_study(tmp_path):

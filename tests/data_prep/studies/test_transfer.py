@@ -7,6 +7,7 @@ from data_prep.studies.second_recognizer import WEIGHTS as SECOND_WEIGHTS
 from data_prep.studies.second_recognizer import SecondRecognizer, load_second_recognizer
 from data_prep.studies.transfer import NOISE, dodging, measure_transfer, verification
 from data_prep.synthetic.adversarial import ADVERSARIAL
+from data_prep.taxonomy import ATTACK_TYPES
 from tests.data_prep.studies.recorded import read_record
 
 
@@ -76,3 +77,6 @@ def test_recorded_attacks_hit_the_surrogate_harder_than_noise():
     for name in ADVERSARIAL:
         assert success[name, "surrogate"] > success[NOISE, "surrogate"]
         assert success[name, "surrogate"] > success[name, "second"]
+    for row in record["attacks"]:
+        shipped = ATTACK_TYPES["fgsm" if row["attack"] == NOISE else row["attack"]].strength
+        assert row["strength"] == shipped, "recorded at a strength that is no longer shipped"

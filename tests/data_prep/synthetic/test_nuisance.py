@@ -14,6 +14,7 @@ from data_prep.synthetic.nuisance import (
     apply_texture,
     reprocess,
 )
+from data_prep.taxonomy import ATTACK_TYPES
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -140,3 +141,7 @@ def test_unknown_and_impossible_textures_are_refused() -> None:
         apply_texture(image, "shiny", False, generator())
     with pytest.raises(ValueError, match="'compressed' cannot be local"):
         apply_texture(image, "compressed", True, generator())
+
+
+def test_harmless_noise_is_as_strong_as_that_of_fgsm_and_pgd():
+    assert 255 * MAX_NOISE == ATTACK_TYPES["fgsm"].strength == ATTACK_TYPES["pgd"].strength
