@@ -19,13 +19,13 @@ SETTINGS = ("indoor", "outdoor")
 """Where a print is captured again."""
 NO_SETTING = "none"
 LIVE_DECK = {
-    "sign_noise": 6,
-    "smooth_sign_noise": 8,
-    "blur": 6,
+    "sign_noise": 7,
+    "smooth_sign_noise": 9,
+    "blur": 7,
     "rescale": 5,
-    "jpeg": 7,
-    "color_cast": 4,
-    NO_NUISANCE: 4,
+    "jpeg": 8,
+    "color_cast": 3,
+    NO_NUISANCE: 1,
 }
 """How often, of 40 times, each harmless processing meets a live capture of the training split.
 
