@@ -11,7 +11,7 @@ from torch import Tensor
 from data_prep.parallel import derive_seed
 from data_prep.synthetic import digital
 from data_prep.synthetic.adversarial import ADVERSARIAL, adversarial_attack
-from data_prep.synthetic.camera import CAPTURE_SIZE, capture, jpeg, resize
+from data_prep.synthetic.camera import CAPTURE_SIZE, capture, resize
 from data_prep.synthetic.edit_sources import (
     changed_attribute,
     donor_session,
@@ -24,6 +24,7 @@ from data_prep.synthetic.physical import print_attack, recapture_place, replay_a
 from data_prep.synthetic.plan import ATTACK_DECK, MEASURED_LIVE_DECK, SETTINGS
 from data_prep.synthetic.renderer import Rendering, render
 from data_prep.synthetic.session import Sessions, sample_sessions
+from data_prep.synthetic.subject import saved
 from data_prep.synthetic.surrogate import load_surrogate
 from data_prep.synthetic.worn_mask import fit_to_wearer, sample_masks
 
@@ -128,6 +129,4 @@ def last_step(image: Tensor, deck: dict[str, int], generator: torch.Generator) -
     """Re-process and save again as often as the dataset does; ``deck`` is one of ``plan``."""
     times = torch.tensor(list(deck.values()), dtype=torch.float)
     card = int(torch.multinomial(times, 1, generator=generator))
-    image = reprocess(image, list(deck)[card], generator)
-    again, quality = torch.rand(2, generator=generator).tolist()
-    return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
+    return saved(reprocess(image, list(deck)[card], generator), generator)

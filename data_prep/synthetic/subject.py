@@ -62,8 +62,20 @@ def make_subject(work: SubjectWork) -> list[Row]:
     rows = []
     for picture in subject.pictures():
         generator = subject.generator("last step", picture.type, picture.index)
-        rows.append(_save(picture, _last_step(picture, generator), work))
+        image = saved(reprocess(picture.image, picture.nuisance, generator), generator)
+        rows.append(_save(picture, image, work))
     return rows
+
+
+def live_captures(plan: SubjectPlan, seed: int) -> Tensor:
+    """What the camera took of a subject, before any re-processing: sRGB (captures, 3, h, w)."""
+    return _Subject(plan, seed).captures
+
+
+def saved(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Save half of the pictures, live and fake alike, as JPEG again."""
+    again, quality = torch.rand(2, generator=generator).tolist()
+    return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
 
 
 class _Subject:
@@ -167,13 +179,6 @@ class _Subject:
     ) -> tuple[Tensor, None]:
         image = self.captures[session : session + 1]
         return adversarial_attack(plan.type, image, load_surrogate(), generator), None
-
-
-def _last_step(picture: _Picture, generator: torch.Generator) -> Tensor:
-    """Re-process as planned; then save half of the pictures, live and fake alike, as JPEG again."""
-    image = reprocess(picture.image, picture.nuisance, generator)
-    again, quality = torch.rand(2, generator=generator).tolist()
-    return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
 
 
 def _save(picture: _Picture, image: Tensor, work: SubjectWork) -> Row:
