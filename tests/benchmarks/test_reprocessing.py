@@ -1,4 +1,4 @@
-"""The same live captures in every form: nothing but the processing differs, and rates are counts."""
+"""The same live captures in every form: only the processing differs, and rates are counts."""
 
 from __future__ import annotations
 
