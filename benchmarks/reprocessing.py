@@ -39,12 +39,13 @@ FORMS = (NO_NUISANCE, *NUISANCES)
 
 def forms_of(plan: SubjectPlan, seed: int) -> Tensor:
     """Each live capture of a subject in every form: uint8 (captures, forms, 3, h, w)."""
-    return torch.stack([_forms(i, plan, seed) for i in live_captures(plan, seed).split(1)])
+    captures = live_captures(plan, seed).split(1)
+    return torch.stack([_forms(c, seed, plan.number, i) for i, c in enumerate(captures)])
 
 
-def _forms(image: Tensor, plan: SubjectPlan, seed: int) -> Tensor:
+def _forms(image: Tensor, seed: int, subject: int, capture: int) -> Tensor:
     def generator(*purpose: str) -> torch.Generator:
-        number = derive_seed("forms", seed, plan.number, float(image.sum()), *purpose)
+        number = derive_seed("forms", seed, subject, capture, *purpose)
         return torch.Generator().manual_seed(number)
 
     # All forms of a capture are saved alike.
