@@ -30,7 +30,7 @@ from benchmarks.record import origin, publish, verdict
 from benchmarks.timing import CLOCKS
 from data_prep.manifest import write_dataset
 from lasoftmoe.data import FaceDataset, epoch_loader, open_dataset
-from lasoftmoe.sampling import EpochBatches
+from lasoftmoe.data.sampling import EpochBatches
 
 BATCH = 64
 LEAST_OF_PILLOW = 0.8

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lasoftmoe.config import MoEConfig
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe import LaSoftMoE, SoftMoE, TopKMoE, build_moe
 
 try:

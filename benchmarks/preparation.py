@@ -23,12 +23,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.record import origin, publish
-from data_prep.faces import CropRules, EmbeddedDetector, FaceReport, cut_face
-from data_prep.jfsfdb.prepare import Wishes, prepare_subset
-from data_prep.synthetic.identity import sample_identities
-from data_prep.synthetic.renderer import render
-from data_prep.synthetic.session import sample_sessions
-from data_prep.video import spread
+from data_prep.media.faces import CropRules, EmbeddedDetector, FaceReport, cut_face
+from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
+from data_prep.synthetic.people.identity import sample_identities
+from data_prep.synthetic.scene.renderer import render
+from data_prep.synthetic.people.session import sample_sessions
+from data_prep.media.video import spread
 from lasoftmoe import provenance
 
 WIDTH, HEIGHT, FACE = 640, 480, 288

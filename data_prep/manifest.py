@@ -32,7 +32,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from data_prep.atomic import write_atomically
-from data_prep.checks import (
+from data_prep.contract.checks import (
     PATH_COLUMNS,
     SPLITS,
     DatasetError,
@@ -40,9 +40,9 @@ from data_prep.checks import (
     check_manifest,
     check_protocol,
 )
-from data_prep.images import IMAGE_FORMATS, UNREADABLE
-from data_prep.inside import Inside
-from data_prep.packed import PackedFile, Shards
+from data_prep.media.images import IMAGE_FORMATS, UNREADABLE
+from data_prep.contract.inside import Inside
+from data_prep.contract.packed import PackedFile, Shards
 
 __all__ = [
     "SPLITS",
@@ -70,7 +70,7 @@ class PreparedDataset:
     def locate(self, path: str) -> Path | PackedFile:
         """The file that a path of the manifest names, proven to lie in the folder or its root.
 
-        Of a dataset in shards (``data_prep.shards``) it is the image in its shard.
+        Of a dataset in shards (``data_prep.building.shards``) it is the image in its shard.
 
         Raises:
             DatasetError: the path leads out of both, or the declared root is not there.

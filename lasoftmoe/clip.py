@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasoftmoe.config import MoEConfig
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe import build_moe
 from lasoftmoe.small_clip import (
     EMBEDDED_WEIGHTS,

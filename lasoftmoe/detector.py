@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from lasoftmoe import losses
 from lasoftmoe.clip import ClipBundle, add_moe, load_clip, moe_parameters
-from lasoftmoe.config import DetectorConfig
+from lasoftmoe.experiment.config import DetectorConfig
 from lasoftmoe.moe import capture_routing, routing_loss
-from lasoftmoe.processes import gather
+from lasoftmoe.training.processes import gather
 from lasoftmoe.prompts import CLASSES, class_prompts, text_embeddings
 
 MAX_LOGIT_SCALE = 100.0
@@ -150,7 +150,7 @@ def text_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 BUILDERS = {
     "clip": "lasoftmoe.detector:build_clip_detector",
-    "resnet": "lasoftmoe.baselines.resnet:build_resnet",
+    "resnet": "lasoftmoe.methods.timm_classifier:build_resnet",
 }
 """Where each kind of detector is built; as words, since the methods' modules need this one."""
 

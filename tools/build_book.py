@@ -42,9 +42,9 @@ def chapters(book: Path) -> list[Path]:
 
 def check_preset(preset: str) -> None:
     """Stop before any notebook runs when the preset is unknown or this machine lacks its needs."""
-    from lasoftmoe.config import ConfigError, load_config
+    from lasoftmoe.experiment.config import ConfigError, load_config
     from lasoftmoe.experiment import data_folder
-    from lasoftmoe.preflight import PresetError, check_requirements
+    from lasoftmoe.experiment.preflight import PresetError, check_requirements
 
     try:
         config = load_config("vanilla", preset)

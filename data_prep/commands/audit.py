@@ -32,7 +32,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def _run_audit(options: argparse.Namespace) -> int:
     from data_prep.atomic import write_atomically
-    from data_prep.audit import Bars, audit_dataset
+    from data_prep.inspection.audit import Bars, audit_dataset
 
     audit = audit_dataset(
         options.folder,

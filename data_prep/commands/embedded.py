@@ -60,7 +60,7 @@ def _run_synthetic(options: argparse.Namespace) -> None:
 
 
 def _run_captions(options: argparse.Namespace) -> None:
-    from data_prep.synthetic.caption_dataset import write_caption_dataset
+    from data_prep.synthetic.captions.caption_dataset import write_caption_dataset
 
     dataset = write_caption_dataset(
         options.out, options.subjects, options.seed, options.workers, options.overwrite
@@ -71,7 +71,7 @@ def _run_captions(options: argparse.Namespace) -> None:
 def _run_surrogate(options: argparse.Namespace) -> None:
     from data_prep.studies.second_recognizer import SECOND
     from data_prep.studies.second_recognizer import TRAINING as SHORT_TRAINING
-    from data_prep.synthetic.surrogate_training import SURROGATE, train_surrogate
+    from data_prep.synthetic.attacks.surrogate_training import SURROGATE, train_surrogate
 
     if options.network == "second":
         network, training = SECOND, SHORT_TRAINING

@@ -16,7 +16,7 @@ from data_prep.commands.options import (
 from data_prep.commands.summary import summary
 
 if TYPE_CHECKING:
-    from data_prep.faces import CropRules, Detector
+    from data_prep.media.faces import CropRules, Detector
 
 NAMES = (
     "siw",
@@ -95,7 +95,7 @@ def add_face_options(parser: argparse.ArgumentParser) -> None:
 
 def crop_rules(options: argparse.Namespace) -> CropRules:
     """How ``add_face_options`` says to cut faces out."""
-    from data_prep.faces import CropRules
+    from data_prep.media.faces import CropRules
 
     return CropRules(
         options.margin,
@@ -136,8 +136,8 @@ def _add_subset(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_subset(options: argparse.Namespace) -> None:
-    from data_prep.faces import FaceReport
-    from data_prep.jfsfdb.prepare import Wishes, prepare_subset
+    from data_prep.media.faces import FaceReport
+    from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
 
     wishes = Wishes(
         frames=options.frames,
@@ -170,7 +170,7 @@ def _run_subset(options: argparse.Namespace) -> None:
 
 
 def _run_combine(options: argparse.Namespace) -> None:
-    from data_prep.jfsfdb.combine import combine
+    from data_prep.releases.jfsfdb.combine import combine
 
     dataset = combine(
         options.folders, options.out, options.protocol, options.allow_missing, options.overwrite
@@ -185,7 +185,7 @@ def _run_combine(options: argparse.Namespace) -> None:
 
 def chosen_detector(options: argparse.Namespace) -> Detector:
     """What ``--detector`` and ``--weights`` name."""
-    from data_prep.faces import EmbeddedDetector
+    from data_prep.media.faces import EmbeddedDetector
 
     if options.detector == "embedded":
         if options.weights:
@@ -193,13 +193,13 @@ def chosen_detector(options: argparse.Namespace) -> Detector:
         return EmbeddedDetector()
     if not options.weights:
         raise ValueError("--detector yunet needs --weights FILE (see fetch-yunet)")
-    from data_prep.yunet import SHA256, YuNetDetector
+    from data_prep.media.yunet import SHA256, YuNetDetector
 
     return YuNetDetector(options.weights, options.weights_sha256 or SHA256)
 
 
 def _run_fetch(options: argparse.Namespace) -> None:
-    from data_prep.yunet import SHA256, URL, fetch
+    from data_prep.media.yunet import SHA256, URL, fetch
 
     print(f"downloading {URL}\nexpected SHA-256 {SHA256}")
     fetch(options.out, URL, SHA256)

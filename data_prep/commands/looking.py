@@ -23,7 +23,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _run_sheet(options: argparse.Namespace) -> None:
-    from data_prep.sheet import write_sheet
+    from data_prep.inspection.sheet import write_sheet
 
     write_sheet(options.folder, options.out, options.subjects, options.protocol, options.split)
     print(options.out)

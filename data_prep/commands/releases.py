@@ -104,8 +104,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _run_uniattackdata(options: argparse.Namespace) -> None:
-    from data_prep.uniattackdata import Options, import_uniattackdata
-    from data_prep.uniattackdata.report import describe
+    from data_prep.releases.uniattackdata import Options, import_uniattackdata
+    from data_prep.releases.uniattackdata.report import describe
 
     strictness = Options(
         live_is=options.live_is,
@@ -125,8 +125,8 @@ def _run_uniattackdata(options: argparse.Namespace) -> None:
 
 
 def _run_folder(options: argparse.Namespace) -> None:
-    from data_prep.faces import FaceReport
-    from data_prep.folder import FolderOptions, import_folders
+    from data_prep.media.faces import FaceReport
+    from data_prep.releases.folder import FolderOptions, import_folders
 
     wanted = FolderOptions(
         type_name=options.type,

@@ -49,7 +49,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _run_inspect(options: argparse.Namespace) -> int:
-    from data_prep.inspect_page import write_inspection
+    from data_prep.inspection.page import write_inspection
 
     inspection = write_inspection(
         options.folder, options.out, options.each, options.images, options.seed, options.workers
@@ -68,8 +68,8 @@ def _run_inspect(options: argparse.Namespace) -> int:
 
 def _run_shards(options: argparse.Namespace) -> None:
     from data_prep.commands.summary import summary
-    from data_prep.packed import INDEX
-    from data_prep.shards import parse_size, write_shards
+    from data_prep.contract.packed import INDEX
+    from data_prep.building.shards import parse_size, write_shards
 
     dataset = write_shards(
         options.folder,

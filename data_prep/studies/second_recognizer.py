@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data_prep.synthetic.surrogate import WEIGHTS as SURROGATE_WEIGHTS
-from data_prep.synthetic.surrogate_training import Recognizer, SurrogateTraining
+from data_prep.synthetic.attacks.surrogate import WEIGHTS as SURROGATE_WEIGHTS
+from data_prep.synthetic.attacks.surrogate_training import Recognizer, SurrogateTraining
 
 WEIGHTS = SURROGATE_WEIGHTS.with_name("second_recognizer.safetensors")
 _WIDTHS = (20, 48, 64, 80)

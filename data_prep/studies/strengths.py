@@ -1,6 +1,6 @@
 """How visible is each attack at each strength? A probe's AUC over a range of strengths.
 
-The probe sees the 72 numbers of fine texture of ``data_prep.probes`` and is a boosting of trees.
+The probe sees the 72 numbers of fine texture of ``data_prep.inspection.probes`` and is a boosting of trees.
 For each type it learns on some people, attacked at all strengths, and is read on others, at each
 strength alone. Nobody in it is in the dataset: strengths are chosen without its test split.
 """
@@ -18,8 +18,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from data_prep.parallel import run_units
-from data_prep.probes import energy
+from data_prep.building.parallel import run_units
+from data_prep.inspection.probes import energy
 from data_prep.studies.origin import origin
 from data_prep.studies.pictures import Person
 from data_prep.synthetic.camera import to_bytes

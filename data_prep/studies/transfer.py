@@ -18,16 +18,16 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from data_prep.parallel import derive_seed
+from data_prep.building.parallel import derive_seed
 from data_prep.studies.origin import origin
 from data_prep.studies.second_recognizer import load_second_recognizer
-from data_prep.synthetic.adversarial import ADVERSARIAL, adversarial_attack
+from data_prep.synthetic.attacks.adversarial import ADVERSARIAL, adversarial_attack
 from data_prep.synthetic.camera import capture
-from data_prep.synthetic.draw import draw_strength
-from data_prep.synthetic.identity import sample_identities
-from data_prep.synthetic.renderer import render
-from data_prep.synthetic.session import sample_sessions
-from data_prep.synthetic.surrogate import load_surrogate
+from data_prep.synthetic.attacks.draw import draw_strength
+from data_prep.synthetic.people.identity import sample_identities
+from data_prep.synthetic.scene.renderer import render
+from data_prep.synthetic.people.session import sample_sessions
+from data_prep.synthetic.attacks.surrogate import load_surrogate
 from data_prep.taxonomy import attack_type
 
 NOISE = "sign noise"

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from data_prep.synthetic.fields import in_chunks
-from data_prep.synthetic.session import Sessions
+from data_prep.synthetic.people.session import Sessions
 
 CAPTURE_SIZE = 96
 _NO_BLUR = 0.15

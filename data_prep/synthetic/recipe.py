@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.synthetic.camera import CAPTURE_SIZE
-from data_prep.synthetic.surrogate import WEIGHTS
+from data_prep.synthetic.attacks.surrogate import WEIGHTS
 
 GENERATOR = "data_prep.synthetic"
 _HERE = Path(__file__).parent

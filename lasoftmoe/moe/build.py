@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lasoftmoe.config import MoEConfig
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe.adapter import MoEAdapter
 from lasoftmoe.moe.checks import require_choice, require_positive
 from lasoftmoe.moe.la_soft_moe import VARIANTS, LaSoftMoE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from lasoftmoe.moe.attention_variants import SoftmaxAttention
+from lasoftmoe.moe.softmax_attention import SoftmaxAttention
 from lasoftmoe.moe.checks import require_choice
 from lasoftmoe.moe.linear_attention import LinearAttention
 from lasoftmoe.moe.self_attention import SelfAttention

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.captions import caption
+from data_prep.synthetic.captions.captions import caption
 from data_prep.synthetic.nuisance import apply_texture
-from lasoftmoe.augmentation import flip_and_shift
+from lasoftmoe.data.moves import flip_and_shift
 from lasoftmoe.pretraining.captures import Captures
 from lasoftmoe.pretraining.questions import answer_numbers, draw_question_texts
 from lasoftmoe.pretraining.textures import SCENES, draw_texture

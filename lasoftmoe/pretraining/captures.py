@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
-from data_prep.synthetic.captions import MENTIONED
+from data_prep.synthetic.captions.captions import MENTIONED
 from lasoftmoe.progress import progress_bar
 
 PROTOCOL = "pretraining"
 ATTRIBUTES = tuple(MENTIONED)
-"""What captions speak of (``data_prep.synthetic.captions.describe``); "" says nothing."""
+"""What captions speak of (``data_prep.synthetic.captions.captions.describe``); "" says nothing."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.captions import MEDIA, TEXTURES, mentioned, sentence
+from data_prep.synthetic.captions.captions import MEDIA, TEXTURES, mentioned, sentence
 from data_prep.synthetic.nuisance import LOCAL_TEXTURES, apply_texture
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import FaceDataset

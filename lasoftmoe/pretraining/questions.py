@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data_prep.synthetic.captions import (
+from data_prep.synthetic.captions.captions import (
     BEARD_WORDS,
     MEDIA,
     PLACE_WORDS,
     SHIRT_COLORS,
     SKIN_WORDS,
 )
-from data_prep.synthetic.identity import HAIR_NAMES
+from data_prep.synthetic.people.identity import HAIR_NAMES
 
 UNASKED = -100
 """Number of an answer that does not exist (the hair color of the bald): cross-entropy skips it."""

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lasoftmoe.checkpoint import Checkpoint
+from lasoftmoe.training.checkpoint import Checkpoint
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import open_dataset
 from lasoftmoe.pretraining.captures import Captures, read_captions_folder, read_captures
@@ -26,10 +26,10 @@ from lasoftmoe.small_clip import (
     build_small_clip,
     save_small_clip,
 )
-from lasoftmoe.small_tokenizer import SmallTokenizer
+from lasoftmoe.small_clip.tokenizer import SmallTokenizer
 
 LAYOUT_CHANNELS = 16
-"""Of the stem's layout branch (see ``lasoftmoe.stem.layout_branch``)."""
+"""Of the stem's layout branch (see ``lasoftmoe.small_clip.stem.layout_branch``)."""
 
 
 def pretrain(

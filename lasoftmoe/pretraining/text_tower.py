@@ -6,7 +6,7 @@ import torch
 from open_clip.model import CLIP
 from torch import Tensor
 
-from lasoftmoe.small_tokenizer import PADDING_ID
+from lasoftmoe.small_clip.tokenizer import PADDING_ID
 
 
 def encode_texts(model: CLIP, tokens: Tensor) -> Tensor:

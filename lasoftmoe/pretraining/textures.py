@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from data_prep.synthetic.captions import MEDIA, TEXTURES
+from data_prep.synthetic.captions.captions import MEDIA, TEXTURES
 from data_prep.synthetic.nuisance import LOCAL_TEXTURES
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from data_prep.synthetic.captions import VOCABULARY_TEXTS
+from data_prep.synthetic.captions.captions import VOCABULARY_TEXTS
 from lasoftmoe.prompts import PROMPTS
-from lasoftmoe.small_tokenizer import collect_vocabulary
+from lasoftmoe.small_clip.tokenizer import collect_vocabulary
 
 NEVER_SEEN_TEXTS = (
     "a spoofed presentation attack with a paper mask or a silicone mask",

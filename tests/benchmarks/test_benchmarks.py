@@ -11,9 +11,9 @@ from benchmarks import moe
 from benchmarks.growth import BASE, SWEEPS
 from benchmarks.layers import Job, Shapes, layers
 from benchmarks.timing import Method, Rounds, in_turns
-from lasoftmoe.config import MoEConfig
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe.cost import cost_table
-from lasoftmoe.moe.figures import cost_growth
+from lasoftmoe.plots.cost_growth import cost_growth
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.preparation import bare_loop, write_release
-from data_prep.faces import CropRules
-from data_prep.jfsfdb.prepare import Wishes, prepare_subset
+from data_prep.media.faces import CropRules
+from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
 
 
 def pictures(folder):

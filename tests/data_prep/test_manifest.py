@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.checks import check_manifest, check_protocol
+from data_prep.contract.checks import check_manifest, check_protocol
 from data_prep.manifest import (
     DatasetError,
     read_dataset,

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from lasoftmoe.clip import add_moe, load_clip, moe_parameters
-from lasoftmoe.config import MoEConfig
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS, build_small_clip, read_description
-from lasoftmoe.small_tokenizer import SmallTokenizer, UnknownWordError, collect_vocabulary
+from lasoftmoe.small_clip.tokenizer import SmallTokenizer, UnknownWordError, collect_vocabulary
 
 SMALL_BRANCH = {"num_experts": 2, "slots_per_expert": 4, "hidden_ratio": 2.0}
 LA = MoEConfig(kind="la", **SMALL_BRANCH)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lasoftmoe.config import ClipConfig, DetectorConfig, MoEConfig
+from lasoftmoe.experiment.config import ClipConfig, DetectorConfig, MoEConfig
 from lasoftmoe.detector import ClipDetector, Detector, build_detector, text_parameters
 
 LOSSES = ["class_prompt_cross_entropy", "clip_contrastive", "multi_positive_contrastive"]

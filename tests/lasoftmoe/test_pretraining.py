@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from data_prep.manifest import DatasetError, write_dataset
-from data_prep.synthetic.captions import (
+from data_prep.synthetic.captions.captions import (
     MEDIA,
     TEXTURES,
     VOCABULARY_TEXTS,
@@ -22,10 +22,10 @@ from data_prep.synthetic.captions import (
     sentence,
     texture_words,
 )
-from data_prep.synthetic.identity import sample_identities
+from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.nuisance import LOCAL_TEXTURES
-from data_prep.synthetic.session import sample_sessions
-from lasoftmoe.checkpoint import Checkpoint
+from data_prep.synthetic.people.session import sample_sessions
+from lasoftmoe.training.checkpoint import Checkpoint
 from lasoftmoe.clip import load_clip
 from lasoftmoe.pretraining import PretrainingConfig, pretrain
 from lasoftmoe.pretraining.__main__ import main
@@ -49,7 +49,7 @@ from lasoftmoe.pretraining.vocabulary import vocabulary
 from lasoftmoe.progress import progress_bar
 from lasoftmoe.prompts import PROMPTS, class_prompts
 from lasoftmoe.small_clip import SmallClipConfig
-from lasoftmoe.small_tokenizer import SmallTokenizer
+from lasoftmoe.small_clip.tokenizer import SmallTokenizer
 
 CONFIG = PretrainingConfig(epochs=2, batch_size=4)
 WORDS = {

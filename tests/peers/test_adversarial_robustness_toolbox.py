@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from data_prep.synthetic import adversarial
+from data_prep.synthetic.attacks import adversarial
 from data_prep.synthetic.camera import gaussian_blur
 
 art = pytest.importorskip("art", reason="pip install adversarial-robustness-toolbox")

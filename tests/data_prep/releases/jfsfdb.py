@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from data_prep.synthetic.identity import sample_identities
-from data_prep.synthetic.renderer import render
-from data_prep.synthetic.session import sample_sessions
+from data_prep.synthetic.people.identity import sample_identities
+from data_prep.synthetic.scene.renderer import render
+from data_prep.synthetic.people.session import sample_sessions
 from tests.data_prep.videos import write_video
 
 FRAMES = 6

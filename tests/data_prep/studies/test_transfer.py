@@ -6,7 +6,7 @@ import torch
 from data_prep.studies.second_recognizer import WEIGHTS as SECOND_WEIGHTS
 from data_prep.studies.second_recognizer import SecondRecognizer, load_second_recognizer
 from data_prep.studies.transfer import NOISE, dodging, measure_transfer, verification
-from data_prep.synthetic.adversarial import ADVERSARIAL
+from data_prep.synthetic.attacks.adversarial import ADVERSARIAL
 from data_prep.taxonomy import ATTACK_TYPES
 from tests.data_prep.studies.recorded import read_record
 

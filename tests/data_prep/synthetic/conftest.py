@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from data_prep.synthetic.camera import capture, resize
-from data_prep.synthetic.digital import Capture
-from data_prep.synthetic.identity import Identities, sample_identities
-from data_prep.synthetic.renderer import Rendering, render
-from data_prep.synthetic.session import Sessions, sample_sessions
+from data_prep.synthetic.attacks.digital import Capture
+from data_prep.synthetic.people.identity import Identities, sample_identities
+from data_prep.synthetic.scene.renderer import Rendering, render
+from data_prep.synthetic.people.session import Sessions, sample_sessions
 
 
 @dataclass(frozen=True)

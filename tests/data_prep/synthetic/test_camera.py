@@ -19,7 +19,7 @@ from data_prep.synthetic.camera import (
     to_bytes,
     tone_curve,
 )
-from data_prep.synthetic.session import sample_sessions
+from data_prep.synthetic.people.session import sample_sessions
 
 
 def random_images(n: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from data_prep.parallel import derive_seed
-from data_prep.synthetic.identity import GLASSES_SHARE, Identities, sample_identities
+from data_prep.building.parallel import derive_seed
+from data_prep.synthetic.people.identity import GLASSES_SHARE, Identities, sample_identities
 from data_prep.synthetic.plan import PRESETS
 
 SPLITS = {}

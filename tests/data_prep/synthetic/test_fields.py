@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from data_prep.synthetic.fields import Draws, in_chunks
-from data_prep.synthetic.identity import sample_identities
+from data_prep.synthetic.people.identity import sample_identities
 
 
 def test_rows_repeat_side_by_side() -> None:

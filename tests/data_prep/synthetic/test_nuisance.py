@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from data_prep.synthetic.camera import gaussian_blur
-from data_prep.synthetic.captions import TEXTURES
+from data_prep.synthetic.captions.captions import TEXTURES
 from data_prep.synthetic.nuisance import (
     LOCAL_TEXTURES,
     MAX_CAST,

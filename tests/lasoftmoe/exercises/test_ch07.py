@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lasoftmoe.config import MoEConfig
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.exercises import ch07
 from lasoftmoe.moe.cost import cost_table
 from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests

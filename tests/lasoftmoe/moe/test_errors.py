@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lasoftmoe.config import MoEConfig
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, MoEAdapter, SoftMoE, build_moe
 
 CONSTRUCTIONS = {

@@ -1,0 +1,221 @@
+"""From a folder of live and one of fake pictures to a prepared dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data_prep.atomic import write_atomically
+from data_prep.contract.checks import DatasetError
+from data_prep.media.faces import CropRules, Detector, EmbeddedDetector, FaceReport
+from data_prep.releases.folder.collect import FAKE, LIVE, Found, Skipped, SubjectRule, collect
+from data_prep.releases.folder.pictures import Work, make_rows
+from data_prep.releases.folder.splits import split_subjects
+from data_prep.contract.inside import common_folder
+from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
+from data_prep.building.resume import build_units, clean_up, prepare_folder
+from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, family_of
+from data_prep.releases.uniattackdata.attack_types import ATTACK_TYPES as RELEASE_TYPES
+
+GENERATOR = "data_prep.releases.folder"
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """What to make of the files.
+
+    Args:
+        type_name: the attack of all fakes; None: the first folder's name.
+        families: family of attacks that are not known, by name.
+        subjects_from: see ``collect.SubjectRule``.
+        splits: shares of train, dev and test.
+        frames: frames to take of each video, evenly spread.
+        crop: how to cut faces out; None leaves the images whole.
+        detector: what finds the faces.
+        copy: write the images into the dataset instead of referring to them.
+        seed: fixes who is train, dev and test.
+        workers: processes; None: one a core.
+        backend: where they run (see ``run_units``).
+    """
+
+    type_name: str | None = None
+    families: Mapping[str, str] = field(default_factory=dict)
+    subjects_from: str = "folder"
+    splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    frames: int = 8
+    crop: CropRules | None = None
+    detector: Detector = field(default_factory=EmbeddedDetector)
+    copy: bool = False
+    seed: int = 0
+    workers: int | None = None
+    backend: str = "loky"
+
+
+def import_folders(
+    live: str | Path,
+    fake: str | Path,
+    out: str | Path,
+    options: FolderOptions | None = None,
+    overwrite: bool = False,
+) -> PreparedDataset:
+    """Prepare a dataset; goes on where an interrupted call with the same files stopped.
+
+    Images stay where they lie unless they are cropped or copied; frames of videos are written as
+    PNG. What cannot be used is left out and listed, with the reason, in ``skipped.csv``.
+
+    Raises:
+        DatasetError: an attack or a subject is not told by a file's place, a split would lack
+            live or fake pictures, or ``out`` holds something else. Nothing is left then.
+    """
+    options, out = options or FolderOptions(), Path(out)
+    folders = {LIVE: Path(os.path.realpath(live)), FAKE: Path(os.path.realpath(fake))}
+    found, skipped = _collect(folders, Path(os.path.realpath(out)), options)
+    families = _families({file.type for file in found if file.label == FAKE}, options.families)
+    recipe = _recipe(found, folders, out, options)
+    new = not out.exists()
+    if prepare_folder(out, recipe, overwrite):
+        return read_dataset(out)
+    try:
+        units = _units(found, folders, out, options)
+        rows = build_units(out, units, make_rows, options.workers, "files", options.backend)
+        _write(out, rows, skipped, families, recipe, _root(folders, out, options))
+    except (DatasetError, ValueError):
+        shutil.rmtree(out)
+        if not new:
+            out.mkdir()
+        raise
+    clean_up(out)
+    return read_dataset(out)
+
+
+def _collect(
+    folders: dict[str, Path], out: Path, options: FolderOptions
+) -> tuple[list[Found], list[Skipped]]:
+    live, fake = folders[LIVE], folders[FAKE]
+    if live.is_relative_to(fake) or fake.is_relative_to(live):
+        raise DatasetError(
+            f"{live} and {fake} lie in one another; a picture must be in one of them"
+        )
+    if any(out.is_relative_to(folder) for folder in (live, fake)):
+        raise DatasetError(f"{out} lies in a folder to be read; write the dataset somewhere else")
+    rule = SubjectRule(options.subjects_from)
+    found, skipped = collect(live, LIVE, rule)
+    fakes, more = collect(fake, FAKE, rule, options.type_name)
+    for label, files, folder in ((LIVE, found, live), (FAKE, fakes, fake)):
+        if not files:
+            raise DatasetError(f"{folder} holds no image or video that could be {label}")
+    return [*found, *fakes], [*skipped, *more]
+
+
+def _families(types: set[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Family of each type: as given, as the taxonomy says, or as UniAttackData has it."""
+    families = {}
+    for name in sorted(types):
+        known = family_of(name) if name in ATTACK_TYPES else None
+        known = known or RELEASE_TYPES.get(name, {}).get("family")
+        family = given.get(name, known)
+        if family not in FAMILIES:
+            raise DatasetError(
+                f"unknown attack {name!r}; say its family with --family {name}=FAMILY (one of "
+                f"{', '.join(FAMILIES)}), or rename its folder to a known attack: "
+                f"{', '.join(ATTACK_TYPES)}"
+            )
+        families[name] = family
+    return families
+
+
+def _recipe(
+    found: Sequence[Found], folders: dict[str, Path], out: Path, options: FolderOptions
+) -> dict[str, Any]:
+    elsewhere = ("workers", "backend")  # these change nothing in what is written
+    given = {key: value for key, value in vars(options).items() if key not in elsewhere}
+    given["splits"], given["families"] = list(options.splits), dict(options.families)
+    given["crop"] = asdict(options.crop) if options.crop else None
+    given["detector"] = options.detector.recipe if options.crop else None
+    listing = "".join(f"{file.name}\0{Path(file.path).stat().st_size}\n" for file in found)
+    places = {label: relative_root(folder, out) for label, folder in folders.items()}
+    digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    return {"generator": GENERATOR, "command": "folder", "files": digest, **places, **given}
+
+
+def _root(folders: dict[str, Path], out: Path, options: FolderOptions) -> str | None:
+    """The folder that holds both, relative to the dataset; None where nothing is referred to."""
+    if options.copy or options.crop:
+        return None
+    advice = "put them into one folder, or pass --copy"
+    common = common_folder([folders[LIVE], folders[FAKE]], advice)
+    return relative_root(common, out)
+
+
+def _units(
+    found: Sequence[Found], folders: dict[str, Path], out: Path, options: FolderOptions
+) -> dict[str, Work]:
+    root = _root(folders, out, options)
+    units = {}
+    for number, file in enumerate(found):
+        place = None
+        if root is not None:
+            place = f"{root}/{os.path.relpath(file.path, os.path.commonpath(folders.values()))}"
+        work = Work(file, out, place, options.frames, options.crop, options.detector)
+        units[f"{number:08d}"] = work
+    return units
+
+
+def _write(
+    out: Path,
+    rows: list[dict[str, Any]],
+    skipped: list[Skipped],
+    families: dict[str, str],
+    recipe: dict[str, Any],
+    root: str | None,
+) -> None:
+    faces = sum((FaceReport(**row.pop("faces", {})) for row in rows), FaceReport())
+    used = pd.DataFrame([row for row in rows if "skipped" not in row])
+    skips = pd.DataFrame(
+        [(skip.name, skip.reason) for skip in skipped]
+        + [(row["id"], row["skipped"]) for row in rows if "skipped" in row],
+        columns=["file", "reason"],
+    )
+    if used.empty or used["label"].nunique() < 2:
+        raise DatasetError(f"too little can be used: {_reasons(skips)}")
+    used["family"] = [LIVE if kind == LIVE else families[kind] for kind in used["type"]]
+    used["split"] = split_subjects(used, tuple(recipe["splits"]), recipe["seed"])
+    digests = {row.path: bytes.fromhex(row.sha256) for row in used.itertuples()}
+    declared = {
+        name: {"family": family, "description": "as the folder is called", "source": "the user"}
+        for name, family in families.items()
+        if name not in ATTACK_TYPES
+    }
+    info = {
+        "name": out.name,
+        "version": "1",
+        "licence": "as the user's own files",
+        "seed": recipe["seed"],
+        "generator": GENERATOR,
+        "image_size": recipe["crop"]["size"] if recipe["crop"] else None,
+        "attack_types": declared,
+        "recipe": recipe,
+        "report": {"skipped": _counts(skips), "faces": vars(faces)},
+    }
+    if root is not None:
+        info["root"] = root
+    if len(skips):
+        write_atomically(out / "skipped.csv", lambda path: skips.to_csv(path, index=False))
+    protocol = used[["id", "split"]].reset_index(drop=True)
+    manifest = used.drop(columns=["sha256", "split"]).reset_index(drop=True)
+    write_dataset(out, manifest, {"p1": protocol}, info, digests=digests)
+
+
+def _counts(skips: pd.DataFrame) -> dict[str, int]:
+    return {str(reason): int(n) for reason, n in skips["reason"].value_counts().items()}
+
+
+def _reasons(skips: pd.DataFrame) -> str:
+    return ", ".join(f"{number} skipped: {reason}" for reason, number in _counts(skips).items())

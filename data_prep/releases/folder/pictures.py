@@ -1,0 +1,94 @@
+"""One file of a user's folder as rows of a manifest: an image, or some frames of a video."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data_prep.atomic import write_atomically
+from data_prep.contract.checks import DatasetError
+from data_prep.media.faces import CropRules, Detector, FaceReport, cut_face
+from data_prep.releases.folder.collect import Found
+from data_prep.media.images import inspect_image
+from data_prep.manifest import read_image
+from data_prep.media.video import VideoError, sample_frames
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A file and what to do with it.
+
+    ``path_in_place`` is the image's path for the manifest where it stays where it lies; None: its
+    pixels are written into ``out``, cropped to the face where ``crop`` says how.
+    """
+
+    found: Found
+    out: Path
+    path_in_place: str | None
+    frames: int
+    crop: CropRules | None
+    detector: Detector
+
+
+def make_rows(work: Work) -> list[Row]:
+    """The rows of one file; a row with ``skipped`` says why a file or a frame is not used."""
+    if work.found.is_video:
+        try:
+            frames = sample_frames(work.found.path, work.frames, at_least=1)
+        except VideoError as error:
+            return [_skip(work.found.name, _reason(error, work))]
+        return [_written(work, pixels, index) for index, pixels in frames]
+    facts = inspect_image(Path(work.found.path))
+    if facts.error:
+        return [_skip(work.found.name, facts.error)]
+    if work.path_in_place is not None:
+        return [_row(work, work.found.name, work.path_in_place, 0, facts.sha256)]
+    try:
+        return [_written(work, read_image(Path(work.found.path), work.found.name), None)]
+    except DatasetError as error:
+        return [_skip(work.found.name, str(error))]
+
+
+def _written(work: Work, pixels: np.ndarray, frame: int | None) -> Row:
+    """Crop if asked to, and write without loss: another compression would leave its own traces."""
+    name = work.found.name if frame is None else f"{work.found.name}/{frame:06d}"
+    report = FaceReport()
+    if work.crop:
+        pixels = cut_face(pixels, work.detector, work.crop, report)
+        if pixels is None:
+            return {**_skip(name, _no_face(report, work.crop)), "faces": vars(report)}
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    path = f"images/{name}.png"
+    write_atomically(work.out / path, lambda file: file.write_bytes(data.getvalue()))
+    row = _row(work, name, path, frame or 0, hashlib.sha256(data.getvalue()).digest())
+    return {**row, "faces": vars(report)}
+
+
+def _row(work: Work, name: str, path: str, frame: int, sha256: bytes) -> Row:
+    found = work.found
+    said = {"label": found.label, "type": found.type, "subject": found.subject}
+    recording = {"source": found.name, "video": found.name, "frame": frame}
+    return {"id": name, "path": path, **said, **recording, "sha256": sha256.hex()}
+
+
+def _skip(name: str, reason: str) -> Row:
+    return {"id": name, "skipped": reason}
+
+
+def _no_face(report: FaceReport, rules: CropRules) -> str:
+    if report.tiny:
+        return f"no face of {rules.smallest} pixels or more"
+    return "several faces" if report.crowded else "no face found"
+
+
+def _reason(error: VideoError, work: Work) -> str:
+    return str(error).replace(f"{work.found.path}: ", "")

@@ -1,1 +1,0 @@
-"""What others did: the methods that the paper compares with, each a ``Detector``."""

@@ -1,0 +1,362 @@
+"""The command ``lasoftmoe``: train, evaluate, zero-shot, run, report, cost.
+
+Whatever goes wrong is said in one message on stderr, with exit code 2; ``--debug`` adds the
+traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from argparse import ArgumentError
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from lasoftmoe.experiment.config import (
+    DataConfig,
+    DetectorConfig,
+    TrainingConfig,
+    known_experiments,
+    known_presets,
+    known_tables,
+    load_config,
+)
+
+if TYPE_CHECKING:
+    from lasoftmoe.records.recorded import Recorded
+    from lasoftmoe.experiment.tables import Table
+
+DESCRIPTION = (
+    "Train and evaluate the detectors of the book. An error is one message on stderr and the exit "
+    "code 2."
+)
+SECTIONS = {"data": DataConfig, "detector": DetectorConfig, "training": TrainingConfig}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (0, or 2 after an error)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        # Only what was typed: everything else comes from the preset.
+        options = _parser().parse_args(arguments, defaults=False)
+        with _only_the_first_process_prints():
+            return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
+    except KeyboardInterrupt:
+        code, message = 130, "\nlasoftmoe: interrupted; the same command goes on from there"
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        code, message = 2, f"lasoftmoe: error: {_message(error)}"
+    # Only now is the error gone, and with it a progress bar that would share the message's line.
+    print(message, file=sys.stderr)
+    return code
+
+
+def _only_the_first_process_prints() -> AbstractContextManager[Any]:
+    """Of the processes that ``accelerate launch`` starts; each of them runs the whole command."""
+    return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(None)
+
+
+def _message(error: Exception) -> str:
+    """The error's own words; where they would not do alone, with the kind of error."""
+    expected = isinstance(error, ArgumentError | ValueError | RuntimeError | OSError)
+    return str(error) if expected and str(error) else f"{type(error).__name__}: {error}"
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="lasoftmoe", description=DESCRIPTION, exit_on_error=False)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subcommands(dest="command", required=True)
+    commands.add_subcommand("train", _experiment_parser(), help="train and evaluate an experiment")
+    commands.add_subcommand("run", _run_parser(), help="the same, or a whole table; prints reports")
+    commands.add_subcommand("evaluate", _evaluate_parser(), help="score data with a trained run")
+    commands.add_subcommand("zero-shot", _zero_shot_parser(), help="score CLIP as it comes")
+    commands.add_subcommand(
+        "report", _report_parser(), help="list all runs, or a table beside the paper's"
+    )
+    commands.add_subcommand("cost", _cost_parser(), help="parameters and multiply-adds of a branch")
+    return parser
+
+
+def _experiment_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="Fields that are not given keep the preset's values; the defaults shown below "
+        "are those of the preset laptop. What was run before is read back.",
+    )
+    names = f"{', '.join(known_experiments())}; with `run` also {', '.join(known_tables())}"
+    parser.add_argument("name", type=str, help=names)
+    _add_common(parser)
+    shown = asdict(load_config("vanilla", "laptop"))
+    for section, kind in SECTIONS.items():
+        parser.add_argument(f"--{section}", type=kind, default=kind(**shown[section]))
+    return parser
+
+
+def _run_parser() -> ArgumentParser:
+    parser = _experiment_parser()
+    parser.add_argument(
+        "--seeds", type=PositiveInt, help="runs with seeds 0 to SEEDS - 1 (instead of --seed)"
+    )
+    parser.add_argument("--out", type=str, help="also write a record as book/recorded holds them")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only look whether data, weights, memory and time suffice; exit code 2 if not",
+    )
+    return parser
+
+
+def _report_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="Without a name: all finished runs. With one: the table's finished runs on "
+        "this machine, what book/recorded holds of it, and the paper's figures.",
+    )
+    parser.add_argument("name", type=str, nargs="?", help=", ".join(known_tables()))
+    _add_preset(parser)
+    parser.add_argument(
+        "--seeds", type=PositiveInt, default=5, help="look for runs with seeds 0 to SEEDS - 1"
+    )
+    parser.add_argument("--format", type=Literal["text", "markdown", "latex"], default="text")
+    return parser
+
+
+def _evaluate_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("run_folder", type=str, help="runs/<name>-<hash>")
+    parser.add_argument("--data", type=str, help="a prepared dataset (default: the run's own)")
+    parser.add_argument("--protocol", type=str, help="its protocol (default: the run's own)")
+    return parser
+
+
+def _zero_shot_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--prompt", type=str, help="T-1 to T-8, or all (default: the preset's)")
+    parser.add_argument("--data", type=DataConfig)
+    _add_common(parser)
+    return parser
+
+
+def _cost_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="What the branch of an experiment adds to one block, for one image, forward "
+        "only. Fields that are not given keep the preset's values.",
+    )
+    parser.add_argument("name", type=str, help=", ".join(known_experiments()))
+    _add_preset(parser)
+    shown = asdict(load_config("vanilla", "laptop").detector)
+    parser.add_argument("--detector", type=DetectorConfig, default=DetectorConfig(**shown))
+    return parser
+
+
+def _add_common(parser: ArgumentParser) -> None:
+    _add_preset(parser)
+    parser.add_argument(
+        "--seed", type=NonNegativeInt, default=0, help="fixes all randomness of the run"
+    )
+
+
+def _add_preset(parser: ArgumentParser) -> None:
+    presets = ", ".join(known_presets())
+    parser.add_argument(
+        "--preset", type=str, help=f"{presets} (default: LASOFTMOE_PRESET, or laptop)"
+    )
+
+
+# The modules that load torch are imported where they are needed, so that --help answers at once.
+
+
+def _run(options: Namespace) -> Any:
+    from lasoftmoe import experiment
+
+    return experiment.run(
+        options.name, options.get("preset"), int(options.get("seed", 0)), _overrides(options)
+    )
+
+
+def _overrides(options: Namespace) -> dict[str, Any]:
+    return {section: options[section].as_dict() for section in SECTIONS if section in options}
+
+
+def _train_command(options: Namespace) -> None:
+    run = _run(options)
+    report = run.report
+    print(f"{run.name}: {report['steps']} steps in {report['train_seconds']:.0f} s -> {run.folder}")
+
+
+def _run_command(options: Namespace) -> int | None:
+    from lasoftmoe.experiment import tables
+
+    table = tables.load_table(options.name)
+    several = options.get("seeds") or options.get("out") or len(table.rows) > 1
+    if options.get("dry_run"):
+        return _dry_run(table, options)
+    return _run_table(table, options) if several else _run_one(options)
+
+
+def _run_one(options: Namespace) -> None:
+    from lasoftmoe import evaluation
+
+    run = _run(options)
+    report = run.report
+    print(f"{run.name}, preset {report['preset']}, seed {report['seed']}: {run.folder}")
+    print(
+        f"{report['steps']} steps in {report['train_seconds']:.0f} s on {report['hardware']}; "
+        f"{report['parameters']['total']:,} parameters, {report['parameters']['moe']:,} of them MoE"
+    )
+    print(f"test\n{evaluation.from_scores(run.scores).test}")
+
+
+def _run_table(table: Table, options: Namespace) -> None:
+    from lasoftmoe.records import recorded
+    from lasoftmoe.experiment import tables
+
+    runs = tables.run_table(table, options.get("preset"), _seeds(options), _overrides(options))
+    record = recorded.runs_record(table, runs, _typed())
+    if path := options.get("out"):
+        recorded.write_recorded(record, Path(path))
+    _print_comparison(table, {"this machine": recorded.check_record(table.name, record)}, "text")
+
+
+def _dry_run(table: Table, options: Namespace) -> int:
+    """Everything known before a start, for each row; 2 if something is missing."""
+    from lasoftmoe.experiment import dry_run, tables
+    from lasoftmoe import experiment
+
+    missing = 0
+    for name, config in tables.table_configs(
+        table, options.get("preset"), _seeds(options)[:1], _overrides(options)
+    ):
+        print(f"{name}, preset {config.preset}")
+        for line in dry_run.dry_run(config, experiment.data_folder(config)):
+            print(line)
+            missing += line.status == "MISSING"
+    print(f"{missing} missing; nothing was started" if missing else "ready; nothing was started")
+    return 2 if missing else 0
+
+
+def _seeds(options: Namespace) -> list[int]:
+    if options.get("seeds"):
+        if options.get("seed"):
+            raise ValueError("give --seed or --seeds, not both")
+        return list(range(int(options.seeds)))
+    return [int(options.get("seed", 0))]
+
+
+def _typed() -> str:
+    """The command as it can be typed again."""
+    return shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "lasoftmoe"), *sys.argv[1:]])
+
+
+def _evaluate_command(options: Namespace) -> None:
+    from lasoftmoe import data, experiment
+
+    run = experiment.read_run(options.run_folder)
+    folder = options.get("data") or experiment.data_folder(run.config)
+    protocol = options.get("protocol") or run.config.data.protocol
+    test = data.open_dataset(folder, protocol, run.config.data.image_size)["test"]
+    report = run.evaluate_on(test)
+    print(f"{run.folder.name} on the test split of {protocol} in {folder}")
+    print(report)
+
+
+def _zero_shot_command(options: Namespace) -> None:
+    from lasoftmoe import experiment
+    from lasoftmoe.prompts import PROMPTS
+
+    wanted = options.get("prompt")
+    prompts = list(PROMPTS) if wanted == "all" else [wanted]
+    rows = []
+    for prompt in prompts:
+        overrides = _overrides(options) | ({"detector": {"prompt": prompt}} if prompt else {})
+        run = experiment.run(
+            "zero_shot", options.get("preset"), int(options.get("seed", 0)), overrides
+        )
+        test = run.report["test"]
+        figures = {key.upper(): 100 * test[key] for key in ("acer", "acc", "auc", "eer")}
+        rows.append({"prompt": run.config.detector.prompt, **figures})
+    _print_table(pd.DataFrame(rows), "test, percent; threshold at the dev EER")
+
+
+def _report_command(options: Namespace) -> None:
+    if options.get("name"):
+        return _report_table(options)
+    from lasoftmoe import experiment
+    from lasoftmoe.paths import runs_folder
+
+    table = experiment.runs_table()
+    if table.empty:
+        print(f"no finished runs in {runs_folder()}; `lasoftmoe run vanilla` makes one")
+    else:
+        _print_table(table, "test, percent; threshold at the dev EER")
+
+
+def _report_table(options: Namespace) -> None:
+    from lasoftmoe.records import recorded
+    from lasoftmoe.experiment import tables
+
+    table = tables.load_table(options.name)
+    seeds = range(int(options.get("seeds", 5)))
+    sources = {}
+    if runs := tables.find_runs(table, options.get("preset"), seeds):
+        record = recorded.runs_record(table, runs, _typed())
+        here = recorded.check_record(table.name, record)
+        sources[f"this machine: {here.facts['preset']}"] = here
+    if table.name in recorded.recorded_names():
+        kept = recorded.read_recorded(table.name)
+        sources[kept.source] = kept
+    _print_comparison(table, sources, options.get("format", "text"))
+
+
+def _print_comparison(table: Table, sources: dict[str, Recorded], form: str) -> None:
+    from lasoftmoe.records import comparison
+
+    frame = comparison.comparison(table, sources)
+    print(comparison.FORMATS[form](frame, comparison.caption(table)))
+    if not sources:
+        print(f"no finished runs of ours; `lasoftmoe run {table.name}` makes them")
+
+
+def _cost_command(options: Namespace) -> None:
+    from lasoftmoe.clip import load_clip
+    from lasoftmoe.moe.cost import block_cost, cost_table
+
+    detector = load_config(options.name, options.get("preset"), 0, _overrides(options)).detector
+    if detector.moe.kind == "none":
+        raise ValueError(f"{options.name} puts no branch into CLIP; try la_soft_moe")
+    # Weights do not change a cost: random ones need no download.
+    visual = load_clip(detector.clip.name, pretrained=None).model.visual
+    tokens, dim = visual.positional_embedding.shape
+    branch, block = cost_table(dim, tokens, detector.moe), block_cost(dim, tokens).sum()
+    print(f"{options.name}: one block's branch, {tokens} tokens of width {dim}, one image forward")
+    print(branch.map("{:,}".format).to_string())
+    for name in branch:
+        share = branch[name].sum() / block[name]
+        print(f"{name}: {branch[name].sum():,}, {share:.2f} times the block's {block[name]:,}")
+
+
+def _print_table(table: pd.DataFrame, title: str) -> None:
+    print(title)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+
+
+COMMANDS = {
+    "train": _train_command,
+    "run": _run_command,
+    "evaluate": _evaluate_command,
+    "zero-shot": _zero_shot_command,
+    "report": _report_command,
+    "cost": _cost_command,
+}

@@ -1,0 +1,159 @@
+"""The small CLIP that comes with the package: its architecture, and its files on disk.
+
+It is open_clip's own CLIP class at the size of a laptop (96 x 96 pixels, 64 patch tokens and a
+class token, width 96, four blocks), with a convolutional stem in place of the patch embedding
+and a vocabulary cut down to the words of its captions.
+
+Three files share a name: ``.safetensors`` (weights in half precision), ``.json`` (architecture,
+vocabulary, how it was trained) and ``.md`` (the model card).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from open_clip.model import CLIP
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from data_prep.atomic import write_atomically
+from lasoftmoe.small_clip.tokenizer import SmallTokenizer
+from lasoftmoe.small_clip.stem import PATCH_SIZE, ConvStem
+
+EMBEDDED_WEIGHTS = Path(__file__).parent / "weights" / "small_clip.safetensors"
+
+
+@dataclass(frozen=True)
+class SmallClipConfig:
+    """Sizes of the two towers, and what the preprocessing subtracts and divides by."""
+
+    image_size: int = 96
+    width: int = 96
+    layers: int = 4
+    head_width: int = 32
+    embed_dim: int = 128
+    text_width: int = 96
+    text_layers: int = 2
+    context_length: int = 56
+    layout_channels: int = 0
+    mean: tuple[float, float, float] = (0.5, 0.45, 0.42)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+
+
+def build_small_clip(config: SmallClipConfig, vocab_size: int) -> CLIP:
+    """A randomly initialized small CLIP (from torch's global generator)."""
+    model = CLIP(
+        embed_dim=config.embed_dim,
+        vision_cfg={
+            "image_size": config.image_size,
+            "layers": config.layers,
+            "width": config.width,
+            "head_width": config.head_width,
+            "patch_size": PATCH_SIZE,
+        },
+        text_cfg={
+            "context_length": config.context_length,
+            "vocab_size": vocab_size,
+            "width": config.text_width,
+            "heads": config.text_width // config.head_width,
+            "layers": config.text_layers,
+        },
+    )
+    model.visual.conv1 = ConvStem(config.width, config.std, config.layout_channels)
+    return model
+
+
+def read_description(path: Path) -> tuple[SmallClipConfig, SmallTokenizer, dict[str, Any]]:
+    """Architecture, tokenizer and the whole content of a small CLIP's ``.json``.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: it is not JSON or lacks a field.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing: it holds the architecture and the vocabulary of the small CLIP "
+            "and lies beside its .safetensors. Reinstall the package, or write both files anew "
+            "with `python -m lasoftmoe.pretraining`."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        fields = dict(content["architecture"])
+        fields["mean"], fields["std"] = tuple(fields["mean"]), tuple(fields["std"])
+        config = SmallClipConfig(**fields)
+        tokenizer = SmallTokenizer(content["vocabulary"], config.context_length)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} does not describe a small CLIP: {error!r}") from error
+    return config, tokenizer, content
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors`` file, on the CPU, floating point ones in float32.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: it is not a safetensors file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing. Reinstall the package, make the file with "
+            "`python -m lasoftmoe.pretraining`, or ask for random weights with pretrained=None."
+        )
+    try:
+        tensors = load_file(path, device="cpu")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
+def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Copy ``tensors`` into ``model``; every name and every shape must agree.
+
+    Raises:
+        ValueError: names the file and the first tensors that are missing, unexpected or of
+            another shape, with both shapes.
+    """
+    expected = model.state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [f"{name} is not part of this model" for name in tensors if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)}, this model needs {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(f"The weights in {source} do not fit: {'; '.join(problems[:3])}{more}.")
+    model.load_state_dict(dict(tensors))
+
+
+def save_small_clip(
+    path: Path,
+    model: CLIP,
+    config: SmallClipConfig,
+    tokenizer: SmallTokenizer,
+    training: Mapping[str, Any],
+) -> None:
+    """Write ``path`` (.safetensors, float16) and the ``.json`` beside it, each atomically.
+
+    Args:
+        training: how the weights came about and what they reach; becomes part of the JSON.
+    """
+    half = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    content = {
+        "architecture": asdict(config),
+        "vocabulary": tokenizer.vocabulary,
+        "training": dict(training),
+    }
+    text = json.dumps(content, indent=1) + "\n"
+    write_atomically(path, lambda part: save_file(half, part))
+    write_atomically(path.with_suffix(".json"), lambda part: part.write_text(text, "utf-8"))

@@ -1,0 +1,194 @@
+"""Weights and training states on disk as safetensors: written atomically, never pickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
+from lasoftmoe.training.clock import Clock
+from lasoftmoe.small_clip import load_weights as copy_into
+
+Tensors = dict[str, Tensor]
+ABSENT = {"settings": {}, "seconds": {"wall": 0.0, "cpu": 0.0}}
+"""What the header of an older checkpoint, without these words, means."""
+
+
+def copy_weights(model: nn.Module) -> Tensors:
+    """All parameters and buffers, copied to the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's parameters and buffers."""
+    write_atomically(path, lambda temporary: save_file(copy_weights(model), temporary))
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read what ``save_weights`` wrote.
+
+    Raises:
+        ValueError: not a safetensors file, or its tensors do not fit the model.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    copy_into(model, tensors, path)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be written, cannot be read, or belongs to another training."""
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands (beside weights and optimizer).
+
+    ``epoch`` counts finished epochs, ``log`` has a row for every finished step.
+    """
+
+    epoch: int
+    log: list[dict[str, Any]]
+    best_dev_auc: float | None = None
+    best_weights: Tensors | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One file that holds the last saved state of a training.
+
+    ``clock`` counts from the object's making on; after ``load`` also what the saved state took in
+    the attempts before. Steps that a kill undid are not in the state and not in its time.
+    """
+
+    path: Path
+    clock: Clock = field(default_factory=Clock, compare=False, repr=False)
+
+    def save(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        state: TrainingState,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Replace what was there by the present state.
+
+        Args:
+            settings: all that determines the training; ``load`` insists on the same.
+
+        Raises:
+            CheckpointError: the file cannot be written (a full disk); the one before stays.
+        """
+        tensors = {f"model/{name}": tensor for name, tensor in copy_weights(model).items()}
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{key}": value for key, value in values.items()}
+        for name, tensor in (state.best_weights or {}).items():
+            tensors[f"best/{name}"] = tensor
+        header = {"epoch": state.epoch, "log": state.log, "best_dev_auc": state.best_dev_auc}
+        header |= {"settings": dict(settings or {}), "seconds": self.clock.read()}
+        try:
+            self._replace(tensors, {"state": json.dumps(header)})
+        except (OSError, SafetensorError) as error:
+            before = "the one before is still there" if self.path.exists() else "there is none yet"
+            raise CheckpointError(
+                f"the checkpoint {self.path} after {len(state.log)} steps cannot be written: "
+                f"{error}; {before}. Make room or mend the folder, and start the same training "
+                "again: it goes on from there"
+            ) from error
+
+    def _replace(self, tensors: Tensors, metadata: dict[str, str]) -> None:
+        # Always the same name beside it: what a killed process left is overwritten, not heaped up.
+        temporary = self.path.with_name(f"{TEMPORARY_PREFIX}{self.path.name}")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(tensors, temporary, metadata)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())  # on the disk before it takes the old one's place
+            temporary.replace(self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def load(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        settings: Mapping[str, Any] | None = None,
+    ) -> TrainingState | None:
+        """Put model and optimizer back where they were; ``None`` if nothing was saved.
+
+        Raises:
+            CheckpointError: the file is damaged, was saved with other ``settings``, or its
+                tensors do not fit the model; model and optimizer are as they were.
+        """
+        if not self.path.exists():
+            return None
+        tensors, header = self._read()
+        self._compare(header["settings"], json.loads(json.dumps(dict(settings or {}))))
+        moments = _moments(tensors)
+        self._check_moments(moments, optimizer)
+        try:
+            copy_into(model, _below(tensors, "model/"), self.path)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.clock.add(header["seconds"])
+        best = _below(tensors, "best/") or None
+        return TrainingState(header["epoch"], header["log"], header["best_dev_auc"], best)
+
+    def _read(self) -> tuple[Tensors, dict[str, Any]]:
+        try:
+            with safe_open(self.path, "pt") as file:
+                header = json.loads((file.metadata() or {})["state"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, {**ABSENT, **header}
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path} is not a whole checkpoint of a training ({error}); delete it to "
+                "train from the beginning"
+            ) from error
+
+    def _compare(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+        other = [key for key in sorted({*saved, *wanted}) if saved.get(key) != wanted.get(key)]
+        if other:
+            values = ", ".join(f"{k} = {saved.get(k)!r}, now {wanted.get(k)!r}" for k in other[:3])
+            raise CheckpointError(
+                f"{self.path} belongs to another training ({values}); name another file, or "
+                "delete this one to train from the beginning"
+            )
+
+    def _check_moments(self, moments: dict[int, Tensors], optimizer: torch.optim.Optimizer) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for index, values in moments.items():
+            known = index < len(parameters)
+            for key, value in values.items():
+                if not known or (value.ndim and value.shape != parameters[index].shape):
+                    raise CheckpointError(
+                        f"{self.path} does not fit: the optimizer's {key} of its parameter "
+                        f"number {index} has shape {tuple(value.shape)}, "
+                        + (f"not {tuple(parameters[index].shape)}" if known else "but none is left")
+                    )
+
+
+def _moments(tensors: Tensors) -> dict[int, Tensors]:
+    """What the optimizer remembers, by the number of the parameter."""
+    moments: dict[int, Tensors] = {}
+    for name, tensor in _below(tensors, "optimizer/").items():
+        index, key = name.split("/")
+        moments.setdefault(int(index), {})[key] = tensor
+    return moments
+
+
+def _below(tensors: Tensors, prefix: str) -> Tensors:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

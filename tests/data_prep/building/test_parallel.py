@@ -1,0 +1,133 @@
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from data_prep.cli import main
+from data_prep.manifest import read_dataset
+from data_prep.building.parallel import UNITS_IN_FLIGHT, derive_seed, run_units
+from tests.data_prep.releases import jfsfdb as releases
+
+
+def square_and_process(number: int) -> tuple[int, int, int]:
+    return number**2, os.getpid(), torch.get_num_threads()
+
+
+def test_results_keep_the_order_of_the_units_with_one_thread_each():
+    results = run_units(square_and_process, range(12), workers=2)
+    assert [square for square, _, _ in results] == [number**2 for number in range(12)]
+    assert os.getpid() not in {process for _, process, _ in results}
+    assert {threads for _, _, threads in results} == {1}
+
+
+def test_one_worker_gives_the_threads_back():
+    before = torch.get_num_threads()
+    assert run_units(square_and_process, [3], workers=1)[0][0] == 9
+    assert torch.get_num_threads() == before
+
+
+def test_no_units_are_no_error():
+    assert run_units(square_and_process, [], workers=2) == []
+
+
+def test_workers_have_to_be_positive():
+    with pytest.raises(ValueError, match="workers is 0; expected 1 or more"):
+        run_units(square_and_process, [1], workers=0)
+
+
+def test_seeds_differ_by_every_part_and_stay():
+    seeds = {derive_seed(*parts) for parts in [(1, 2), (2, 1), (12,), ("1", 2, 0), ("a", 1, 2)]}
+    assert len(seeds) == 5
+    assert derive_seed("dataset", 0, 7) == derive_seed("dataset", 0, 7)
+    assert all(0 <= seed < 2**62 for seed in seeds)
+
+
+class Recorded(list):
+    """Units that note how many others were handed out and not finished when they were asked for."""
+
+    def __init__(self, folder, units):
+        super().__init__(units)
+        self.folder, self.open = folder, []
+
+    def handed_out(self):
+        for number, unit in enumerate(self):
+            self.open.append(number - len(list(self.folder.iterdir())))
+            yield unit
+
+
+def touch(place: tuple[Path, int]) -> None:
+    folder, number = place
+    time.sleep(0.2 if number == 0 else 0)  # the others may not run ahead of it without end
+    (folder / str(number)).touch()
+
+
+def test_units_in_flight_are_bounded(tmp_path, monkeypatch):
+    import data_prep.building.parallel
+
+    units = Recorded(tmp_path, [(tmp_path, number) for number in range(400)])
+    monkeypatch.setattr(data_prep.building.parallel, "enumerate", lambda _: _counted(units), raising=False)
+    run_units(touch, units, workers=2)
+    assert len(list(tmp_path.iterdir())) == 400
+    assert 0 < max(units.open) <= 2 * UNITS_IN_FLIGHT
+
+
+def _counted(units):
+    return enumerate(units.handed_out())
+
+
+def test_unknown_backend_and_misplaced_address_are_told(capsys):
+    with pytest.raises(ValueError, match="unknown backend 'spark'; expected one of: loky, dask"):
+        run_units(square_and_process, [1], backend="spark")
+    with pytest.raises(ValueError, match="loky has no address"):
+        run_units(square_and_process, [1], backend="loky@head:1")
+    places = ["--root", "none", "--out", "none"]
+    assert main(["jfsfdb", "siw", *places, "--cluster", "tcp://head:8786"]) == 2
+    assert "--cluster needs --backend dask or --backend ray" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_missing_extra_is_told(backend, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=rf"needs {package}, .* pip install 'lasoftmoe\[scale\]'"):
+        run_units(square_and_process, [1], 1, backend=backend)
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_cluster_on_this_machine_writes_the_same_files(backend, tmp_path):
+    pytest.importorskip("distributed" if backend == "dask" else "ray")
+    root = releases.threedmask(tmp_path / "release")
+    command = ["jfsfdb", "threedmask", "--root", str(root), "--frames", "2", "--size", "32"]
+    command += ["--allow-missing", "--workers", "2"]
+    assert main([*command, "--out", str(tmp_path / "loky")]) == 0
+    assert main([*command, "--out", str(tmp_path / backend), "--backend", backend]) == 0
+    assert contents(tmp_path / backend) == contents(tmp_path / "loky")
+    found, expected = read_dataset(tmp_path / backend), read_dataset(tmp_path / "loky")
+    assert found.manifest.equals(expected.manifest)
+
+
+@pytest.mark.slow
+def test_running_dask_cluster_is_used(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(processes=False, **options) as cluster:
+        address = cluster.scheduler_address
+        results = run_units(square_and_process, range(3), 1, backend=f"dask@{address}")
+        monkeypatch.setenv("DATA_PREP_CLUSTER", address)
+        assert run_units(square_and_process, range(3), 1, backend="dask") == results
+    assert {process for _, process, _ in results} == {os.getpid()}  # that cluster is threads here
+
+
+def test_no_cluster_at_the_address_is_told(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("data_prep.building.parallel.CONNECT_SECONDS", 1)
+    with pytest.raises(ValueError, match="no Dask scheduler answers at 'tcp:"):
+        run_units(square_and_process, [1], backend="dask@tcp://127.0.0.1:9")

@@ -1,0 +1,200 @@
+"""Frames of videos: the right ones, upright, and an error that names the file for any trap."""
+
+import subprocess
+import sys
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.media.video import VideoError, probe, read_frames, sample_frames, spread
+from tests.data_prep.videos import cut, numbered, tag_rotation, write_video
+
+KINDS = {
+    "h264.mp4": "libx264",
+    "h265.mov": "libx265",
+    "divx.avi": "mpeg4",
+    "h264.avi": "libx264",
+    "vp9.webm": "libvpx-vp9",
+    "vp8.mkv": "libvpx",
+    "mpeg2.mpg": "mpeg2video",
+    "wmv2.wmv": "wmv2",
+}
+
+
+def bar(picture: np.ndarray) -> int:
+    """Left edge of the bright bar."""
+    return int((picture.mean(axis=(0, 2)) > 150).argmax())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_seeking_gives_the_frames_that_decoding_everything_gives(tmp_path, name):
+    path = write_video(tmp_path / name, numbered(45), KINDS[name])
+    jumped = sample_frames(path, 6)
+    decoded = sample_frames(path, 6, seek=False)
+    assert [index for index, _ in jumped] == [index for index, _ in decoded] == spread(45, 6)
+    for (index, one), (_, other) in zip(jumped, decoded, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert abs(bar(one) - index * 88 // 44) <= 1, f"frame {index} shows another one"
+
+
+def test_every_single_frame_is_found_by_seeking(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered(30), gop=7)
+    everything = dict(sample_frames(path, 30, seek=False))
+    for index in range(30):
+        ((_, frame),) = read_frames(path, [index])
+        np.testing.assert_array_equal(frame, everything[index])
+
+
+def test_seeking_decodes_less(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", numbered(60), gop=5)
+    decoded = []
+    import data_prep.media.video as video
+
+    plain = video._frames
+
+    def counting(*arguments):
+        for frame in plain(*arguments):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(video, "_frames", counting)
+    sample_frames(path, 3)
+    assert len(decoded) <= 3 * 5
+    decoded.clear()
+    sample_frames(path, 3, seek=False)
+    assert len(decoded) > 40
+
+
+def test_spread_takes_the_middles_and_never_more_than_there_are():
+    assert spread(100, 4) == [12, 37, 62, 87]
+    assert spread(5, 1) == [2]
+    assert spread(3, 8) == [0, 1, 2]
+
+
+def test_fewer_frames_than_asked_for_gives_all(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered(3))
+    assert [index for index, _ in sample_frames(path, 8)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("clockwise", [90, 180, 270])
+def test_rotation_tag_is_honored_and_an_argument_replaces_it(tmp_path, clockwise):
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:24, :24] = 255  # the upper left corner
+    plain = write_video(tmp_path / "plain.mp4", [picture] * 4)
+    tagged = write_video(tmp_path / "tagged.mp4", [picture] * 4)
+    tag_rotation(tagged, clockwise)
+    ((_, as_stored),) = sample_frames(tagged, 1, rotation=0)
+    ((_, upright),) = sample_frames(tagged, 1)
+    ((_, turned),) = sample_frames(plain, 1, rotation=clockwise)
+    np.testing.assert_array_equal(as_stored, sample_frames(plain, 1)[0][1])
+    np.testing.assert_array_equal(upright, turned)
+    np.testing.assert_array_equal(upright, np.rot90(as_stored, -clockwise // 90))
+    corner = {90: np.s_[:24, -24:], 180: np.s_[-24:, -24:], 270: np.s_[-24:, :24]}[clockwise]
+    assert upright[corner].mean() > 240
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    frames = numbered(4, 640, 480)
+    path = write_video(tmp_path / "a.avi", (frames[i % 4] for i in range(200)), "mpeg4", gop=200)
+    program = (
+        "import resource, sys\n"
+        "from data_prep.media.video import sample_frames\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak()\n"
+        "sample_frames(sys.argv[1], 2)\n"
+        "print(peak() - before)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, check=True
+    )
+    megabytes = int(told.stdout) / 1024
+    assert megabytes < 60, "200 frames of 640 x 480 are 184 MB"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {"movflags": "faststart"}),
+        ("a.avi", "mpeg4", {}),
+        ("a.mkv", "libx264", {}),
+    ],
+)
+def test_cut_off_video_is_an_error_unless_allowed(tmp_path, name, codec, options):
+    path = write_video(tmp_path / name, numbered(50, 160, 120), codec, **options)
+    assert not probe(path).truncated
+    cut(path, 0.7)
+    with pytest.raises(VideoError, match=f"{name}: cut off: .*copy the file again"):
+        sample_frames(path, 3)
+    frames = sample_frames(path, 3, allow_truncated=True)
+    assert 1 <= len(frames) <= 3 and max(index for index, _ in frames) < 45
+
+
+def test_cut_off_before_the_index_says_so(tmp_path):
+    path = cut(write_video(tmp_path / "a.mp4", numbered(20)))
+    with pytest.raises(VideoError, match=r"a\.mp4: not a video that can be read.*cut off"):
+        sample_frames(path, 3)
+
+
+def test_empty_missing_and_short_videos_are_named(tmp_path):
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    with pytest.raises(VideoError, match=r"empty\.mp4: the file is empty \(0 bytes\)"):
+        sample_frames(empty, 3)
+    with pytest.raises(VideoError, match=r"none\.mp4: no such file"):
+        sample_frames(tmp_path / "none.mp4", 3)
+    single = write_video(tmp_path / "single.mp4", numbered(1))
+    with pytest.raises(VideoError, match=r"single\.mp4: 1 frame\(s\), expected 2 or more"):
+        sample_frames(single, 3)
+    assert [index for index, _ in sample_frames(single, 3, at_least=1)] == [0]
+
+
+def test_a_video_under_the_name_of_another_kind_is_read_by_its_content(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered(6), "mpeg4", container="avi")
+    assert len(sample_frames(path, 3)) == 3
+
+
+@pytest.mark.parametrize("kind", ["picture", "text", "play list", "file list"])
+def test_something_else_under_a_videos_name_is_an_error(tmp_path, kind):
+    write_video(tmp_path / "other.ts", numbered(6))
+    path = tmp_path / "a.mp4"
+    if kind == "picture":
+        Image.fromarray(numbered(1)[0]).save(path, format="jpeg")
+    elif kind == "text":
+        path.write_text("no video at all\n" * 50)
+    elif kind == "play list":  # would make the reader open files of its choice
+        path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n")
+    else:
+        path.write_text("ffconcat version 1.0\nfile other.ts\n")
+    with pytest.raises(VideoError, match=r"a\.mp4: not a video that can be read"):
+        sample_frames(path, 3)
+
+
+def test_sound_without_a_picture_is_an_error(tmp_path):
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    with pytest.raises(VideoError, match=r"sound\.mp4: no video stream in it \(streams: audio\)"):
+        sample_frames(path, 3)
+
+
+def test_names_with_spaces_colons_and_other_alphabets(tmp_path):
+    for name in ("живой клип 01.mp4", "a:b 100% #1.mp4", "顔.mp4"):
+        assert len(sample_frames(write_video(tmp_path / name, numbered(4)), 2)) == 2
+
+
+def test_bad_arguments(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered(4))
+    with pytest.raises(ValueError, match="count is 0"):
+        sample_frames(path, 0)
+    with pytest.raises(ValueError, match="rotation is 45"):
+        sample_frames(path, 1, rotation=45)
+    with pytest.raises(ValueError, match="expected rising numbers"):
+        list(read_frames(path, [3, 1]))
+    with pytest.raises(VideoError, match="no frame 9; it has 4"):
+        list(read_frames(path, [9]))

@@ -1,0 +1,394 @@
+"""A user's own folders: what is read from names, what is skipped and why, who is in which split."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+
+from data_prep.cli import main
+from data_prep.media.faces import CropRules
+from data_prep.releases.folder import FolderOptions, import_folders
+from data_prep.releases.folder.collect import SubjectRule, collect
+from data_prep.releases.folder.splits import split_subjects
+from data_prep.manifest import DatasetError, read_dataset, read_image, validate
+from lasoftmoe.data import open_dataset
+from tests.data_prep.releases.drawn import draw_face, write_face
+from tests.data_prep.videos import numbered, write_video
+
+ONE = FolderOptions(workers=1)
+PEOPLE = ("ann", "ben", "cat", "dan", "eve")
+
+
+@pytest.fixture()
+def home(tmp_path) -> Path:
+    """Five people: two live images and a print each, nested and of several formats."""
+    for number, person in enumerate(PEOPLE):
+        write_face(tmp_path / f"live/{person}/2024/a.jpg", 40 + number)
+        write_face(tmp_path / f"live/{person}/b.png")
+        write_face(tmp_path / f"fake/print/{person}/c.JPG")
+    return tmp_path
+
+
+def prepare(home: Path, out: str = "out", options: FolderOptions = ONE, **more):
+    return import_folders(home / "live", home / "fake", home / out, options, **more)
+
+
+def test_names_tell_type_subject_and_label(home):
+    dataset = prepare(home)
+    assert len(validate(home / "out").manifest) == 15
+    rows = dataset.manifest.set_index("id")
+    row = rows.loc["fake/print/ann/c.JPG"]
+    assert row["path"] == "../fake/print/ann/c.JPG"
+    assert (row["label"], row["family"], row["type"]) == ("fake", "physical", "print")
+    assert set(rows["subject"]) == set(PEOPLE)
+    assert rows.loc["live/ann/2024/a.jpg", "subject"] == "ann"
+    assert {path.name for path in (home / "out").iterdir()} == {
+        "protocols",
+        "manifest.parquet",
+        "dataset.json",
+    }
+
+
+def test_splits_are_by_subject_and_fixed_by_the_seed(home):
+    first = prepare(home).protocols["p1"]
+    splits = first.merge(read_dataset(home / "out").manifest, on="id")
+    assert splits.groupby("subject")["split"].nunique().max() == 1
+    assert Counter(splits.drop_duplicates("subject")["split"]) == {"train": 3, "dev": 1, "test": 1}
+    again = prepare(home, "again").protocols["p1"]
+    pd.testing.assert_frame_equal(first, again)
+    others = [
+        prepare(home, f"seed{seed}", FolderOptions(seed=seed, workers=1)).protocols["p1"]
+        for seed in (1, 2, 3)
+    ]
+    assert any(not first.equals(other) for other in others)
+
+
+def test_the_training_code_reads_it(home):
+    prepare(home)
+    splits = open_dataset(home / "out", image_size=16)
+    assert [len(splits[name]) for name in ("train", "dev", "test")] == [9, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(1, [1, 0, 0]), (3, [1, 1, 1]), (10, [6, 2, 2]), (101, [61, 20, 20])]
+)
+def test_subjects_are_dealt_by_the_shares(number, expected):
+    rows = [(f"p{n}", label) for n in range(number) for label in ("live", "fake")]
+    table = pd.DataFrame(rows, columns=["subject", "label"])
+    if number < 3:
+        with pytest.raises(DatasetError, match=r"split dev has no live.*live pictures: 1, with"):
+            split_subjects(table, (0.6, 0.2, 0.2), 0)
+        assert set(split_subjects(table, (0, 0, 1), 0)) == {"test"}
+        return
+    found = split_subjects(table, (0.6, 0.2, 0.2), 0)
+    counts = found[table["label"] == "live"].value_counts()
+    assert [counts[name] for name in ("train", "dev", "test")] == expected
+
+
+def test_people_with_one_kind_of_picture_are_dealt_apart():
+    rows = [(f"p{n}", "live") for n in range(5)] + [(f"q{n}", "fake") for n in range(5)]
+    table = pd.DataFrame(rows, columns=["subject", "label"])
+    splits = table.assign(split=split_subjects(table, (0.6, 0.2, 0.2), 7))
+    assert splits.groupby("split")["label"].nunique().eq(2).all()
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.2, 0.2), (1.2, -0.2, 0)])
+def test_shares_that_are_none_are_refused(home, shares):
+    with pytest.raises(ValueError, match="three shares that add up to 1"):
+        prepare(home, options=FolderOptions(splits=shares, workers=1))
+    assert not (home / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "below", "subject"),
+    [
+        ("folder", "ann/x/1.jpg", "ann"),
+        ("folder", "1.jpg", None),
+        ("name", "any/ann_01.jpg", "ann"),
+        ("name", "ann-2.jpg", "ann"),
+        ("file", "any/ann_01.jpg", "any/ann_01.jpg"),
+        (r"(id\d+)", "x/clip-id042-b.jpg", "id042"),
+        (r"(id\d+)", "x/clip.jpg", None),
+    ],
+)
+def test_rules_for_subjects(rule, below, subject):
+    assert SubjectRule(rule).subject(tuple(below.split("/")), below) == subject
+
+
+@pytest.mark.parametrize("rule", ["(", "id[0-9]+", "(a)(b)"])
+def test_a_rule_that_is_none_is_refused(rule):
+    with pytest.raises(ValueError, match="regular expression"):
+        SubjectRule(rule)
+
+
+def test_videos_give_frames_evenly_spread_and_without_loss(home):
+    write_video(home / "live/ann/clip.mp4", numbered(20))
+    write_video(home / "fake/replay/ann/again.mov", numbered(3))
+    write_video(home / "live/ann/one.mp4", numbered(1))
+    dataset = prepare(home, options=FolderOptions(frames=4, workers=1))
+    rows = dataset.manifest[dataset.manifest["video"] == "live/ann/clip.mp4"]
+    assert rows["frame"].tolist() == [2, 7, 12, 17]
+    assert rows["path"].iloc[0] == "images/live/ann/clip.mp4/000002.png"
+    short = dataset.manifest[dataset.manifest["video"] == "fake/replay/ann/again.mov"]
+    assert short["frame"].tolist() == [0, 1, 2]
+    assert "live/ann/one.mp4/000000" in set(dataset.manifest["id"])
+    assert len(validate(home / "out").manifest) == 15 + 4 + 3 + 1
+
+
+def spoil(home: Path) -> dict[str, str]:
+    """Files of every unusable kind, with the reason to be told."""
+    live = home / "live/ann"
+    cut = live / "cut.jpg"
+    draw_face("x").save(cut)
+    cut.write_bytes(cut.read_bytes()[:300])
+    (live / "empty.png").touch()
+    (live / "empty.mp4").touch()
+    (live / "text.mp4").write_text("not a video")
+    (live / "notes.txt").write_text("x")
+    (live / ".hidden.jpg").write_text("x")
+    (live / "page.jpg").write_text("<html>")
+    (home / "secret.jpg").write_bytes((live / "b.png").read_bytes())
+    (live / "out.jpg").symlink_to(home / "secret.jpg")
+    (live / "round.jpg").symlink_to(live / "round.jpg")
+    (live / "loop").symlink_to(live)
+    (live / "b\\c.jpg").write_bytes((live / "b.png").read_bytes())
+    return {
+        "cut.jpg": "cut off or damaged",
+        "empty.png": "empty file",
+        "empty.mp4": "empty file",
+        "text.mp4": "",
+        "notes.txt": "neither an image nor a video",
+        ".hidden.jpg": "hidden",
+        "page.jpg": "no image",
+        "out.jpg": "leads out of the folder",
+        "round.jpg": "to itself",
+        "loop": "a link to a folder",
+        "b\\c.jpg": "backslash",
+    }
+
+
+def test_what_cannot_be_used_is_skipped_and_listed(home, capsys):
+    expected = spoil(home)
+    command = ["folder", "--live", home / "live", "--fake", home / "fake", "--out", home / "out"]
+    assert main([*map(str, command), "--workers", "1"]) == 0
+    told = capsys.readouterr().out
+    assert f"skipped 2: empty file (see {home / 'out/skipped.csv'})" in told
+    skipped = pd.read_csv(home / "out/skipped.csv").set_index("file")["reason"]
+    assert len(skipped) == len(expected)
+    for name, reason in expected.items():
+        assert reason in skipped[f"live/ann/{name}"]
+        assert str(home) not in skipped[f"live/ann/{name}"]
+    assert len(validate(home / "out").manifest) == 15
+
+
+def test_unicode_and_spaces_in_names(home):
+    write_face(home / "live/Zoë \N{GRINNING FACE} x/ä b:1.jpg")
+    dataset = prepare(home, "öut put")
+    assert "Zoë \N{GRINNING FACE} x" in set(dataset.manifest["subject"])
+    assert len(validate(home / "öut put").manifest) == 16
+
+
+def test_a_telephone_held_upright_gives_an_upright_image(home):
+    picture = draw_face("turned", 60, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(home / "live/ann/phone.jpg", exif=exif)
+    dataset = prepare(home)
+    (row,) = dataset.manifest[dataset.manifest["id"] == "live/ann/phone.jpg"].to_dict("records")
+    assert read_image(dataset.locate(row["path"]), row["id"]).shape == (60, 30, 3)
+
+
+ERRORS = {
+    "unknown attack": (
+        lambda home: (home / "fake/print").rename(home / "fake/wig"),
+        r"unknown attack 'wig'; say its family with --family wig=FAMILY",
+    ),
+    "no attack folder": (
+        lambda home: write_face(home / "fake/x.jpg"),
+        r"x.jpg lies directly in the folder of fakes; .* --type",
+    ),
+    "no subject": (
+        lambda home: write_face(home / "live/x.jpg"),
+        r"x.jpg: the rule --subjects-from 'folder' finds no subject",
+    ),
+    "nothing fake": (
+        lambda home: [path.unlink() for path in (home / "fake").rglob("*.JPG")],
+        r"fake holds no image or video that could be fake",
+    ),
+    "nothing usable": (
+        lambda home: [path.write_text("x") for path in (home / "live").rglob("*.*g")],
+        r"too little can be used: 10 skipped: is no image",
+    ),
+    "two people": (
+        lambda home: [
+            path.unlink()
+            for path in home.rglob("*")
+            if path.is_file() and set(path.parts) & {"cat", "dan", "eve"}
+        ],
+        r"the split test has no live picture: subjects with live pictures: 2, with fakes: 2",
+    ),
+    "no such folder": (
+        lambda home: (home / "live").rename(home / "alive"),
+        r"no folder at .*live; --live is the folder of live pictures",
+    ),
+    "fakes among the live": (
+        lambda home: (
+            (home / "fake").rename(home / "live/fake"),
+            (home / "fake").symlink_to(home / "live/fake"),
+        ),
+        r"lie in one another",
+    ),
+}
+
+
+@pytest.mark.parametrize("trap", ERRORS)
+def test_an_error_leaves_nothing_behind(trap, home):
+    spoil_it, told = ERRORS[trap]
+    spoil_it(home)
+    before = sorted(home.rglob("*"))
+    with pytest.raises(DatasetError, match=told):
+        prepare(home)
+    assert sorted(home.rglob("*")) == before
+
+
+def test_attack_and_family_can_be_said(home, capsys):
+    (home / "fake/print").rename(home / "fake/wig")
+    named = FolderOptions(families={"wig": "physical"}, workers=1)
+    dataset = prepare(home, options=named)
+    assert dataset.info["attack_types"]["wig"]["family"] == "physical"
+    command = ["folder", "--live", home / "live", "--fake", home / "fake/wig", "--out", home / "b"]
+    assert main([*map(str, command), "--type", "replay", "--workers", "1"]) == 0
+    assert "train: live 6, replay 3" in capsys.readouterr().out
+
+
+def test_folders_named_as_in_uniattackdata_are_known(home):
+    (home / "fake/print").rename(home / "fake/simswap")
+    assert set(prepare(home).manifest["family"]) == {"live", "editing"}
+
+
+@pytest.mark.parametrize("text", ["wig", "=physical", "wig="])
+def test_a_pair_that_is_none_is_told(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["folder", "--live", "a", "--fake", "b", "--out", "c", "--family", text])
+    assert "is not ATTACK=FAMILY" in capsys.readouterr().err
+
+
+def test_copies_do_not_need_the_originals(home):
+    dataset = prepare(home, options=FolderOptions(copy=True, workers=1))
+    assert "root" not in dataset.info
+    with Image.open(home / "live/ann/2024/a.jpg") as image:
+        original = np.asarray(image.convert("RGB"))
+    (home / "live").rename(home / "gone")
+    validate(home / "out")
+    (row,) = dataset.manifest[dataset.manifest["id"] == "live/ann/2024/a.jpg"].to_dict("records")
+    assert row["path"] == "images/live/ann/2024/a.jpg.png"
+    assert np.array_equal(read_image(dataset.locate(row["path"]), ""), original)
+
+
+def test_faces_are_cropped_and_pictures_without_one_are_skipped(home):
+    for path in [*home.rglob("*.*g"), *home.rglob("*.JPG")]:  # a drawn face may pass for one
+        Image.new("RGB", (60, 60), "gray").save(path)
+    portrait = Image.fromarray(astronaut()).resize((256, 256))
+    for number, person in enumerate(PEOPLE[:3]):
+        turned = portrait.crop((number, number, 250, 250))
+        turned.save(home / f"live/{person}/portrait.png")
+        turned.save(home / f"fake/print/{person}/portrait.png")
+    dataset = prepare(home, options=FolderOptions(crop=CropRules(size=64, turn=False), workers=1))
+    assert len(dataset.manifest) == 6
+    assert dataset.info["report"]["faces"]["cut"] == 6
+    assert dataset.info["recipe"]["detector"]["name"] == "embedded"
+    assert dataset.info["image_size"] == 64
+    assert dataset.info["report"]["skipped"] == {"no face found": 15}
+    assert open_dataset(home / "out")["train"][0]["image"].shape == (3, 64, 64)
+
+
+def test_the_same_call_again_reads_and_other_files_need_overwrite(home):
+    first = prepare(home)
+    stamp = (home / "out/dataset.json").stat().st_mtime_ns
+    assert prepare(home).info == first.info
+    assert (home / "out/dataset.json").stat().st_mtime_ns == stamp
+    write_face(home / "live/fay/new.jpg")
+    with pytest.raises(DatasetError, match=r"different: files\)"):
+        prepare(home)
+    assert len(prepare(home, overwrite=True).manifest) == 16
+
+
+def test_the_dataset_is_not_written_into_what_is_read(home):
+    with pytest.raises(DatasetError, match="lies in a folder to be read"):
+        prepare(home, "live/out")
+
+
+@pytest.mark.slow
+def test_two_workers_write_the_same(home):
+    write_video(home / "live/ann/clip.mp4", numbered(6))
+    one = prepare(home, "one")
+    two = prepare(home, "two", FolderOptions(workers=2))
+    assert one.info["checksums"] == two.info["checksums"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_build_goes_on_and_loses_nothing(home):
+    """The process is killed while it works; the same call then finishes the rest."""
+    whole = prepare(home, "whole")
+    killer = (
+        "import os, sys\n"
+        "from data_prep.releases.folder import importer\n"
+        "make, seen = importer.make_rows, []\n"
+        "def die(work):\n"
+        "    seen.append(work)\n"
+        "    return make(work) if len(seen) < 8 else os._exit(9)\n"
+        "importer.make_rows = die\n"
+        "importer.import_folders(*sys.argv[1:4], importer.FolderOptions(workers=1))\n"
+    )
+    places = [str(home / name) for name in ("live", "fake", "out")]
+    ended = subprocess.run([sys.executable, "-c", killer, *places], check=False)
+    assert ended.returncode == 9
+    assert len(list((home / "out/.work").glob("0*.json"))) == 7
+    finished = prepare(home)
+    assert finished.info["checksums"] == whole.info["checksums"]
+    assert not (home / "out/.work").exists()
+
+
+def test_nothing_outside_is_read_even_by_its_name(tmp_path):
+    outside, live = tmp_path / "outside", tmp_path / "live"
+    write_face(outside / "ann/a.jpg")
+    live.mkdir()
+    (live / "ann").symlink_to(outside)
+    found, skipped = collect(live, "live", SubjectRule("folder"))
+    assert found == []
+    assert [skip.reason for skip in skipped] == ["a link that leads out of the folder or to itself"]
+
+
+def test_what_is_told_is_also_kept(home):
+    spoil(home)
+    prepare(home)
+    report = json.loads((home / "out/dataset.json").read_text("utf-8"))["report"]
+    assert report["skipped"]["empty file"] == 2
+
+
+def test_a_name_that_is_not_utf8_is_skipped_and_listed(home):
+    Path(os.fsdecode(os.fsencode(home / "live") + b"/odd-\xff.jpg")).write_bytes(b"a picture")
+    dataset = prepare(home)
+    assert "odd-\\xff.jpg" in (dataset.folder / "skipped.csv").read_text("utf-8")
+
+
+def test_a_picture_with_a_broken_exif_tag_is_skipped_as_readers_would_refuse_it(home):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0  # to be turned; a resolution
+    path = home / "live/ann/odd.jpg"
+    Image.new("RGB", (40, 24)).save(path, exif=exif)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02"))  # as if it were text
+    assert path.read_bytes() != data
+    with pytest.raises(DatasetError, match="does not decode"):
+        read_image(path, "odd")
+    dataset = prepare(home)
+    assert "live/ann/odd.jpg" not in set(dataset.manifest["id"])

@@ -1,0 +1,132 @@
+"""Presets merge into typed configurations; whatever does not fit is refused in words."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from lasoftmoe.experiment.config import (
+    ConfigError,
+    config_from_dict,
+    config_to_yaml,
+    known_experiments,
+    known_presets,
+    load_config,
+    read_config,
+)
+from lasoftmoe.paths import PRESETS
+
+
+@pytest.mark.parametrize("preset", known_presets())
+@pytest.mark.parametrize("name", known_experiments())
+def test_every_experiment_loads_under_every_preset_and_survives_yaml(name, preset, tmp_path):
+    config = load_config(name, preset, seed=3)
+    assert (config.name, config.preset, config.seed) == (name, preset, 3)
+    (tmp_path / "config.yaml").write_text(config_to_yaml(config))
+    assert read_config(tmp_path / "config.yaml") == config
+
+
+def test_names_are_those_of_the_contract():
+    assert known_presets() == ["a100", "laptop"]
+    assert known_experiments() == [
+        "zero_shot",
+        "vanilla",
+        "soft_moe",
+        "la_soft_moe",
+        "la_soft_moe_stable",
+        "top_k_moe",
+        "la_soft_moe_softmax_attention",
+        "resnet",
+    ]
+
+
+def test_experiments_differ_in_their_branch_and_nothing_else():
+    plain = load_config("vanilla")
+    for name, kind, variant in (
+        ("soft_moe", "soft", "paper"),
+        ("la_soft_moe", "la", "paper"),
+        ("la_soft_moe_stable", "la", "stable"),
+    ):
+        config = load_config(name)
+        assert (config.detector.moe.kind, config.detector.moe.variant) == (kind, variant)
+        moe = dataclasses.replace(
+            config.detector.moe, kind="none", variant="paper", attention="linear"
+        )
+        detector = dataclasses.replace(config.detector, moe=moe)
+        assert dataclasses.replace(config, detector=detector, name="vanilla") == plain
+    assert load_config("zero_shot").training.epochs == 0
+
+
+def test_a100_preset_holds_what_the_paper_states():
+    config = load_config("la_soft_moe", "a100")
+    assert config.detector.clip.name.startswith("ViT-B-16")
+    assert (config.detector.moe.num_experts, config.detector.moe.slots_per_expert) == (4, 49)
+    assert config.detector.moe.blocks is None
+    assert (config.training.optimizer, config.training.learning_rate) == ("adam", 1e-6)
+    assert (config.detector.prompt, config.data.protocol) == ("T-8", "p1")
+    assert config.device == "cuda"
+
+
+def test_a100_preset_names_every_choice_with_its_origin():
+    text = (PRESETS / "a100.yaml").read_text()
+    named, fields = yaml.safe_load(text), dataclasses.asdict(load_config("vanilla", "a100"))
+    for run_only in ("name", "preset", "seed"):
+        fields.pop(run_only)
+    assert _paths(named) == _paths(fields)
+    training = text[text.index("training:") :].splitlines()[1:]
+    origins = ("paper", "silent", "changes no result", "chooses nothing")
+    assert all(any(word in line for word in origins) for line in training)
+
+
+def _paths(values, start=""):
+    nested = [_paths(v, f"{start}{k}.") for k, v in values.items() if isinstance(v, dict)]
+    plain = {f"{start}{k}" for k, v in values.items() if not isinstance(v, dict)}
+    return plain.union(*nested)
+
+
+def test_overrides_change_their_field_only():
+    config = load_config("soft_moe", overrides={"detector": {"moe": {"num_experts": 8}}})
+    assert config.detector.moe.num_experts == 8
+    assert config.detector.moe.kind == "soft"
+    assert (
+        config.detector.moe.slots_per_expert == load_config("vanilla").detector.moe.slots_per_expert
+    )
+
+
+def test_preset_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LASOFTMOE_PRESET", "a100")
+    assert load_config("vanilla").preset == "a100"
+    assert load_config("vanilla", "laptop").preset == "laptop"
+    monkeypatch.setenv("LASOFTMOE_PRESET", "desktop")
+    with pytest.raises(ConfigError, match="no preset 'desktop'; known presets: a100, laptop"):
+        load_config("vanilla")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"training": {"epochz": 2}}, "epochz"),
+        ({"training": {"epochs": "many"}}, "training.epochs"),
+        ({"training": {"epochs": -1}}, "training.epochs is -1"),
+        ({"training": {"learning_rate": 0.0}}, "learning rates"),
+        ({"detector": {"moe": {"kind": "sparse"}}}, "detector.moe.kind"),
+        ({"data": {"image_size": 0}}, "data.image_size is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"device": "tpu"}, "device"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+def test_fields_and_values_that_do_not_fit_are_named(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config("vanilla", overrides=overrides)
+
+
+def test_unknown_experiment_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="no experiment 'hard_moe'; known experiments: zero_shot"):
+        load_config("hard_moe")
+
+
+def test_numbers_in_yaml_are_numbers():
+    text = config_to_yaml(load_config("vanilla", "a100"))
+    assert yaml.safe_load(text)["training"]["learning_rate"] == 1e-6
+    assert config_from_dict(yaml.safe_load(text)).training.learning_rate == 1e-6

@@ -1,0 +1,107 @@
+"""The ResNet is a detector like any other: it learns, scores, embeds and runs as an experiment."""
+
+import pytest
+import torch
+
+from lasoftmoe import experiment
+from lasoftmoe.methods.timm_classifier import ResNetDetector, build_resnet
+from lasoftmoe.experiment.config import DetectorConfig, ResNetConfig, load_config
+from lasoftmoe.detector import build_detector
+
+SMALL = DetectorConfig(kind="resnet", resnet=ResNetConfig("resnet10t", None, 0.125))
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return {"image": images, "is_attack": torch.arange(8) % 2 == 0}
+
+
+def test_it_is_built_by_its_kind_and_the_seed_fixes_it():
+    first, again, other = (build_detector(SMALL, seed) for seed in (0, 0, 1))
+    assert isinstance(first, ResNetDetector)
+    same = [torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True)]
+    assert all(same)
+    assert not torch.equal(next(first.parameters()), next(other.parameters()))
+
+
+def test_width_multiplies_the_channels_of_the_stages():
+    narrow, wide = (
+        sum(p.numel() for p in build_resnet(DetectorConfig("resnet", ResNetConfig(width=w)), 0)
+            .network.layer4.parameters())
+        for w in (0.5, 1.0)
+    )  # fmt: skip
+    assert 3.5 < wide / narrow < 4.5
+
+
+def test_score_is_the_logit_and_bytes_and_fractions_agree(batch):
+    detector = build_resnet(SMALL, 0).eval()
+    with torch.no_grad():
+        scores = detector.attack_score(batch["image"])
+        network_input = (batch["image"].float() / 255 - detector.mean) / detector.std
+        assert torch.allclose(scores, detector.network(network_input)[:, 0], atol=1e-5)
+        assert torch.allclose(scores, detector.attack_score(batch["image"].float() / 255))
+        lengths = detector.embed(batch["image"]).norm(dim=1)
+    assert scores.shape == (8,) and torch.allclose(lengths, torch.ones(8))
+
+
+def test_loss_is_the_binary_cross_entropy_and_falls(batch):
+    detector = build_resnet(SMALL, 0).train()
+    sign = torch.where(batch["is_attack"], -1.0, 1.0)
+    expected = torch.nn.functional.softplus(sign * detector.attack_score(batch["image"])).mean()
+    assert torch.allclose(detector.training_loss(batch), expected)
+    optimizer = torch.optim.AdamW(detector.parameter_groups()["model"], lr=1e-2)
+    losses = []
+    for _ in range(15):
+        loss = detector.training_loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_score_has_gradients_in_the_image(batch):
+    image = (batch["image"].float() / 255).requires_grad_()
+    build_resnet(SMALL, 0).eval().attack_score(image).sum().backward()
+    assert image.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        (("resnet9000",), ValueError, "no ResNet named 'resnet9000'"),
+        (("vit_base_patch16_224",), ValueError, "no ResNet named"),
+        (("resnet50", "mine"), ValueError, "no weights tagged 'mine'; expected one of .*tv_in1k"),
+        (("resnet50", "/nowhere/a.safetensors"), FileNotFoundError, "/nowhere/a.safetensors"),
+    ],
+)
+def test_networks_and_weights_that_do_not_exist_are_named(config, error, message):
+    with pytest.raises(error, match=message):
+        build_resnet(DetectorConfig("resnet", ResNetConfig(*config)), 0)
+
+
+def test_weights_of_one_width_are_not_asked_for_at_another():
+    with pytest.raises(ValueError, match=r"have width 1, not 0\.5"):
+        ResNetConfig("resnet50", "tv_in1k", 0.5)
+
+
+def test_the_presets_name_a_small_one_and_the_papers():
+    laptop, a100 = (load_config("resnet", preset).detector for preset in ("laptop", "a100"))
+    assert laptop.kind == a100.kind == "resnet"
+    assert laptop.backbone.pretrained is None and a100.backbone.name == "resnet50"
+
+
+def test_an_experiment_of_it_runs_and_reads_back(tiny_folder, runs):
+    overrides = {
+        "data": {"folder": str(tiny_folder), "image_size": 16},
+        "detector": {"resnet": {"width": 0.125}},
+        "training": {"epochs": 1, "batch_size": 16},
+    }
+    run = experiment.run("resnet", "laptop", 0, overrides)
+    assert run.report["parameters"]["moe"] == 0
+    dev = run.datasets()["dev"]
+    again = run.detector().attack_score(dev.batch([0, 1])["image"])
+    stored = run.scores.loc[run.scores["split"] == "dev", "attack_score"][:2]
+    assert torch.allclose(again.double(), torch.tensor(stored.to_numpy()), atol=1e-4)
