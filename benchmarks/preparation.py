@@ -24,11 +24,11 @@ from PIL import Image
 
 from benchmarks.record import origin, publish
 from data_prep.media.faces import CropRules, EmbeddedDetector, FaceReport, cut_face
+from data_prep.media.video import spread
 from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
 from data_prep.synthetic.people.identity import sample_identities
-from data_prep.synthetic.scene.renderer import render
 from data_prep.synthetic.people.session import sample_sessions
-from data_prep.media.video import spread
+from data_prep.synthetic.scene.renderer import render
 from lasoftmoe import provenance
 
 WIDTH, HEIGHT, FACE = 640, 480, 288

@@ -21,13 +21,13 @@ import torch
 
 from benchmarks.timing import Method, in_turns
 from data_prep.atomic import write_atomically
-from data_prep.commands.options import at_least
 from data_prep.building.parallel import derive_seed, run_units
+from data_prep.commands.options import at_least
 from data_prep.studies.origin import origin
 from data_prep.synthetic.camera import capture
 from data_prep.synthetic.people.identity import sample_identities
-from data_prep.synthetic.scene.renderer import RENDER_SIZE, render
 from data_prep.synthetic.people.session import sample_sessions
+from data_prep.synthetic.scene.renderer import RENDER_SIZE, render
 
 BAR = 25.0
 """Images a second that two cores should reach."""

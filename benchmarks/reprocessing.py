@@ -19,18 +19,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.record import origin, publish
+from data_prep.building.parallel import derive_seed, run_units
 from data_prep.commands.options import at_least
 from data_prep.manifest import read_dataset
-from data_prep.building.parallel import derive_seed, run_units
 from data_prep.synthetic.camera import to_bytes
 from data_prep.synthetic.nuisance import NO_NUISANCE, NUISANCES, reprocess
 from data_prep.synthetic.plan import PRESETS, SubjectPlan, plan_subjects
 from data_prep.synthetic.subject import live_captures, saved
 from data_prep.taxonomy import LIVE
-from lasoftmoe.experiment.config import known_experiments
 from lasoftmoe.data import FaceDataset
 from lasoftmoe.evaluation import score
 from lasoftmoe.experiment import run
+from lasoftmoe.experiment.config import known_experiments
 from lasoftmoe.metrics.intervals import bootstrap_interval
 from lasoftmoe.paths import EMBEDDED_DATA
 

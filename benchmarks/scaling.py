@@ -133,8 +133,8 @@ def measured() -> Rates:
 def measure(clips: int) -> dict:
     """Prepare a few rendered clips and pack their faces many times over, on one core."""
     from benchmarks.preparation import write_release
-    from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
     from data_prep.building.shards import write_shards
+    from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
     from lasoftmoe import provenance
 
     torch.set_num_threads(1)

@@ -40,9 +40,9 @@ from data_prep.contract.checks import (
     check_manifest,
     check_protocol,
 )
-from data_prep.media.images import IMAGE_FORMATS, UNREADABLE
 from data_prep.contract.inside import Inside
 from data_prep.contract.packed import PackedFile, Shards
+from data_prep.media.images import IMAGE_FORMATS, UNREADABLE
 
 __all__ = [
     "SPLITS",

@@ -18,8 +18,8 @@ from lasoftmoe import losses
 from lasoftmoe.clip import ClipBundle, add_moe, load_clip, moe_parameters
 from lasoftmoe.experiment.config import DetectorConfig
 from lasoftmoe.moe import capture_routing, routing_loss
-from lasoftmoe.training.processes import gather
 from lasoftmoe.prompts import CLASSES, class_prompts, text_embeddings
+from lasoftmoe.training.processes import gather
 
 MAX_LOGIT_SCALE = 100.0
 """CLIP's own bound (Radford et al. 2021, section 2.5)."""

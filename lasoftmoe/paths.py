@@ -15,8 +15,8 @@ def _root() -> Path:
 
 
 ROOT = _root()
-PRESETS = PACKAGE / "presets"
-WEIGHTS = PACKAGE / "weights"
+PRESETS = PACKAGE / "experiment" / "presets"
+WEIGHTS = PACKAGE / "small_clip" / "weights"
 EMBEDDED_DATA = ROOT / "data" / "synthetic-laptop"
 
 

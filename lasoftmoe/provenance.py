@@ -18,6 +18,7 @@ from lasoftmoe.paths import PACKAGE, ROOT
 PACKAGES = ("lasoftmoe", "torch", "open_clip_torch", "accelerate", "numpy", "scikit-learn")
 # What cannot change a run's result; everything else in the package can.
 WITHOUT_EFFECT = (
+    "cli",
     "__main__.py",
     "cli.py",
     "comparison.py",

@@ -42,8 +42,8 @@ def chapters(book: Path) -> list[Path]:
 
 def check_preset(preset: str) -> None:
     """Stop before any notebook runs when the preset is unknown or this machine lacks its needs."""
-    from lasoftmoe.experiment.config import ConfigError, load_config
     from lasoftmoe.experiment import data_folder
+    from lasoftmoe.experiment.config import ConfigError, load_config
     from lasoftmoe.experiment.preflight import PresetError, check_requirements
 
     try:

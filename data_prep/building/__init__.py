@@ -1,0 +1,1 @@
+"""Builds that run in parallel and resume, and what they leave behind."""

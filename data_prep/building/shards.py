@@ -24,10 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.atomic import write_atomically
-from data_prep.contract.checks import PATH_COLUMNS, SPLITS, DatasetError
-from data_prep.manifest import PreparedDataset, check_files, read_dataset, write_dataset
-from data_prep.contract.packed import INDEX, ROWS_IN_GROUP
 from data_prep.building.resume import build_units, clean_up, forget, prepare_folder
+from data_prep.contract.checks import PATH_COLUMNS, SPLITS, DatasetError
+from data_prep.contract.packed import INDEX, ROWS_IN_GROUP
+from data_prep.manifest import PreparedDataset, check_files, read_dataset, write_dataset
 
 GENERATOR = "data_prep.building.shards 1"
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -67,9 +67,9 @@ def _run_inspect(options: argparse.Namespace) -> int:
 
 
 def _run_shards(options: argparse.Namespace) -> None:
+    from data_prep.building.shards import parse_size, write_shards
     from data_prep.commands.summary import summary
     from data_prep.contract.packed import INDEX
-    from data_prep.building.shards import parse_size, write_shards
 
     dataset = write_shards(
         options.folder,

@@ -1,0 +1,1 @@
+"""The files of a prepared dataset: their tables, paths, and packed images."""

@@ -1,0 +1,1 @@
+"""Looks at a prepared dataset: audit, contact sheet, inspection page."""

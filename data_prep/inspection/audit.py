@@ -1,9 +1,10 @@
 """The shortcut audit: how far do plain numbers of a picture get at telling live from fake?
 
-Each probe (``data_prep.inspection.probes``) is fitted on the train split twice, by logistic regression and
-by gradient boosting, to tell live images from all attacks together. Measured is the area under
-the ROC curve (AUC): all attacks against the live images of a split, and one type at a time. The
-better of the two models counts, and its interval comes from drawing the subjects anew.
+Each probe (``data_prep.inspection.probes``) is fitted on the train split twice, by logistic
+regression and by gradient boosting, to tell live images from all attacks together. Measured is
+the area under the ROC curve (AUC): all attacks against the live images of a split, and one type
+at a time. The better of the two models counts, and its interval comes from drawing the subjects
+anew.
 
 Choose nothing by the test split: audit dev while a dataset is being made, test once it is frozen.
 """
@@ -26,8 +27,8 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from data_prep.contract.checks import SPLITS
-from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
 from data_prep.inspection.probes import DIMENSIONS, FILE_SIZE, Features, file_size, picture_features
+from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
 from data_prep.taxonomy import ATTACK_TYPES, LIVE
 
 POOLED = "pooled"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from data_prep.contract.checks import SPLITS, DatasetError
-from data_prep.media.images import ImageFacts, inspect_images
 from data_prep.manifest import PreparedDataset, check_files
+from data_prep.media.images import ImageFacts, inspect_images
 from data_prep.taxonomy import ATTACK_TYPES, LIVE
 
 SMALLEST_SIDE = 48

@@ -250,9 +250,9 @@ def _map(mapped: pd.DataFrame, places: NDArray[np.float64], seed: int) -> str:
         f'<img src="{draw_map(mapped, places, dark=False)}" alt="{alt}"></picture>'
         f"<figcaption>{len(mapped):,} images, each type by its share (seed {seed}), placed by "
         "t-SNE so that neighbors are alike. Alike in 81 plain numbers of fine texture (residuals "
-        "of a 3 × 3 mean, <code>data_prep.inspection.probes</code>), not in a trained network's features: a "
-        "map like the paper's figure 4, made by other means. Distances between far groups and the "
-        "directions mean nothing. "
+        "of a 3 × 3 mean, <code>data_prep.inspection.probes</code>), not in a trained network's "
+        "features: a map like the paper's figure 4, made by other means. Distances between far "
+        "groups and the directions mean nothing. "
         f"For {share:.0%} of the images most of the ten nearest neighbors carry the same label; "
         f"always saying the commoner label would be right for {own:.0%}.</figcaption></figure>"
     )

@@ -13,8 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_prep.inspection.files import ordered_types
-from data_prep.manifest import PreparedDataset, read_image
 from data_prep.inspection.probes import BORDER_CELLS, energy, high_pass
+from data_prep.manifest import PreparedDataset, read_image
 from data_prep.taxonomy import FAMILIES, LIVE
 
 THUMBNAIL = 112

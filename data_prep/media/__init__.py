@@ -1,0 +1,1 @@
+"""Images, faces, and videos as releases hold them."""

@@ -2,7 +2,8 @@
 
 A detector is anything with ``detect(image) -> [Detection, ...]``. The default is the
 local-binary-pattern cascade that ships inside scikit-image: no download, upright frontal faces
-only. A dataset deserves a stronger one: ``data_prep.media.yunet`` runs weights that the user brings.
+only. A dataset deserves a stronger one: ``data_prep.media.yunet`` runs weights that the user
+brings.
 """
 
 from __future__ import annotations

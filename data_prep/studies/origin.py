@@ -14,7 +14,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def origin(command: str, seed: int, cpu_seconds: float) -> dict[str, Any]:
-    """What a recorded file says of itself; the same keys as all files in ``book/recorded``."""
+    """What a recorded file says of itself; the same keys as all records."""
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "commit": _commit(),

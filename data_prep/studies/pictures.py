@@ -11,22 +11,22 @@ from torch import Tensor
 from data_prep.building.parallel import derive_seed
 from data_prep.synthetic.attacks import digital
 from data_prep.synthetic.attacks.adversarial import ADVERSARIAL, adversarial_attack
-from data_prep.synthetic.camera import CAPTURE_SIZE, capture, resize
 from data_prep.synthetic.attacks.edit_sources import (
     changed_attribute,
     donor_session,
     fresh_grain,
     other_mouth,
 )
-from data_prep.synthetic.people.identity import Identities, sample_identities
-from data_prep.synthetic.nuisance import reprocess
 from data_prep.synthetic.attacks.physical import print_attack, recapture_place, replay_attack
+from data_prep.synthetic.attacks.surrogate import load_surrogate
+from data_prep.synthetic.camera import CAPTURE_SIZE, capture, resize
+from data_prep.synthetic.nuisance import reprocess
+from data_prep.synthetic.people.identity import Identities, sample_identities
+from data_prep.synthetic.people.session import Sessions, sample_sessions
+from data_prep.synthetic.people.worn_mask import fit_to_wearer, sample_masks
 from data_prep.synthetic.plan import ATTACK_DECK, MEASURED_LIVE_DECK, SETTINGS
 from data_prep.synthetic.scene.renderer import Rendering, render
-from data_prep.synthetic.people.session import Sessions, sample_sessions
 from data_prep.synthetic.subject import saved
-from data_prep.synthetic.attacks.surrogate import load_surrogate
-from data_prep.synthetic.people.worn_mask import fit_to_wearer, sample_masks
 
 _FRESH_NOISE = {"face_swap": 0.8, "attribute": 0.8, "talking": 0.8, "gan": 0.3}
 """Shares of the sensor noise that the decoders of the dataset leave."""

@@ -1,6 +1,7 @@
 """How visible is each attack at each strength? A probe's AUC over a range of strengths.
 
-The probe sees the 72 numbers of fine texture of ``data_prep.inspection.probes`` and is a boosting of trees.
+The probe sees the 72 numbers of fine texture of ``data_prep.inspection.probes`` and is a
+boosting of trees.
 For each type it learns on some people, attacked at all strengths, and is read on others, at each
 strength alone. Nobody in it is in the dataset: strengths are chosen without its test split.
 """

@@ -22,12 +22,12 @@ from data_prep.building.parallel import derive_seed
 from data_prep.studies.origin import origin
 from data_prep.studies.second_recognizer import load_second_recognizer
 from data_prep.synthetic.attacks.adversarial import ADVERSARIAL, adversarial_attack
-from data_prep.synthetic.camera import capture
 from data_prep.synthetic.attacks.draw import draw_strength
-from data_prep.synthetic.people.identity import sample_identities
-from data_prep.synthetic.scene.renderer import render
-from data_prep.synthetic.people.session import sample_sessions
 from data_prep.synthetic.attacks.surrogate import load_surrogate
+from data_prep.synthetic.camera import capture
+from data_prep.synthetic.people.identity import sample_identities
+from data_prep.synthetic.people.session import sample_sessions
+from data_prep.synthetic.scene.renderer import render
 from data_prep.taxonomy import attack_type
 
 NOISE = "sign noise"

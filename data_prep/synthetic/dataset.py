@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from data_prep.building.resume import build_units, clean_up, prepare_folder
 from data_prep.contract.leave_out import leave_one_type_out
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
-from data_prep.building.resume import build_units, clean_up, prepare_folder
+from data_prep.synthetic.attacks.surrogate import load_surrogate
 from data_prep.synthetic.plan import SubjectPlan, plan_subjects, preset_named
 from data_prep.synthetic.recipe import GENERATOR, code_digest, dataset_info
 from data_prep.synthetic.subject import SubjectWork, make_subject
-from data_prep.synthetic.attacks.surrogate import load_surrogate
 from data_prep.taxonomy import FAMILIES, LIVE, attack_type
 
 # Families of the images that each protocol takes for training (train and dev) and for testing.

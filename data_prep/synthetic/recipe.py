@@ -7,12 +7,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from data_prep.synthetic.camera import CAPTURE_SIZE
 from data_prep.synthetic.attacks.surrogate import WEIGHTS
+from data_prep.synthetic.camera import CAPTURE_SIZE
 
 GENERATOR = "data_prep.synthetic"
 _HERE = Path(__file__).parent
-_SHARED = ("../leave_out", "../taxonomy")
+_SHARED = ("../contract/leave_out", "../taxonomy")
 
 
 def code_digest(*leave_out: str, weights: bool) -> str:
@@ -23,11 +23,12 @@ def code_digest(*leave_out: str, weights: bool) -> str:
         weights: whether the surrogate's weights belong to it.
     """
     digest = hashlib.sha256()
-    names = [path.stem for path in _HERE.glob("*.py") if path.stem not in leave_out]
+    files = [path for path in _HERE.rglob("*.py") if path.stem not in leave_out]
+    names = [path.relative_to(_HERE).with_suffix("").as_posix() for path in files]
     for name in sorted([*names, *_SHARED]):
         digest.update(name.encode() + _meaning(_HERE / f"{name}.py").encode())
     # Where units run changes no byte; how their seeds are derived changes all of them.
-    digest.update(_meaning(_HERE / "../parallel.py", "derive_seed").encode())
+    digest.update(_meaning(_HERE / "../building/parallel.py", "derive_seed").encode())
     if weights and WEIGHTS.is_file():
         digest.update(WEIGHTS.read_bytes())
     return digest.hexdigest()[:16]

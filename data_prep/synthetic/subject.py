@@ -13,22 +13,22 @@ from data_prep.building.parallel import derive_seed
 from data_prep.building.resume import Row
 from data_prep.synthetic.attacks import digital
 from data_prep.synthetic.attacks.adversarial import adversarial_attack
-from data_prep.synthetic.camera import CAPTURE_SIZE, capture, jpeg, resize
 from data_prep.synthetic.attacks.edit_sources import (
     changed_attribute,
     donor_session,
     fresh_grain,
     other_mouth,
 )
-from data_prep.synthetic.people.identity import Identities, sample_identities
-from data_prep.synthetic.nuisance import NO_NUISANCE, reprocess
 from data_prep.synthetic.attacks.physical import print_attack, recapture_place, replay_attack
+from data_prep.synthetic.attacks.surrogate import load_surrogate
+from data_prep.synthetic.camera import CAPTURE_SIZE, capture, jpeg, resize
+from data_prep.synthetic.nuisance import NO_NUISANCE, reprocess
+from data_prep.synthetic.people.identity import Identities, sample_identities
+from data_prep.synthetic.people.session import Sessions, sample_sessions
+from data_prep.synthetic.people.worn_mask import fit_to_wearer, sample_masks
 from data_prep.synthetic.pictures import save_png
 from data_prep.synthetic.plan import NO_SETTING, AttackPlan, SubjectPlan
 from data_prep.synthetic.scene.renderer import Rendering, render
-from data_prep.synthetic.people.session import Sessions, sample_sessions
-from data_prep.synthetic.attacks.surrogate import load_surrogate
-from data_prep.synthetic.people.worn_mask import fit_to_wearer, sample_masks
 from data_prep.taxonomy import FAKE, LIVE, family_of
 
 

@@ -1,0 +1,5 @@
+"""The command line ``lasoftmoe``."""
+
+from lasoftmoe.cli.commands import main
+
+__all__ = ["main"]

@@ -31,8 +31,8 @@ from lasoftmoe.experiment.config import (
 )
 
 if TYPE_CHECKING:
-    from lasoftmoe.records.recorded import Recorded
     from lasoftmoe.experiment.tables import Table
+    from lasoftmoe.records.recorded import Recorded
 
 DESCRIPTION = (
     "Train and evaluate the detectors of the book. An error is one message on stderr and the exit "
@@ -108,7 +108,7 @@ def _run_parser() -> ArgumentParser:
     parser.add_argument(
         "--seeds", type=PositiveInt, help="runs with seeds 0 to SEEDS - 1 (instead of --seed)"
     )
-    parser.add_argument("--out", type=str, help="also write a record as book/recorded holds them")
+    parser.add_argument("--out", type=str, help="also write a record to this file")
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -121,7 +121,7 @@ def _report_parser() -> ArgumentParser:
     parser = ArgumentParser(
         exit_on_error=False,
         description="Without a name: all finished runs. With one: the table's finished runs on "
-        "this machine, what book/recorded holds of it, and the paper's figures.",
+        "this machine, what lasoftmoe/records holds of it, and the paper's figures.",
     )
     parser.add_argument("name", type=str, nargs="?", help=", ".join(known_tables()))
     _add_preset(parser)
@@ -179,7 +179,7 @@ def _add_preset(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Any:
-    from lasoftmoe import experiment
+    from lasoftmoe.experiment import runs as experiment
 
     return experiment.run(
         options.name, options.get("preset"), int(options.get("seed", 0)), _overrides(options)
@@ -220,8 +220,8 @@ def _run_one(options: Namespace) -> None:
 
 
 def _run_table(table: Table, options: Namespace) -> None:
-    from lasoftmoe.records import recorded
     from lasoftmoe.experiment import tables
+    from lasoftmoe.records import recorded
 
     runs = tables.run_table(table, options.get("preset"), _seeds(options), _overrides(options))
     record = recorded.runs_record(table, runs, _typed())
@@ -233,7 +233,7 @@ def _run_table(table: Table, options: Namespace) -> None:
 def _dry_run(table: Table, options: Namespace) -> int:
     """Everything known before a start, for each row; 2 if something is missing."""
     from lasoftmoe.experiment import dry_run, tables
-    from lasoftmoe import experiment
+    from lasoftmoe.experiment import runs as experiment
 
     missing = 0
     for name, config in tables.table_configs(
@@ -261,7 +261,8 @@ def _typed() -> str:
 
 
 def _evaluate_command(options: Namespace) -> None:
-    from lasoftmoe import data, experiment
+    from lasoftmoe import data
+    from lasoftmoe.experiment import runs as experiment
 
     run = experiment.read_run(options.run_folder)
     folder = options.get("data") or experiment.data_folder(run.config)
@@ -273,7 +274,7 @@ def _evaluate_command(options: Namespace) -> None:
 
 
 def _zero_shot_command(options: Namespace) -> None:
-    from lasoftmoe import experiment
+    from lasoftmoe.experiment import runs as experiment
     from lasoftmoe.prompts import PROMPTS
 
     wanted = options.get("prompt")
@@ -293,7 +294,7 @@ def _zero_shot_command(options: Namespace) -> None:
 def _report_command(options: Namespace) -> None:
     if options.get("name"):
         return _report_table(options)
-    from lasoftmoe import experiment
+    from lasoftmoe.experiment import runs as experiment
     from lasoftmoe.paths import runs_folder
 
     table = experiment.runs_table()
@@ -304,8 +305,8 @@ def _report_command(options: Namespace) -> None:
 
 
 def _report_table(options: Namespace) -> None:
-    from lasoftmoe.records import recorded
     from lasoftmoe.experiment import tables
+    from lasoftmoe.records import recorded
 
     table = tables.load_table(options.name)
     seeds = range(int(options.get("seeds", 5)))

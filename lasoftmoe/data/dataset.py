@@ -29,9 +29,9 @@ from data_prep.manifest import (
     read_and_digest,
     read_dataset,
 )
+from lasoftmoe.data.sampling import EpochBatches
 from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
 from lasoftmoe.progress import progress_bar
-from lasoftmoe.data.sampling import EpochBatches
 
 Batch = dict[str, Any]
 BLOCK_BYTES = 1 << 20

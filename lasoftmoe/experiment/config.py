@@ -17,7 +17,7 @@ import yaml
 
 from lasoftmoe.paths import PRESETS
 
-NOT_PRESETS = ("experiments", "paper", "tables")
+NOT_PRESETS = ("experiments", "tables")
 """What else lies in the folder of presets: see there."""
 
 

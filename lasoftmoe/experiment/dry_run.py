@@ -22,9 +22,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.manifest import SPLITS, DatasetError, read_dataset
+from lasoftmoe.detector import build_detector
 from lasoftmoe.experiment import preflight
 from lasoftmoe.experiment.config import DetectorConfig, ExperimentConfig
-from lasoftmoe.detector import build_detector
 from lasoftmoe.records.reported import reported
 
 PEAK_FLOPS = 312e12

@@ -24,17 +24,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from lasoftmoe.training import checkpoint, processes
 from lasoftmoe import provenance
-from lasoftmoe.training.checkpoint import Checkpoint
-from lasoftmoe.experiment.config import (
-    ClipConfig,
-    ExperimentConfig,
-    ResNetConfig,
-    config_to_yaml,
-    load_config,
-    read_config,
-)
 from lasoftmoe.data import FaceDataset, open_dataset
 from lasoftmoe.detector import build_detector
 from lasoftmoe.evaluation import (
@@ -44,11 +34,21 @@ from lasoftmoe.evaluation import (
     report_scores,
     score,
 )
-from lasoftmoe.training.logs import Logs
+from lasoftmoe.experiment.config import (
+    ClipConfig,
+    ExperimentConfig,
+    ResNetConfig,
+    config_to_yaml,
+    load_config,
+    read_config,
+)
+from lasoftmoe.experiment.preflight import check_requirements
 from lasoftmoe.metrics import Report
 from lasoftmoe.paths import EMBEDDED_DATA, WEIGHTS, runs_folder
-from lasoftmoe.experiment.preflight import check_requirements
-from lasoftmoe.training import LOG_COLUMNS, WITHOUT_EFFECT, train
+from lasoftmoe.training import checkpoint, processes
+from lasoftmoe.training.checkpoint import Checkpoint
+from lasoftmoe.training.logs import Logs
+from lasoftmoe.training.loop import LOG_COLUMNS, WITHOUT_EFFECT, train
 
 REPORT = "report.json"
 TABLE_COLUMNS = ["name", "preset", "seed", "ACER", "ACC", "AUC", "EER", "train seconds"]

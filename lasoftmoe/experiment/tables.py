@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lasoftmoe import experiment
+from lasoftmoe.experiment import Run
 from lasoftmoe.experiment.config import (
     ConfigError,
     ExperimentConfig,
@@ -21,7 +22,6 @@ from lasoftmoe.experiment.config import (
     merged,
     table_entries,
 )
-from lasoftmoe.experiment import Run
 from lasoftmoe.progress import progress_bar
 
 Runs = dict[str, list[Run]]

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasoftmoe.clip import to_unit_range
-from lasoftmoe.experiment.config import DetectorConfig, ResNetConfig
 from lasoftmoe.detector import Detector
+from lasoftmoe.experiment.config import DetectorConfig, ResNetConfig
 
 CHANNELS = (64, 128, 256, 512)
 """Channels of the four stages of every ResNet in timm, before a bottleneck multiplies them."""

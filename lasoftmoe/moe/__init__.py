@@ -1,13 +1,13 @@
 """Soft MoE, La-SoftMoE and their sparse ancestor, one idea a file (paper, section 3)."""
 
 from lasoftmoe.moe.adapter import MoEAdapter
-from lasoftmoe.moe.softmax_attention import SoftmaxAttention
 from lasoftmoe.moe.build import build_moe, routing_loss
 from lasoftmoe.moe.experts import Experts
 from lasoftmoe.moe.la_soft_moe import LaSoftMoE
 from lasoftmoe.moe.linear_attention import LinearAttention
 from lasoftmoe.moe.routing import RoutedLayer, Routing, capture_routing
 from lasoftmoe.moe.soft_moe import SoftMoE
+from lasoftmoe.moe.softmax_attention import SoftmaxAttention
 from lasoftmoe.moe.sparse_moe import TopKMoE, balance_loss, z_loss
 
 __all__ = [

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from lasoftmoe.moe.softmax_attention import SoftmaxAttention
 from lasoftmoe.moe.checks import require_choice
 from lasoftmoe.moe.linear_attention import LinearAttention
 from lasoftmoe.moe.self_attention import SelfAttention
 from lasoftmoe.moe.soft_moe import SoftMoE
+from lasoftmoe.moe.softmax_attention import SoftmaxAttention
 
 VARIANTS = ("paper", "stable")
 ATTENTIONS = ("linear", "softmax")

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm.auto import tqdm
 
-from lasoftmoe.training.checkpoint import Checkpoint, TrainingState
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.losses import clip_contrastive
 from lasoftmoe.pretraining.batches import CaptionBatch, CaptionBatches
@@ -28,6 +27,7 @@ from lasoftmoe.pretraining.text_tower import encode_texts
 from lasoftmoe.pretraining.textures import scene_texts
 from lasoftmoe.progress import progress_bar
 from lasoftmoe.small_clip.stem import PATCH_SIZE
+from lasoftmoe.training.checkpoint import Checkpoint, TrainingState
 
 INITIAL_LOGIT_SCALE = 10.0
 MAX_LOGIT_SCALE = 100.0

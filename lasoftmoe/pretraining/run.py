@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lasoftmoe.training.checkpoint import Checkpoint
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import open_dataset
 from lasoftmoe.pretraining.captures import Captures, read_captions_folder, read_captures
@@ -27,6 +26,7 @@ from lasoftmoe.small_clip import (
     save_small_clip,
 )
 from lasoftmoe.small_clip.tokenizer import SmallTokenizer
+from lasoftmoe.training.checkpoint import Checkpoint
 
 LAYOUT_CHANNELS = 16
 """Of the stem's layout branch (see ``lasoftmoe.small_clip.stem.layout_branch``)."""

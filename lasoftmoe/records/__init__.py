@@ -1,0 +1,1 @@
+"""Results that the paper reports, and recorded runs of ours."""

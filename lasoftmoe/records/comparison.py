@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from lasoftmoe.records.reported import reported
-from lasoftmoe.records.recorded import Recorded
-from lasoftmoe.metrics.report import PERCENT
 from lasoftmoe.experiment.tables import Table
+from lasoftmoe.metrics.report import PERCENT
+from lasoftmoe.records.recorded import Recorded
+from lasoftmoe.records.reported import reported
 
 FIGURES = PERCENT[:4]
 NONE = "-"

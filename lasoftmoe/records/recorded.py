@@ -1,4 +1,4 @@
-"""Figures that were measured once and are kept: ``book/recorded/<name>.json``.
+"""Figures that were measured once and are kept: ``records/data/<name>.json``.
 
 Every such file says where its figures come from: commit, date, command, hardware and versions
 (:class:`Origin`). The files of trained runs (:func:`runs_record`) also hold each run's report,
@@ -23,11 +23,11 @@ import pandera.pandas as pa
 from data_prep.atomic import write_atomically
 from lasoftmoe import metrics, provenance
 from lasoftmoe.experiment import Run
-from lasoftmoe.metrics.intervals import Interval, bootstrap_interval, paired_difference
-from lasoftmoe.paths import ROOT
 from lasoftmoe.experiment.tables import Runs, Table
+from lasoftmoe.metrics.intervals import Interval, bootstrap_interval, paired_difference
+from lasoftmoe.paths import PACKAGE
 
-FOLDER = ROOT / "book" / "recorded"
+FOLDER = PACKAGE / "records" / "data"
 CURVE_POINTS = 40
 METRICS = ("acer", "auc")
 """What intervals and differences are given for."""

@@ -8,7 +8,7 @@ from functools import cache
 import pandas as pd
 
 from lasoftmoe.experiment.config import read_yaml
-from lasoftmoe.paths import PRESETS
+from lasoftmoe.paths import PACKAGE
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,4 @@ def reported(table: str) -> Reported:
 
 @cache
 def _tables() -> dict:
-    return read_yaml(PRESETS / "paper.yaml")
+    return read_yaml(PACKAGE / "records" / "reported.yaml")

@@ -1,0 +1,20 @@
+"""The small CLIP that comes with the package."""
+
+import lazy_loader
+
+# Lazily: the tokenizer needs no network.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "model": [
+            "EMBEDDED_WEIGHTS",
+            "SmallClipConfig",
+            "build_small_clip",
+            "load_weights",
+            "read_description",
+            "read_weights",
+            "save_small_clip",
+        ],
+        "tokenizer": ["SmallTokenizer"],
+    },
+)

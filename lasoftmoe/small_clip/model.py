@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from data_prep.atomic import write_atomically
-from lasoftmoe.small_clip.tokenizer import SmallTokenizer
 from lasoftmoe.small_clip.stem import PATCH_SIZE, ConvStem
+from lasoftmoe.small_clip.tokenizer import SmallTokenizer
 
 EMBEDDED_WEIGHTS = Path(__file__).parent / "weights" / "small_clip.safetensors"
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
-from lasoftmoe.training.clock import Clock
 from lasoftmoe.small_clip import load_weights as copy_into
+from lasoftmoe.training.clock import Clock
 
 Tensors = dict[str, Tensor]
 ABSENT = {"settings": {}, "seconds": {"wall": 0.0, "cpu": 0.0}}

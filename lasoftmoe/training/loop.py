@@ -18,14 +18,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lasoftmoe import metrics
-from lasoftmoe.training import processes
-from lasoftmoe.data.moves import flip_and_shift
-from lasoftmoe.training.checkpoint import Checkpoint, TrainingState, copy_weights
-from lasoftmoe.experiment.config import TrainingConfig
 from lasoftmoe.data import Batch, FaceDataset, epoch_loader
-from lasoftmoe.evaluation import score
-from lasoftmoe.progress import progress_bar
+from lasoftmoe.data.moves import flip_and_shift
 from lasoftmoe.data.sampling import EpochBatches
+from lasoftmoe.evaluation import score
+from lasoftmoe.experiment.config import TrainingConfig
+from lasoftmoe.progress import progress_bar
+from lasoftmoe.training import processes
+from lasoftmoe.training.checkpoint import Checkpoint, TrainingState, copy_weights
 
 LOG_COLUMNS = ["step", "epoch", "loss", "lr", "moe_lr", "grad_norm", "dev_auc"]
 WITHOUT_EFFECT = ("num_workers", "checkpoint_every", "tensorboard")

@@ -30,7 +30,7 @@ def splits(tiny_folder, runs):
 @pytest.fixture
 def tiny_runs(runs, tiny_folder, monkeypatch):
     """Runs of the tiny detector on the tiny dataset; returns ``run(name, **overrides)``."""
-    from lasoftmoe import experiment
+    from lasoftmoe.experiment import runs as experiment
 
     monkeypatch.setattr(experiment, "build_detector", lambda config, seed: TinyDetector(seed))
 

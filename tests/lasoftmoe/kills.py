@@ -20,10 +20,10 @@ from torch import nn
 from tqdm import tqdm
 
 from data_prep.atomic import TEMPORARY_PREFIX
-from lasoftmoe.training.checkpoint import Checkpoint, load_weights, save_weights
-from lasoftmoe.experiment.config import TrainingConfig
 from lasoftmoe.data import FaceDataset, open_dataset
+from lasoftmoe.experiment.config import TrainingConfig
 from lasoftmoe.training import train
+from lasoftmoe.training.checkpoint import Checkpoint, load_weights, save_weights
 from tests.lasoftmoe.tiny import TinyDetector, write_tiny_dataset
 
 CONFIG = TrainingConfig(

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lasoftmoe.experiment.config import ClipConfig, DetectorConfig, MoEConfig
 from lasoftmoe.detector import ClipDetector, Detector, build_detector, text_parameters
+from lasoftmoe.experiment.config import ClipConfig, DetectorConfig, MoEConfig
 
 LOSSES = ["class_prompt_cross_entropy", "clip_contrastive", "multi_positive_contrastive"]
 RANDOM_CLIP = ClipConfig(name="small", pretrained=None)

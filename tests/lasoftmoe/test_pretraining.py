@@ -22,10 +22,9 @@ from data_prep.synthetic.captions.captions import (
     sentence,
     texture_words,
 )
-from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.nuisance import LOCAL_TEXTURES
+from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.people.session import sample_sessions
-from lasoftmoe.training.checkpoint import Checkpoint
 from lasoftmoe.clip import load_clip
 from lasoftmoe.pretraining import PretrainingConfig, pretrain
 from lasoftmoe.pretraining.__main__ import main
@@ -50,6 +49,7 @@ from lasoftmoe.progress import progress_bar
 from lasoftmoe.prompts import PROMPTS, class_prompts
 from lasoftmoe.small_clip import SmallClipConfig
 from lasoftmoe.small_clip.tokenizer import SmallTokenizer
+from lasoftmoe.training.checkpoint import Checkpoint
 
 CONFIG = PretrainingConfig(epochs=2, batch_size=4)
 WORDS = {

@@ -13,13 +13,12 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from lasoftmoe.training import processes
 from lasoftmoe.clip import moe_parameters
-from lasoftmoe.experiment.config import ClipConfig, DetectorConfig, MoEConfig, TrainingConfig
 from lasoftmoe.data import epoch_loader, open_dataset
-from lasoftmoe.detector import ClipDetector, build_detector
 from lasoftmoe.data.sampling import EpochBatches
-from lasoftmoe.training import _Loop, train
+from lasoftmoe.detector import ClipDetector, build_detector
+from lasoftmoe.experiment.config import ClipConfig, DetectorConfig, MoEConfig, TrainingConfig
+from lasoftmoe.training.loop import _Loop, processes, train
 
 LOSSES = ("class_prompt_cross_entropy", "clip_contrastive", "multi_positive_contrastive")
 GLOBAL_BATCH = 8

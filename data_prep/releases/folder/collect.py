@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data_prep.contract.checks import DatasetError
-from data_prep.media.images import IMAGE_SUFFIXES
 from data_prep.contract.inside import Inside
-from data_prep.taxonomy import FAKE, LIVE
+from data_prep.media.images import IMAGE_SUFFIXES
 from data_prep.media.video import VIDEO_SUFFIXES
+from data_prep.taxonomy import FAKE, LIVE
 
 _RULES = ("folder", "name", "file")
 _FIRST_WORD = re.compile(r"[^_\-. ]+")

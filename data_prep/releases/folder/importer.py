@@ -13,16 +13,16 @@ from typing import Any
 import pandas as pd
 
 from data_prep.atomic import write_atomically
+from data_prep.building.resume import build_units, clean_up, prepare_folder
 from data_prep.contract.checks import DatasetError
+from data_prep.contract.inside import common_folder
+from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.media.faces import CropRules, Detector, EmbeddedDetector, FaceReport
 from data_prep.releases.folder.collect import FAKE, LIVE, Found, Skipped, SubjectRule, collect
 from data_prep.releases.folder.pictures import Work, make_rows
 from data_prep.releases.folder.splits import split_subjects
-from data_prep.contract.inside import common_folder
-from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
-from data_prep.building.resume import build_units, clean_up, prepare_folder
-from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, family_of
 from data_prep.releases.uniattackdata.attack_types import ATTACK_TYPES as RELEASE_TYPES
+from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, family_of
 
 GENERATOR = "data_prep.releases.folder"
 

@@ -13,11 +13,11 @@ from PIL import Image
 
 from data_prep.atomic import write_atomically
 from data_prep.contract.checks import DatasetError
-from data_prep.media.faces import CropRules, Detector, FaceReport, cut_face
-from data_prep.releases.folder.collect import Found
-from data_prep.media.images import inspect_image
 from data_prep.manifest import read_image
+from data_prep.media.faces import CropRules, Detector, FaceReport, cut_face
+from data_prep.media.images import inspect_image
 from data_prep.media.video import VideoError, sample_frames
+from data_prep.releases.folder.collect import Found
 
 Row = dict[str, Any]
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pandas as pd
 
+from data_prep.building.resume import clean_up, prepare_folder
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import common_folder
-from data_prep.releases.jfsfdb.table import SUBSETS
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
-from data_prep.building.resume import clean_up, prepare_folder
+from data_prep.releases.jfsfdb.table import SUBSETS
 
 GENERATOR = "data_prep.releases.jfsfdb.combine 1"
 PROTOCOLS = {

@@ -15,16 +15,6 @@ import pandas as pd
 from PIL import Image
 
 from data_prep.atomic import write_atomically
-from data_prep.contract.checks import DatasetError
-from data_prep.media.faces import CropRules, Detector, EmbeddedDetector, FaceReport, cut_face
-from data_prep.releases.jfsfdb.clips import Clip, read_clip
-from data_prep.releases.jfsfdb.find import find_clips
-from data_prep.releases.jfsfdb.replaced import digest_clip, rows_of_units
-from data_prep.releases.jfsfdb.split import split_clips
-from data_prep.releases.jfsfdb.subset import Subset
-from data_prep.releases.jfsfdb.table import SUBSETS
-from data_prep.releases.jfsfdb.types import declared, family
-from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
 from data_prep.building.resume import (
     build_units,
     clean_up,
@@ -33,8 +23,18 @@ from data_prep.building.resume import (
     prepare_folder,
     reopen,
 )
-from data_prep.taxonomy import FAKE, LIVE
+from data_prep.contract.checks import DatasetError
+from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
+from data_prep.media.faces import CropRules, Detector, EmbeddedDetector, FaceReport, cut_face
 from data_prep.media.video import VideoError
+from data_prep.releases.jfsfdb.clips import Clip, read_clip
+from data_prep.releases.jfsfdb.find import find_clips
+from data_prep.releases.jfsfdb.replaced import digest_clip, rows_of_units
+from data_prep.releases.jfsfdb.split import split_clips
+from data_prep.releases.jfsfdb.subset import Subset
+from data_prep.releases.jfsfdb.table import SUBSETS
+from data_prep.releases.jfsfdb.types import declared, family
+from data_prep.taxonomy import FAKE, LIVE
 
 GENERATOR = "data_prep.releases.jfsfdb 1"
 USED, NO_FACE, BROKEN = "used", "no face", "broken"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.releases.jfsfdb.clips import is_picture
 from data_prep.manifest import read_dataset
+from data_prep.releases.jfsfdb.clips import is_picture
 
 Row = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from data_prep.taxonomy import FAKE, LIVE
 from data_prep.releases.uniattackdata.attack_types import label_of
+from data_prep.taxonomy import FAKE, LIVE
 
 # Lines of the lists by split, in the order of _FAMILIES, as published in arXiv 2401.17699. Seven
 # InsightFace lines of the test list of p1 stand there twice; the published number counts both.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data_prep.building.whole import refuse_foreign, whole_folder
 from data_prep.contract.checks import UNKNOWN, DatasetError
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.releases.uniattackdata.attack_types import ATTACK_TYPES, UNKNOWN_ATTACK
@@ -21,7 +22,6 @@ from data_prep.releases.uniattackdata.layouts import Layout, find_layout
 from data_prep.releases.uniattackdata.listed import Report, read_labeled, read_unlabeled
 from data_prep.releases.uniattackdata.options import Options
 from data_prep.releases.uniattackdata.present import drop_absent, read_contents
-from data_prep.building.whole import refuse_foreign, whole_folder
 
 GENERATOR = "data_prep.releases.uniattackdata"
 LICENCE = "given out by its authors on application; their agreement holds"

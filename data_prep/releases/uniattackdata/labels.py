@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from data_prep.contract.checks import DatasetError
-from data_prep.taxonomy import FAKE, LIVE
 from data_prep.releases.uniattackdata.attack_types import label_of
 from data_prep.releases.uniattackdata.lists import Line
 from data_prep.releases.uniattackdata.names import ImageName
+from data_prep.taxonomy import FAKE, LIVE
 
 _FAMILIES = {0: LIVE, 1: "physical", 2: "adversarial", 3: "editing"}
 

@@ -10,9 +10,13 @@ from tqdm import tqdm
 
 from data_prep.contract.checks import SPLITS, UNKNOWN, DatasetError
 from data_prep.contract.inside import Inside
-from data_prep.taxonomy import LIVE
 from data_prep.releases.uniattackdata.attack_types import label_of
-from data_prep.releases.uniattackdata.counts import PUBLISHED, Difference, differences, live_by_split
+from data_prep.releases.uniattackdata.counts import (
+    PUBLISHED,
+    Difference,
+    differences,
+    live_by_split,
+)
 from data_prep.releases.uniattackdata.labels import (
     Convention,
     check_labels,
@@ -25,6 +29,7 @@ from data_prep.releases.uniattackdata.lists import Line, read_list
 from data_prep.releases.uniattackdata.names import parse_name
 from data_prep.releases.uniattackdata.options import Options
 from data_prep.releases.uniattackdata.repeats import drop_repeated_lines, settle_overlap
+from data_prep.taxonomy import LIVE
 
 Report = dict[str, Any]
 

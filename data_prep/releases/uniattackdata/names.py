@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from data_prep.taxonomy import LIVE
 from data_prep.releases.uniattackdata.attack_types import FAMILY_OF, types_of
+from data_prep.taxonomy import LIVE
 
 REGIONS = {"AF": "africa", "CA": "central-asia", "EA": "east-asia"}
 _SUBJECT = re.compile(r"(?P<subject>(?P<region>AF|CA|EA)-\d+)(?:-To-(?P<target>.+))?")

@@ -1,0 +1,1 @@
+"""Fifteen attacks on a capture."""

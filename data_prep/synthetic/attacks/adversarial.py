@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data_prep.synthetic.camera import gaussian_blur
 from data_prep.synthetic.attacks.draw import draw_strength
+from data_prep.synthetic.camera import gaussian_blur
 from data_prep.taxonomy import attack_type
 
 Surrogate = Callable[[Tensor], Tensor]

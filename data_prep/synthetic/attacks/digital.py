@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data_prep.synthetic.camera import downsample_upsample, gaussian_blur
 from data_prep.synthetic.attacks.draw import draw_strength, maybe, uniform
+from data_prep.synthetic.camera import downsample_upsample, gaussian_blur
 from data_prep.synthetic.noise import BLOTCHES, noise, smoothstep
 
 

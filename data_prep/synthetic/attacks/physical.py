@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data_prep.synthetic.attacks.appearance import look_like, mean_hue, saturate
-from data_prep.synthetic.scene.background import paint_background
-from data_prep.synthetic.camera import capture, resize, srgb_to_linear
 from data_prep.synthetic.attacks.draw import draw_strength, maybe, uniform
-from data_prep.synthetic.people.geometry import make_view
+from data_prep.synthetic.camera import capture, resize, srgb_to_linear
 from data_prep.synthetic.noise import FINE, SKIN, noise, smoothstep
+from data_prep.synthetic.people.geometry import make_view
 from data_prep.synthetic.people.session import BACKGROUNDS, Sessions
+from data_prep.synthetic.scene.background import paint_background
 
 OUTDOORS = BACKGROUNDS.index("outdoors")
 

@@ -22,11 +22,11 @@ from tqdm import trange
 
 from data_prep.atomic import write_atomically
 from data_prep.building.parallel import derive_seed, run_units
+from data_prep.synthetic.attacks.surrogate import Surrogate
 from data_prep.synthetic.camera import capture, to_bytes
 from data_prep.synthetic.people.identity import sample_identities
-from data_prep.synthetic.scene.renderer import render
 from data_prep.synthetic.people.session import sample_sessions
-from data_prep.synthetic.attacks.surrogate import Surrogate
+from data_prep.synthetic.scene.renderer import render
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""People who do not exist: who they are, and how their heads are painted."""

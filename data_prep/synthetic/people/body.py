@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data_prep.synthetic.noise import FINE, SKIN, bell, blend, gray, noise, rgb, smoothstep
 from data_prep.synthetic.people.geometry import View
 from data_prep.synthetic.people.hair import Layer
-from data_prep.synthetic.noise import FINE, SKIN, bell, blend, gray, noise, rgb, smoothstep
-from data_prep.synthetic.row_numbers import choose, larger, nobody, smaller
 from data_prep.synthetic.people.session import NECKLINES
 from data_prep.synthetic.people.shading import PLAIN_WRAP, shade
+from data_prep.synthetic.row_numbers import choose, larger, nobody, smaller
 
 _EDGE = 0.012
 """Half width of a soft edge, about a pixel."""

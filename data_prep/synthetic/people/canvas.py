@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.people.geometry import Surface
 from data_prep.synthetic.noise import BLOTCHES, FINE, SKIN, noise
+from data_prep.synthetic.people.geometry import Surface
 from data_prep.synthetic.row_numbers import Number
 
 

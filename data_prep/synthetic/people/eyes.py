@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.people.canvas import Canvas
 from data_prep.synthetic.noise import FINE, bell, blend, gray, noise, rgb, smoothstep
+from data_prep.synthetic.people.canvas import Canvas
 from data_prep.synthetic.row_numbers import Number, larger
 
 

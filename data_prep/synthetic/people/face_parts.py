@@ -11,10 +11,6 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.people.canvas import Canvas
-from data_prep.synthetic.people.geometry import Landmarks
-from data_prep.synthetic.people.identity import BEARDS
-from data_prep.synthetic.people.mouth import Mouth
 from data_prep.synthetic.noise import (
     FINE,
     SKIN,
@@ -27,6 +23,10 @@ from data_prep.synthetic.noise import (
     rgb,
     smoothstep,
 )
+from data_prep.synthetic.people.canvas import Canvas
+from data_prep.synthetic.people.geometry import Landmarks
+from data_prep.synthetic.people.identity import BEARDS
+from data_prep.synthetic.people.mouth import Mouth
 from data_prep.synthetic.row_numbers import Number, choose, larger, nobody
 
 

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.people.geometry import Surface, View, hit_egg, surface_normals
 from data_prep.synthetic.noise import BLOTCHES, FINE, SKIN, bell, gray, noise, smoothstep
-from data_prep.synthetic.row_numbers import choose, nobody
+from data_prep.synthetic.people.geometry import Surface, View, hit_egg, surface_normals
 from data_prep.synthetic.people.shading import PLAIN_WRAP, shade
+from data_prep.synthetic.row_numbers import choose, nobody
 
 Layer = tuple[Tensor, Tensor]
 """Linear RGB (..., 3, h, w) and alpha (..., h, w)."""

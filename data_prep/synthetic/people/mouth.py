@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from data_prep.synthetic.noise import FINE, bell, bell2, blend, gray, noise, rgb, smoothstep
 from data_prep.synthetic.people.canvas import Canvas
 from data_prep.synthetic.people.geometry import Landmarks
-from data_prep.synthetic.noise import FINE, bell, bell2, blend, gray, noise, rgb, smoothstep
 from data_prep.synthetic.row_numbers import flag, larger, nobody, smaller
 
 

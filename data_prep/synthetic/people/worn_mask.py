@@ -14,16 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data_prep.synthetic.people import face_parts as parts
-from data_prep.synthetic.people.canvas import Canvas, make_canvas
 from data_prep.synthetic.attacks.draw import draw_strength
 from data_prep.synthetic.fields import Fields
+from data_prep.synthetic.noise import SKIN, bell, blend, gray, noise, rgb, smoothstep
+from data_prep.synthetic.people import face_parts as parts
+from data_prep.synthetic.people.canvas import Canvas, make_canvas
 from data_prep.synthetic.people.geometry import Surface, View, find_landmarks, head_surface
 from data_prep.synthetic.people.identity import Identities
 from data_prep.synthetic.people.mouth import paint_mouth
-from data_prep.synthetic.noise import SKIN, bell, blend, gray, noise, rgb, smoothstep
-from data_prep.synthetic.row_numbers import Number, larger, look_up
 from data_prep.synthetic.people.shading import PLAIN_WRAP, SKIN_WRAP, shade
+from data_prep.synthetic.row_numbers import Number, larger, look_up
 
 MATERIALS = ("paper", "plastic", "silicone")
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.people.geometry import View
 from data_prep.synthetic.noise import BLOTCHES, FINE, blend, gray, noise, rgb, smoothstep
-from data_prep.synthetic.row_numbers import Number, choose, flag
+from data_prep.synthetic.people.geometry import View
 from data_prep.synthetic.people.session import BACKGROUNDS
+from data_prep.synthetic.row_numbers import Number, choose, flag
 
 
 def paint_background(view: View, s: SimpleNamespace) -> Tensor:

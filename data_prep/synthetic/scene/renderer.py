@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data_prep.synthetic.fields import in_chunks
+from data_prep.synthetic.noise import SKIN, blend, gray, noise, smoothstep
 from data_prep.synthetic.people import face_parts as parts
-from data_prep.synthetic.scene.background import paint_background
 from data_prep.synthetic.people.body import clothes, ears, neck
 from data_prep.synthetic.people.canvas import Canvas, make_canvas
 from data_prep.synthetic.people.eyes import paint_eyes
-from data_prep.synthetic.fields import in_chunks
 from data_prep.synthetic.people.geometry import (
     Landmarks,
     Surface,
@@ -27,10 +27,10 @@ from data_prep.synthetic.people.geometry import (
 from data_prep.synthetic.people.hair import Layer, hair_curtain, hair_shell
 from data_prep.synthetic.people.identity import Identities
 from data_prep.synthetic.people.mouth import paint_mouth
-from data_prep.synthetic.noise import SKIN, blend, gray, noise, smoothstep
 from data_prep.synthetic.people.session import Sessions
 from data_prep.synthetic.people.shading import shade
 from data_prep.synthetic.people.worn_mask import Masks, mask_layer
+from data_prep.synthetic.scene.background import paint_background
 
 RENDER_SIZE = 144
 _FARTHEST_OUTLINE = 0.05

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from data_prep.building.parallel import UNITS_IN_FLIGHT, derive_seed, run_units
 from data_prep.cli import main
 from data_prep.manifest import read_dataset
-from data_prep.building.parallel import UNITS_IN_FLIGHT, derive_seed, run_units
 from tests.data_prep.releases import jfsfdb as releases
 
 
@@ -68,7 +68,8 @@ def test_units_in_flight_are_bounded(tmp_path, monkeypatch):
     import data_prep.building.parallel
 
     units = Recorded(tmp_path, [(tmp_path, number) for number in range(400)])
-    monkeypatch.setattr(data_prep.building.parallel, "enumerate", lambda _: _counted(units), raising=False)
+    parallel = data_prep.building.parallel
+    monkeypatch.setattr(parallel, "enumerate", lambda _: _counted(units), raising=False)
     run_units(touch, units, workers=2)
     assert len(list(tmp_path.iterdir())) == 400
     assert 0 < max(units.open) <= 2 * UNITS_IN_FLIGHT

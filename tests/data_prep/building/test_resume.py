@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from data_prep.manifest import DatasetError
 from data_prep.building.resume import build_units, clean_up, prepare_folder
+from data_prep.manifest import DatasetError
 
 RECIPE = {"generator": "tests", "seed": 0}
 

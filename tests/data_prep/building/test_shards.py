@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from data_prep.cli import main
-from data_prep.manifest import DatasetError, read_dataset, relative_root, validate, write_dataset
-from data_prep.contract.packed import ROWS_IN_GROUP
 from data_prep.building.shards import parse_size, write_shards
+from data_prep.cli import main
+from data_prep.contract.packed import ROWS_IN_GROUP
+from data_prep.manifest import DatasetError, read_dataset, relative_root, validate, write_dataset
 from lasoftmoe.data import open_dataset
 from tests.data_prep.small import INFO
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from data_prep.contract.checks import DatasetError
 from data_prep.building.whole import whole_folder
+from data_prep.contract.checks import DatasetError
 
 RECIPE = {"generator": "test", "seed": 0}
 

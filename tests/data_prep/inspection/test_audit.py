@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from data_prep.inspection.audit import POOLED, Audit, Bar, Bars, auc_interval, audit_dataset
 from data_prep.cli import main
+from data_prep.inspection.audit import POOLED, Audit, Bar, Bars, auc_interval, audit_dataset
 from data_prep.manifest import DatasetError, read_dataset, write_dataset
 from data_prep.taxonomy import family_of
 
-EMBEDDED = Path(__file__).parents[2] / "data" / "synthetic-laptop"
+EMBEDDED = Path(__file__).parents[3] / "data" / "synthetic-laptop"
 FAST = ("mean_color", "border", "file_size", "high_pass")
 TYPES = ("live", "live", "print", "fgsm")
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from data_prep.building.shards import write_shards
 from data_prep.cli import main
 from data_prep.inspection.files import count_tables, inspect_dataset
 from data_prep.inspection.page import write_inspection
 from data_prep.inspection.pictures import separation
 from data_prep.manifest import read_dataset, write_dataset
-from data_prep.building.shards import write_shards
 from tests.data_prep.small import INFO
 
 NASTY = "<script>alert(1)</script>"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.manifest import DatasetError, write_dataset
 from data_prep.inspection.sheet import write_sheet
+from data_prep.manifest import DatasetError, write_dataset
 from tests.data_prep.small import INFO, manifest, write_images, write_small
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from data_prep.synthetic.people.identity import sample_identities
-from data_prep.synthetic.scene.renderer import render
 from data_prep.synthetic.people.session import sample_sessions
+from data_prep.synthetic.scene.renderer import render
 from tests.data_prep.videos import write_video
 
 FRAMES = 6

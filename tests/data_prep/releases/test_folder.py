@@ -14,11 +14,11 @@ from PIL import Image
 from skimage.data import astronaut
 
 from data_prep.cli import main
+from data_prep.manifest import DatasetError, read_dataset, read_image, validate
 from data_prep.media.faces import CropRules
 from data_prep.releases.folder import FolderOptions, import_folders
 from data_prep.releases.folder.collect import SubjectRule, collect
 from data_prep.releases.folder.splits import split_subjects
-from data_prep.manifest import DatasetError, read_dataset, read_image, validate
 from lasoftmoe.data import open_dataset
 from tests.data_prep.releases.drawn import draw_face, write_face
 from tests.data_prep.videos import numbered, write_video

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from data_prep.cli import main
+from data_prep.manifest import read_image, validate
 from data_prep.media.faces import CropRules
+from data_prep.media.video import VideoError
 from data_prep.releases.jfsfdb.clips import Clip, read_hdf5
 from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
 from data_prep.releases.jfsfdb.split import split_by_subject
 from data_prep.releases.jfsfdb.table import SUBSETS
 from data_prep.releases.jfsfdb.types import REAL_TYPES, family
-from data_prep.manifest import read_image, validate
 from data_prep.taxonomy import ATTACK_TYPES, FAMILIES
-from data_prep.media.video import VideoError
 from tests.data_prep.releases import jfsfdb as releases
 
 WISHES = Wishes(frames=2, crop=CropRules(size=48), allow_missing=True)

@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
+from data_prep.cli import main
 from data_prep.contract import inside
 from data_prep.contract.checks import DatasetError
-from data_prep.cli import main
+from data_prep.manifest import validate
 from data_prep.media.faces import CropRules
 from data_prep.releases.jfsfdb.combine import combine
 from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
-from data_prep.manifest import validate
 from tests.data_prep.releases import jfsfdb as releases
 
 WISHES = Wishes(frames=1, crop=CropRules(size=48), allow_missing=True)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.media import faces
 from data_prep.contract.checks import DatasetError
+from data_prep.manifest import validate
+from data_prep.media import faces
 from data_prep.media.faces import CropRules, EmbeddedDetector
 from data_prep.releases.jfsfdb import prepare as module
 from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
-from data_prep.manifest import validate
 from tests.data_prep.releases.jfsfdb import (
     celebdf,
     clip_of,

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from data_prep.cli import main
 from data_prep.manifest import DatasetError, validate
-from data_prep.taxonomy import ATTACK_TYPES as TAXONOMY
 from data_prep.releases.uniattackdata import Options, import_uniattackdata
 from data_prep.releases.uniattackdata.attack_types import ATTACK_TYPES
 from data_prep.releases.uniattackdata.counts import PUBLISHED
 from data_prep.releases.uniattackdata.layouts import PROTOCOLS, find_layout
 from data_prep.releases.uniattackdata.listed import read_labeled
 from data_prep.releases.uniattackdata.names import parse_name
+from data_prep.taxonomy import ATTACK_TYPES as TAXONOMY
 from lasoftmoe.data import open_dataset
 from tests.data_prep.releases.uniattackdata import (
     build_challenge,
@@ -82,7 +82,7 @@ def test_the_published_table_adds_up():
 
 
 def test_the_page_of_the_book_has_the_published_table():
-    page = (Path(__file__).parents[2] / "book/datasets.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "book/datasets.md").read_text("utf-8")
     for protocol, splits in PUBLISHED.items():
         for split, numbers in splits.items():
             row = [f"P{protocol[1:]} {split}", *numbers.values(), sum(numbers.values())]

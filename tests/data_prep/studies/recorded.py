@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[3] / "book" / "recorded"
+FOLDER = Path(__file__).parents[3] / "lasoftmoe" / "records" / "data"
 
 
 def read_record(name: str) -> dict[str, Any]:

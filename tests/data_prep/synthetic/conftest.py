@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.camera import capture, resize
 from data_prep.synthetic.attacks.digital import Capture
+from data_prep.synthetic.camera import capture, resize
 from data_prep.synthetic.people.identity import Identities, sample_identities
-from data_prep.synthetic.scene.renderer import Rendering, render
 from data_prep.synthetic.people.session import Sessions, sample_sessions
+from data_prep.synthetic.scene.renderer import Rendering, render
 
 
 @dataclass(frozen=True)

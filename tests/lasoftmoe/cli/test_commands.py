@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lasoftmoe import experiment
 from lasoftmoe.cli import main
+from lasoftmoe.experiment import runs as experiment
 from lasoftmoe.experiment.config import load_config
 from lasoftmoe.experiment.dry_run import StepCost
 from lasoftmoe.moe import build_moe

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from data_prep.manifest import DatasetError
 from data_prep.building.shards import write_shards
-from lasoftmoe import data
+from data_prep.manifest import DatasetError
 from lasoftmoe.data import batches, open_dataset
+from lasoftmoe.data import dataset as data
 from lasoftmoe.paths import EMBEDDED_DATA
 from tests.lasoftmoe.tiny import write_tiny_dataset
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.exercises import ch07
+from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe.cost import cost_table
 from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
 

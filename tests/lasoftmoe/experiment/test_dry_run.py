@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
+from lasoftmoe.detector import build_detector
 from lasoftmoe.experiment import dry_run, preflight
 from lasoftmoe.experiment.config import load_config
-from lasoftmoe.detector import build_detector
 from lasoftmoe.experiment.dry_run import StepCost, published_counts, step_cost
 
 

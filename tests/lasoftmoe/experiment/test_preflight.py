@@ -2,8 +2,8 @@
 
 import pytest
 
-from lasoftmoe import experiment
 from lasoftmoe.experiment import preflight
+from lasoftmoe.experiment import runs as experiment
 from lasoftmoe.experiment.config import load_config
 from lasoftmoe.experiment.preflight import PresetError, check_requirements
 

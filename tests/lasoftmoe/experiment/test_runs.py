@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 import torch
 
-from lasoftmoe import experiment, provenance, training
-from lasoftmoe.training.checkpoint import Checkpoint
-from lasoftmoe.experiment.config import load_config
+from lasoftmoe import provenance
 from lasoftmoe.evaluation import from_scores, score
 from lasoftmoe.experiment import read_run, run_identity, runs_table
+from lasoftmoe.experiment import runs as experiment
+from lasoftmoe.experiment.config import load_config
 from lasoftmoe.paths import ROOT
+from lasoftmoe.training import loop as training
+from lasoftmoe.training.checkpoint import Checkpoint
 from tests.lasoftmoe.tiny import TinyDetector, write_tiny_dataset
 
 FILES = {"config.yaml", "log.csv", "scores.parquet", "report.json", "model.safetensors"}
@@ -228,7 +230,7 @@ CHILD = textwrap.dedent(
     """
     import sys, time
     from pathlib import Path
-    from lasoftmoe import experiment
+    from lasoftmoe.experiment import runs as experiment
     from tests.lasoftmoe.tiny import TinyDetector
 
     folder, marks, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])

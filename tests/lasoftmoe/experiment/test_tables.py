@@ -2,11 +2,11 @@
 
 import pytest
 
-from lasoftmoe import experiment
+from lasoftmoe.experiment import runs as experiment
 from lasoftmoe.experiment import tables
 from lasoftmoe.experiment.config import ConfigError, known_presets, known_tables
-from lasoftmoe.records.reported import reported, reported_tables
 from lasoftmoe.experiment.tables import find_runs, load_table, run_table, table_configs
+from lasoftmoe.records.reported import reported, reported_tables
 
 TINY = {"training": {"epochs": 1, "batch_size": 8}}
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from lasoftmoe import experiment
-from lasoftmoe.methods.timm_classifier import ResNetDetector, build_resnet
-from lasoftmoe.experiment.config import DetectorConfig, ResNetConfig, load_config
 from lasoftmoe.detector import build_detector
+from lasoftmoe.experiment import runs as experiment
+from lasoftmoe.experiment.config import DetectorConfig, ResNetConfig, load_config
+from lasoftmoe.methods.timm_classifier import ResNetDetector, build_resnet
 
 SMALL = DetectorConfig(kind="resnet", resnet=ResNetConfig("resnet10t", None, 0.125))
 

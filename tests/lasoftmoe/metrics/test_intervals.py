@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
-from lasoftmoe.metrics import intervals
 from lasoftmoe import metrics
+from lasoftmoe.metrics import intervals
 from lasoftmoe.metrics.intervals import (
     RATES,
     acer_difference,

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftmaxAttention, SoftMoE, TopKMoE, build_moe, capture_routing
+from lasoftmoe.moe import (
+    LaSoftMoE,
+    LinearAttention,
+    SoftmaxAttention,
+    SoftMoE,
+    TopKMoE,
+    build_moe,
+    capture_routing,
+)
 from tests.lasoftmoe.moe.layers import DIM, EXPERTS, LAYERS, TOKENS, tokens
 
 # No limit: the capacity depends on how many tokens there are, masked ones included.

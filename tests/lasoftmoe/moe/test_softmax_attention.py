@@ -8,13 +8,13 @@ import torch.nn.functional as F
 
 from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftmaxAttention, build_moe
+from lasoftmoe.moe.linear_attention import linear_attention
+from lasoftmoe.moe.self_attention import SelfAttention
 from lasoftmoe.moe.softmax_attention import (
     efficient_attention,
     linformer_attention,
     softmax_attention,
 )
-from lasoftmoe.moe.linear_attention import linear_attention
-from lasoftmoe.moe.self_attention import SelfAttention
 
 
 @pytest.fixture

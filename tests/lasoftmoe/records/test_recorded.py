@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from lasoftmoe import metrics
-from lasoftmoe.records.comparison import FORMATS, caption, comparison
 from lasoftmoe.experiment import Run, read_run
+from lasoftmoe.experiment.tables import load_table, run_table
 from lasoftmoe.metrics.intervals import acer_difference
+from lasoftmoe.records.comparison import FORMATS, caption, comparison
 from lasoftmoe.records.recorded import (
     FOLDER,
     Origin,
@@ -21,7 +22,6 @@ from lasoftmoe.records.recorded import (
     runs_record,
     write_recorded,
 )
-from lasoftmoe.experiment.tables import load_table, run_table
 
 TABLE = load_table("table6")
 
@@ -29,7 +29,7 @@ TABLE = load_table("table6")
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, tiny_folder):
     """Table 6 with two seeds of a tiny detector; a seed makes a difference, the method none."""
-    from lasoftmoe import experiment
+    from lasoftmoe.experiment import runs as experiment
     from tests.lasoftmoe.tiny import TinyDetector
 
     overrides = {

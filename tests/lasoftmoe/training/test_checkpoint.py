@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from lasoftmoe.paths import ROOT
 from lasoftmoe.training import checkpoint as module
 from lasoftmoe.training.checkpoint import Checkpoint, CheckpointError, TrainingState, save_weights
-from lasoftmoe.paths import ROOT
 from tests.lasoftmoe.tiny import TinyDetector
 
 SETTINGS = {"seed": 0, "learning_rate": 1e-3, "dataset": "abc"}

@@ -9,14 +9,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lasoftmoe import training
 from lasoftmoe.data.moves import flip_and_shift
-from lasoftmoe.training.checkpoint import Checkpoint, CheckpointError, load_weights, save_weights
-from lasoftmoe.experiment.config import PAPER_LEARNING_RATE, TrainingConfig, load_config
 from lasoftmoe.evaluation import score
+from lasoftmoe.experiment.config import PAPER_LEARNING_RATE, TrainingConfig, load_config
 from lasoftmoe.metrics import auc
 from lasoftmoe.paths import ROOT
-from lasoftmoe.training import LOG_COLUMNS, TrainingError, make_optimizer, schedule, train
+from lasoftmoe.training import loop as training
+from lasoftmoe.training.checkpoint import Checkpoint, CheckpointError, load_weights, save_weights
+from lasoftmoe.training.loop import LOG_COLUMNS, TrainingError, make_optimizer, schedule, train
 from tests.lasoftmoe.tiny import TinyDetector
 
 CONFIG = TrainingConfig(epochs=3, batch_size=8, learning_rate=0.01, shift_pixels=1)

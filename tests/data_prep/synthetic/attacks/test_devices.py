@@ -7,12 +7,12 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from data_prep.synthetic.camera import _expose, capture
-from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.noise import noise_bank
-from data_prep.synthetic.scene.renderer import _draw, render
-from data_prep.synthetic.row_numbers import Numbers
+from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.people.session import BACKGROUNDS, sample_sessions
 from data_prep.synthetic.people.worn_mask import fit_to_wearer, sample_masks
+from data_prep.synthetic.row_numbers import Numbers
+from data_prep.synthetic.scene.renderer import _draw, render
 
 N = len(BACKGROUNDS)
 

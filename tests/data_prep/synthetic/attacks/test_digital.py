@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from data_prep.synthetic.attacks import digital
-from data_prep.synthetic.camera import capture
 from data_prep.synthetic.attacks.edit_sources import (
     changed_attribute,
     donor_session,
     fresh_grain,
     other_mouth,
 )
+from data_prep.synthetic.camera import capture
 from data_prep.synthetic.scene.renderer import render
 from data_prep.taxonomy import types_of
 

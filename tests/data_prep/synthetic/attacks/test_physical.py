@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from data_prep.synthetic.camera import capture, gaussian_blur
 from data_prep.synthetic.attacks.physical import print_attack, recapture_place, replay_attack
+from data_prep.synthetic.camera import capture, gaussian_blur
 from data_prep.synthetic.people.session import BACKGROUNDS, sample_sessions
 
 ATTACKS = {"print": print_attack, "replay": replay_attack}

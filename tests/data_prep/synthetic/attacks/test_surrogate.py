@@ -5,16 +5,16 @@ import torch
 from safetensors.torch import save_file
 
 from data_prep.building.parallel import derive_seed
-from data_prep.synthetic.camera import capture, to_bytes
-from data_prep.synthetic.people.identity import sample_identities
-from data_prep.synthetic.scene.renderer import render
-from data_prep.synthetic.people.session import sample_sessions
 from data_prep.synthetic.attacks.surrogate import WEIGHTS, Surrogate, load_surrogate
 from data_prep.synthetic.attacks.surrogate_training import (
     SurrogateTraining,
     measure_verification,
     train_surrogate,
 )
+from data_prep.synthetic.camera import capture, to_bytes
+from data_prep.synthetic.people.identity import sample_identities
+from data_prep.synthetic.people.session import sample_sessions
+from data_prep.synthetic.scene.renderer import render
 
 
 def test_embeddings_have_length_one(faces):

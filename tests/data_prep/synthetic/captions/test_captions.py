@@ -18,8 +18,8 @@ from data_prep.synthetic.captions.captions import (
     sentence,
     texture_words,
 )
-from data_prep.synthetic.people.identity import BEARDS, HAIR_NAMES, sample_identities
 from data_prep.synthetic.nuisance import _TEXTURES, LOCAL_TEXTURES
+from data_prep.synthetic.people.identity import BEARDS, HAIR_NAMES, sample_identities
 from data_prep.synthetic.people.session import BACKGROUNDS, sample_sessions
 
 _TOKENS = re.compile(r"[a-z]+|[^a-z\s]")

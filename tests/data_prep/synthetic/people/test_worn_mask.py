@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from data_prep.synthetic.camera import gaussian_blur
-from data_prep.synthetic.scene.renderer import render
 from data_prep.synthetic.people.worn_mask import MATERIALS, fit_to_wearer, sample_masks
+from data_prep.synthetic.scene.renderer import render
 
 
 def masks_for(faces, strength=None, **columns):

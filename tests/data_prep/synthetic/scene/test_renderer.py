@@ -4,9 +4,9 @@ from torch import Tensor
 
 from data_prep.synthetic.camera import capture, to_bytes
 from data_prep.synthetic.people.identity import BEARDS, Identities, sample_identities
-from data_prep.synthetic.scene.renderer import RENDER_SIZE, Rendering, render
 from data_prep.synthetic.people.session import BACKGROUNDS, NECKLINES, Sessions, sample_sessions
 from data_prep.synthetic.people.worn_mask import MATERIALS, fit_to_wearer, sample_masks
+from data_prep.synthetic.scene.renderer import RENDER_SIZE, Rendering, render
 
 N = 6
 
