@@ -21,8 +21,9 @@ import torch
 
 from benchmarks.timing import Method, in_turns
 from data_prep.atomic import write_atomically
-from data_prep.building.parallel import derive_seed, run_units
+from data_prep.building.parallel import run_units
 from data_prep.commands.options import at_least
+from data_prep.seeds import derive_seed
 from data_prep.studies.origin import origin
 from data_prep.synthetic.camera import capture
 from data_prep.synthetic.people.identity import sample_identities

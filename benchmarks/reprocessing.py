@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.record import origin, publish
-from data_prep.building.parallel import derive_seed, run_units
+from data_prep.building.parallel import run_units
 from data_prep.commands.options import at_least
 from data_prep.manifest import read_dataset
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.camera import to_bytes
 from data_prep.synthetic.nuisance import NO_NUISANCE, NUISANCES, reprocess
 from data_prep.synthetic.plan import PRESETS, SubjectPlan, plan_subjects

@@ -2,13 +2,12 @@
 
 Rendering is bound by memory and by small kernels: two threads on busy cores run many times slower
 than one thread a process. Which process does a unit must never change its result, so a unit draws
-its random numbers from ``derive_seed`` and from nothing else.
+its random numbers from ``data_prep.seeds.derive_seed`` and from nothing else.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -26,12 +25,6 @@ LARGEST_BATCH = 8  # short units travel together
 UNITS_IN_FLIGHT = 4 * LARGEST_BATCH
 CONNECT_SECONDS = 10
 RAY_ATTEMPTS = 4
-
-
-def derive_seed(*parts: int | str) -> int:
-    """A seed in [0, 2^62) that depends on all parts, the same on every machine."""
-    text = "/".join(str(part) for part in parts).encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 2
 
 
 def run_units(

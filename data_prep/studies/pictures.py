@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from data_prep.building.parallel import derive_seed
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.attacks import digital
 from data_prep.synthetic.attacks.adversarial import ADVERSARIAL, adversarial_attack
 from data_prep.synthetic.attacks.edit_sources import (

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from data_prep.building.parallel import derive_seed
+from data_prep.seeds import derive_seed
 from data_prep.studies.origin import origin
 from data_prep.studies.second_recognizer import load_second_recognizer
 from data_prep.synthetic.attacks.adversarial import ADVERSARIAL, adversarial_attack

@@ -12,7 +12,7 @@ from data_prep.contract.leave_out import leave_one_type_out
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
 from data_prep.synthetic.attacks.surrogate import load_surrogate
 from data_prep.synthetic.plan import SubjectPlan, plan_subjects, preset_named
-from data_prep.synthetic.recipe import GENERATOR, code_digest, dataset_info
+from data_prep.synthetic.recipe import GENERATOR, dataset_info, generator_digest
 from data_prep.synthetic.subject import SubjectWork, make_subject
 from data_prep.taxonomy import FAMILIES, LIVE, attack_type
 
@@ -52,7 +52,7 @@ def write_synthetic_dataset(
     recipe = {
         "generator": GENERATOR,
         "command": "synthetic",
-        "code": code_digest(*_UNUSED_CODE, weights=True),
+        "code": generator_digest(*_UNUSED_CODE, weights=True),
         "preset": preset,
         "sizes": {split: asdict(size) for split, size in sizes.items()},
         "seed": seed,

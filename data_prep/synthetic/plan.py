@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from data_prep.building.parallel import derive_seed
 from data_prep.contract.checks import SPLITS
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.nuisance import NO_NUISANCE
 from data_prep.taxonomy import FAMILIES, LIVE, types_of
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data_prep.building.parallel import derive_seed
 from data_prep.building.resume import Row
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.attacks import digital
 from data_prep.synthetic.attacks.adversarial import adversarial_attack
 from data_prep.synthetic.attacks.edit_sources import (

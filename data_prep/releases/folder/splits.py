@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from data_prep.building.parallel import derive_seed
 from data_prep.contract.checks import SPLITS, DatasetError
+from data_prep.seeds import derive_seed
 from data_prep.taxonomy import LABELS
 
 

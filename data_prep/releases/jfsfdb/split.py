@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.building.parallel import derive_seed
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import Inside
 from data_prep.releases.jfsfdb.clips import Clip
 from data_prep.releases.jfsfdb.subset import Rules, Subset
+from data_prep.seeds import derive_seed
 
 ALL_TEST = "all test"
 

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from tqdm import trange
 
 from data_prep.atomic import write_atomically
-from data_prep.building.parallel import derive_seed, run_units
+from data_prep.building.parallel import run_units
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.attacks.surrogate import Surrogate
 from data_prep.synthetic.camera import capture, to_bytes
 from data_prep.synthetic.people.identity import sample_identities

@@ -18,16 +18,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from data_prep.building.parallel import derive_seed
 from data_prep.building.resume import Row, build_units, clean_up, prepare_folder
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.attacks.physical import print_attack, replay_attack
 from data_prep.synthetic.camera import capture
 from data_prep.synthetic.captions.captions import describe
 from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.people.session import sample_sessions
 from data_prep.synthetic.pictures import save_png
-from data_prep.synthetic.recipe import GENERATOR, code_digest, dataset_info
+from data_prep.synthetic.recipe import GENERATOR, dataset_info, generator_digest
 from data_prep.synthetic.scene.renderer import render
 from data_prep.taxonomy import FAKE, LIVE, family_of
 
@@ -65,7 +65,7 @@ def write_caption_dataset(
     recipe = {
         "generator": GENERATOR,
         "command": "captions",
-        "code": code_digest(*_UNUSED_CODE, "surrogate_training", weights=False),
+        "code": generator_digest(*_UNUSED_CODE, "surrogate_training", weights=False),
         "subjects": subjects,
         "seed": seed,
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep.building.parallel import derive_seed
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.people.identity import GLASSES_SHARE, Identities, sample_identities
 from data_prep.synthetic.plan import PRESETS
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data_prep.building.parallel import derive_seed
+from data_prep.seeds import derive_seed
 from data_prep.synthetic import subject as module
 from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.plan import AttackPlan, SubjectPlan

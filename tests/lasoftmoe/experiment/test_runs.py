@@ -176,13 +176,13 @@ def test_the_hash_follows_everything_that_can_change_a_result(monkeypatch, tmp_p
 
 
 def test_code_hash_sees_what_matters_and_nothing_else(tmp_path):
-    for name in ("training.py", "moe/soft_moe.py", "plots.py", "cli.py", "exercises/ch03.py"):
+    for name in ("training.py", "moe/soft_moe.py", "plots/a.py", "cli/a.py", "exercises/ch03.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("a = 1\n")
     base = provenance.code_hash(tmp_path)
     for name, matters in (
-        ("training.py", True), ("moe/soft_moe.py", True), ("plots.py", False),
-        ("cli.py", False), ("exercises/ch03.py", False),
+        ("training.py", True), ("moe/soft_moe.py", True), ("plots/a.py", False),
+        ("cli/a.py", False), ("exercises/ch03.py", False),
     ):  # fmt: skip
         (tmp_path / name).write_text("a = 2\n")
         assert (provenance.code_hash(tmp_path) != base) == matters, name

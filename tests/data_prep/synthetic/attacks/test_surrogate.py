@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from data_prep.building.parallel import derive_seed
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.attacks.surrogate import WEIGHTS, Surrogate, load_surrogate
 from data_prep.synthetic.attacks.surrogate_training import (
     SurrogateTraining,

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from data_prep.building.parallel import derive_seed
 from data_prep.manifest import validate
+from data_prep.seeds import derive_seed
 from data_prep.synthetic.captions.caption_dataset import _draw_dev, write_caption_dataset
 from data_prep.synthetic.captions.captions import caption
 from data_prep.synthetic.people.identity import sample_identities

@@ -1,0 +1,138 @@
+"""Origin of results: the code, command, machine, and package versions behind them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder that holds the packages: a checkout, an unpacked archive, or site-packages."""
+PACKAGES = ("lasoftmoe", "torch", "open_clip_torch", "accelerate", "numpy", "scikit-learn")
+
+
+def origin(command: str) -> dict[str, Any]:
+    """Return the origin of results that ``command`` has just measured on this machine.
+
+    Returns:
+        date (ISO 8601 with time zone), commit, command, hardware, and versions. Without a commit,
+        ``commit`` is None and ``no_commit`` says why.
+    """
+    try:
+        found: dict[str, Any] = {"commit": checkout_commit()}
+    except LookupError as error:
+        found = {"commit": None, "no_commit": str(error)}
+    date = datetime.now().astimezone().isoformat(timespec="seconds")
+    made = {"command": command, "hardware": hardware(), "versions": versions()}
+    return {"date": date, **found, **made}
+
+
+def commit() -> str | None:
+    """Return the commit of :func:`checkout_commit`, or None if there is none."""
+    try:
+        return checkout_commit()
+    except LookupError:
+        return None
+
+
+def checkout_commit(root: Path = ROOT) -> str:
+    """Return the commit checked out in ``root``, the folder that holds the packages.
+
+    A repository around that folder is somebody else's: its commit says nothing about this code.
+
+    Raises:
+        LookupError: ``root`` is not the top of a repository that tracks this file, or git failed.
+    """
+    top = Path(_git(root, "rev-parse", "--show-toplevel"))
+    if top.resolve() != root.resolve():
+        raise LookupError(f"{root} is not a checkout; it is inside another repository, {top}")
+    _git(root, "ls-files", "--error-unmatch", "data_prep/provenance.py")
+    return _git(root, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    # Variables such as GIT_DIR, set in hooks, would point at another repository.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=10, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip().partition("\n")[0]
+        raise LookupError(f"git reads no commit of {folder}: {reason}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LookupError(f"git reads no commit of {folder}: {error}") from error
+    return done.stdout.strip()
+
+
+def code_digest(paths: Iterable[Path], root: Path) -> str:
+    """Return a SHA-256 digest of what files do, in hexadecimal.
+
+    In Python files, comments, docstrings, and layout do not count. Other files count byte for
+    byte. A file's path below ``root`` counts; the order of ``paths`` does not.
+    """
+    digest = hashlib.sha256()
+    names = {path.resolve().relative_to(root.resolve()).as_posix(): path for path in paths}
+    for name, path in sorted(names.items()):
+        content = _statements(path) if path.suffix == ".py" else path.read_bytes()
+        digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 digest of one file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hardware() -> str:
+    """Name the machine's GPU, or its processor and number of cores if torch sees no GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of those ``PACKAGES`` that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _statements(path: Path) -> bytes:
+    """Source code of a module without comments, docstrings, and layout."""
+    tree = ast.parse(path.read_bytes(), path)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # A string that stands alone documents what is around or above it.
+            node.body = [part for part in body if not _is_string(part)] or [ast.Pass()]
+    return ast.unparse(tree).encode()
+
+
+def _is_string(statement: ast.stmt) -> bool:
+    alone = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return alone and isinstance(statement.value.value, str)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
