@@ -9,8 +9,7 @@ from torch import nn
 
 from benchmarks.layers import Job, Shapes
 from benchmarks.timing import Method, in_turns
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import LinearAttention, SoftmaxAttention, build_moe
+from lasoftmoe.moe import LinearAttention, MoEConfig, SoftmaxAttention, build_moe
 from lasoftmoe.moe.cost import cost_table
 
 SWEEPS = {

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import LaSoftMoE, SoftMoE, TopKMoE, build_moe
+from lasoftmoe.moe import LaSoftMoE, MoEConfig, SoftMoE, TopKMoE, build_moe
 
 try:
     import soft_moe_pytorch

@@ -8,7 +8,7 @@ from torch import nn
 from benchmarks.layers import Job
 from benchmarks.timing import Method, in_turns
 from lasoftmoe.clip import add_moe, load_clip
-from lasoftmoe.experiment.config import MoEConfig
+from lasoftmoe.moe import MoEConfig
 
 # FLOP a second that the makers state for dense bfloat16 products.
 PEAKS = {"A100": 312e12, "H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12}

@@ -67,6 +67,11 @@ class PreparedDataset:
     info: dict[str, Any]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
+    @property
+    def checksum(self) -> str:
+        """What stands for everything in the dataset: its tables and its images."""
+        return self.info["checksums"]["dataset"]
+
     def locate(self, path: str) -> Path | PackedFile:
         """The file that a path of the manifest names, proven to lie in the folder or its root.
 

@@ -14,18 +14,28 @@ from pathlib import Path
 
 import open_clip
 import torch
+from pydantic.dataclasses import dataclass as settings
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import build_moe
-from lasoftmoe.small_clip import (
-    EMBEDDED_WEIGHTS,
-    build_small_clip,
-    load_weights,
-    read_description,
-    read_weights,
-)
+from lasoftmoe.moe import MoEConfig, build_moe
+from lasoftmoe.pixels import to_unit_range
+from lasoftmoe.settings import CHECKED
+from lasoftmoe.small_clip import EMBEDDED_WEIGHTS, build_small_clip, read_description
+from lasoftmoe.weights_files import copy_into, read_weights
+
+
+@settings(frozen=True, config=CHECKED)
+class ClipConfig:
+    """Which CLIP to start from.
+
+    ``name="small"`` is the embedded model; any open_clip architecture name works too
+    (the paper's is ``ViT-B-16-quickgelu``). ``pretrained`` is ``"embedded"`` (small only),
+    an open_clip tag such as ``"openai"``, a path to safetensors, or ``None`` for random weights.
+    """
+
+    name: str = "small"
+    pretrained: str | None = "embedded"
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class ClipBundle:
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"Expected images (batch, 3, h, w), got {tuple(images.shape)}.")
-        pixels = to_unit_range(images)
+        pixels = to_unit_range(images, self.model.logit_scale.dtype)
         if images.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
             pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
@@ -79,25 +89,6 @@ class ClipBundle:
     def embed_images(self, images: Tensor) -> Tensor:
         """L2-normalized embeddings, (batch, embed), of images as ``preprocess`` takes them."""
         return F.normalize(self.model.encode_image(self.preprocess(images)), dim=-1)
-
-
-def to_unit_range(images: Tensor) -> Tensor:
-    """Images as floating point in [0, 1].
-
-    Raises:
-        TypeError: neither uint8 nor floating point.
-        ValueError: floating point values far outside [0, 1].
-    """
-    if images.dtype == torch.uint8:
-        return images.float() / 255
-    if not images.is_floating_point():
-        raise TypeError(f"Expected uint8 or floating point images, got {images.dtype}.")
-    if images.numel() and images.detach().abs().max() > 2:
-        raise ValueError(
-            "Floating point images must lie in [0, 1]; the largest magnitude here is "
-            f"{images.detach().abs().max():.0f}. Divide by 255 or pass uint8."
-        )
-    return images
 
 
 def load_clip(
@@ -135,7 +126,7 @@ def _load_small(pretrained: str | None) -> ClipBundle:
     config, tokenizer, _ = read_description(weights.with_suffix(".json"))
     model = build_small_clip(config, tokenizer.vocab_size)
     if pretrained is not None:
-        load_weights(model, read_weights(weights), weights)
+        copy_into(model, read_weights(weights), weights)
     return ClipBundle(model, tokenizer, config.image_size, config.mean, config.std, "small")
 
 

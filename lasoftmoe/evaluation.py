@@ -9,10 +9,11 @@ import torch
 
 from lasoftmoe import metrics
 from lasoftmoe.data import FaceDataset, batches
+from lasoftmoe.detector import Detector
 from lasoftmoe.metrics import Report
 from lasoftmoe.progress import progress_bar
 
-FACTS = ("id", "is_attack", "attack_type", "subject")
+FACTS = ("id", "is_attack", "attack_type", "family", "subject")
 DEV_EER = "dev EER"
 DEV_BPCER = "dev BPCER 1%"
 # How a threshold is chosen from dev's scores and classes, by the name that reports give it.
@@ -23,8 +24,8 @@ THRESHOLDS = {DEV_EER: metrics.eer_threshold, DEV_BPCER: metrics.threshold_at_bp
 class Evaluation:
     """Reports on dev and test at one threshold, and the scores that they come from.
 
-    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, subject, and video
-    where the dataset has it.
+    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, family, subject,
+    and video where the dataset has it.
     """
 
     dev: Report
@@ -34,13 +35,13 @@ class Evaluation:
 
 @torch.no_grad()
 def score(
-    detector: torch.nn.Module, dataset: FaceDataset, batch_size: int = 128, progress: bool = True
+    detector: Detector, dataset: FaceDataset, batch_size: int = 128, progress: bool = True
 ) -> pd.DataFrame:
     """The detector's score of every image, in the dataset's order.
 
     Returns:
-        columns id, attack_score (higher = more likely an attack), is_attack, attack_type, subject,
-        and video where the manifest has it (see ``lasoftmoe.metrics.per_video``).
+        columns id, attack_score (higher = more likely an attack), is_attack, attack_type, family,
+        subject, and video where the manifest has it (see ``lasoftmoe.metrics.per_video``).
 
     Raises:
         ValueError: a score is not finite.
@@ -74,7 +75,7 @@ def report_scores(
 
 
 def evaluate_detector(
-    detector: torch.nn.Module,
+    detector: Detector,
     dev: FaceDataset,
     test: FaceDataset,
     batch_size: int = 128,
@@ -90,7 +91,7 @@ def evaluate_detector(
 
 
 def from_scores(scores: pd.DataFrame, source: str = DEV_EER) -> Evaluation:
-    """The same reports from stored scores, so that a run's figures can be checked later.
+    """Return the same reports from stored scores, so that a run's results can be checked later.
 
     Args:
         scores: as :class:`Evaluation` holds them.

@@ -12,33 +12,18 @@ import sys
 import traceback
 from argparse import ArgumentError
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse import Namespace
 
-from lasoftmoe.experiment.config import (
-    DataConfig,
-    DetectorConfig,
-    TrainingConfig,
-    known_experiments,
-    known_presets,
-    known_tables,
-    load_config,
-)
+from lasoftmoe.cli.parser import SECTIONS, make_parser
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lasoftmoe.experiment.tables import Table
     from lasoftmoe.records.recorded import Recorded
-
-DESCRIPTION = (
-    "Train and evaluate the detectors of the book. An error is one message on stderr and the exit "
-    "code 2."
-)
-SECTIONS = {"data": DataConfig, "detector": DetectorConfig, "training": TrainingConfig}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = [a for a in arguments if a != "--debug"]
     try:
         # Only what was typed: everything else comes from the preset.
-        options = _parser().parse_args(arguments, defaults=False)
+        options = make_parser(arguments).parse_args(arguments, defaults=False)
         with _only_the_first_process_prints():
             return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
     except KeyboardInterrupt:
@@ -71,108 +56,6 @@ def _message(error: Exception) -> str:
     """The error's own words; where they would not do alone, with the kind of error."""
     expected = isinstance(error, ArgumentError | ValueError | RuntimeError | OSError)
     return str(error) if expected and str(error) else f"{type(error).__name__}: {error}"
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="lasoftmoe", description=DESCRIPTION, exit_on_error=False)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subcommands(dest="command", required=True)
-    commands.add_subcommand("train", _experiment_parser(), help="train and evaluate an experiment")
-    commands.add_subcommand("run", _run_parser(), help="the same, or a whole table; prints reports")
-    commands.add_subcommand("evaluate", _evaluate_parser(), help="score data with a trained run")
-    commands.add_subcommand("zero-shot", _zero_shot_parser(), help="score CLIP as it comes")
-    commands.add_subcommand(
-        "report", _report_parser(), help="list all runs, or a table beside the paper's"
-    )
-    commands.add_subcommand("cost", _cost_parser(), help="parameters and multiply-adds of a branch")
-    return parser
-
-
-def _experiment_parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        exit_on_error=False,
-        description="Fields that are not given keep the preset's values; the defaults shown below "
-        "are those of the preset laptop. What was run before is read back.",
-    )
-    names = f"{', '.join(known_experiments())}; with `run` also {', '.join(known_tables())}"
-    parser.add_argument("name", type=str, help=names)
-    _add_common(parser)
-    shown = asdict(load_config("vanilla", "laptop"))
-    for section, kind in SECTIONS.items():
-        parser.add_argument(f"--{section}", type=kind, default=kind(**shown[section]))
-    return parser
-
-
-def _run_parser() -> ArgumentParser:
-    parser = _experiment_parser()
-    parser.add_argument(
-        "--seeds", type=PositiveInt, help="runs with seeds 0 to SEEDS - 1 (instead of --seed)"
-    )
-    parser.add_argument("--out", type=str, help="also write a record to this file")
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="only look whether data, weights, memory and time suffice; exit code 2 if not",
-    )
-    return parser
-
-
-def _report_parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        exit_on_error=False,
-        description="Without a name: all finished runs. With one: the table's finished runs on "
-        "this machine, what lasoftmoe/records holds of it, and the paper's figures.",
-    )
-    parser.add_argument("name", type=str, nargs="?", help=", ".join(known_tables()))
-    _add_preset(parser)
-    parser.add_argument(
-        "--seeds", type=PositiveInt, default=5, help="look for runs with seeds 0 to SEEDS - 1"
-    )
-    parser.add_argument("--format", type=Literal["text", "markdown", "latex"], default="text")
-    return parser
-
-
-def _evaluate_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("run_folder", type=str, help="runs/<name>-<hash>")
-    parser.add_argument("--data", type=str, help="a prepared dataset (default: the run's own)")
-    parser.add_argument("--protocol", type=str, help="its protocol (default: the run's own)")
-    return parser
-
-
-def _zero_shot_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--prompt", type=str, help="T-1 to T-8, or all (default: the preset's)")
-    parser.add_argument("--data", type=DataConfig)
-    _add_common(parser)
-    return parser
-
-
-def _cost_parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        exit_on_error=False,
-        description="What the branch of an experiment adds to one block, for one image, forward "
-        "only. Fields that are not given keep the preset's values.",
-    )
-    parser.add_argument("name", type=str, help=", ".join(known_experiments()))
-    _add_preset(parser)
-    shown = asdict(load_config("vanilla", "laptop").detector)
-    parser.add_argument("--detector", type=DetectorConfig, default=DetectorConfig(**shown))
-    return parser
-
-
-def _add_common(parser: ArgumentParser) -> None:
-    _add_preset(parser)
-    parser.add_argument(
-        "--seed", type=NonNegativeInt, default=0, help="fixes all randomness of the run"
-    )
-
-
-def _add_preset(parser: ArgumentParser) -> None:
-    presets = ", ".join(known_presets())
-    parser.add_argument(
-        "--preset", type=str, help=f"{presets} (default: LASOFTMOE_PRESET, or laptop)"
-    )
 
 
 # The modules that load torch are imported where they are needed, so that --help answers at once.
@@ -231,20 +114,36 @@ def _run_table(table: Table, options: Namespace) -> None:
 
 
 def _dry_run(table: Table, options: Namespace) -> int:
-    """Everything known before a start, for each row; 2 if something is missing."""
-    from lasoftmoe.experiment import dry_run, tables
-    from lasoftmoe.experiment import runs as experiment
+    """Print everything known before a start, for each row; return 2 if something is missing."""
+    from lasoftmoe.experiment import preflight, runs, tables
 
     missing = 0
     for name, config in tables.table_configs(
         table, options.get("preset"), _seeds(options)[:1], _overrides(options)
     ):
         print(f"{name}, preset {config.preset}")
-        for line in dry_run.dry_run(config, experiment.data_folder(config)):
+        data = runs.data_folder(config)
+        for line in preflight.dry_run(config, data, _published_counts(data)):
             print(line)
             missing += line.status == "MISSING"
     print(f"{missing} missing; nothing was started" if missing else "ready; nothing was started")
     return 2 if missing else 0
+
+
+def _published_counts(data: Path | None) -> pd.DataFrame | None:
+    """Images of UniAttackData's protocol 1 (paper, Table 1), if that is the dataset or none is."""
+    import pandas as pd
+
+    from data_prep.manifest import DatasetError, read_dataset
+    from lasoftmoe.records.reported import reported
+
+    try:
+        if data is not None and read_dataset(data).info["name"] != "uniattackdata-p1":
+            return None
+    except DatasetError:
+        return None
+    table = reported("table1").figures
+    return pd.DataFrame({"live": table["live"], "attack": table["total"] - table["live"]})
 
 
 def _seeds(options: Namespace) -> list[int]:
@@ -267,13 +166,16 @@ def _evaluate_command(options: Namespace) -> None:
     run = experiment.read_run(options.run_folder)
     folder = options.get("data") or experiment.data_folder(run.config)
     protocol = options.get("protocol") or run.config.data.protocol
-    test = data.open_dataset(folder, protocol, run.config.data.image_size)["test"]
-    report = run.evaluate_on(test)
+    size = run.config.data.image_size
+    test = data.open_dataset(folder, protocol, size, splits=["test"])["test"]
+    report = run.evaluate_on(test, options.get("device"))
     print(f"{run.folder.name} on the test split of {protocol} in {folder}")
     print(report)
 
 
 def _zero_shot_command(options: Namespace) -> None:
+    import pandas as pd
+
     from lasoftmoe.experiment import runs as experiment
     from lasoftmoe.prompts import PROMPTS
 
@@ -332,10 +234,11 @@ def _print_comparison(table: Table, sources: dict[str, Recorded], form: str) -> 
 
 def _cost_command(options: Namespace) -> None:
     from lasoftmoe.clip import load_clip
+    from lasoftmoe.experiment.config import load_config
     from lasoftmoe.moe.cost import block_cost, cost_table
 
     detector = load_config(options.name, options.get("preset"), 0, _overrides(options)).detector
-    if detector.moe.kind == "none":
+    if detector.kind != "clip" or detector.moe.kind == "none":
         raise ValueError(f"{options.name} puts no branch into CLIP; try la_soft_moe")
     # Weights do not change a cost: random ones need no download.
     visual = load_clip(detector.clip.name, pretrained=None).model.visual

@@ -1,12 +1,31 @@
-"""Random flips and shifts of a batch of images: nothing that would blur an attack's trace.
+"""Random flips and shifts of a batch, its images and maps together.
 
-Resampling, color jitter and noise would; the finest textures are what tells many attacks apart.
+Nothing resamples, jitters colors, or adds noise: the finest textures reveal many attacks.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from lasoftmoe.detector import MAPS, Batch
+
+
+def move_batch(
+    batch: Batch,
+    generator: torch.Generator,
+    flip: bool = True,
+    shift_pixels: int = 4,
+    part: int = 0,
+    parts: int = 1,
+) -> Batch:
+    """Flip and shift a batch's images as :func:`flip_and_shift` does, and their maps with them.
+
+    All of them are (batch, channels, height, width) with the same height and width.
+    """
+    places = _places(batch["image"], generator, flip, shift_pixels, part, parts)
+    moved = {name: _take(batch[name], *places) for name in ("image", *MAPS) if name in batch}
+    return {**batch, **moved}
 
 
 def flip_and_shift(
@@ -17,28 +36,38 @@ def flip_and_shift(
     part: int = 0,
     parts: int = 1,
 ) -> Tensor:
-    """Mirror each image with probability 1/2 and move it by whole pixels.
+    """Mirror each image with probability 1/2 and shift it by whole pixels.
 
     Args:
         images: (batch, channels, height, width) of any type.
         generator: on the CPU; fixes all choices.
         flip: whether to mirror left to right.
-        shift_pixels: largest shift in either direction. Pixels from beyond the border are
-            mirrored in, which leaves the image's noise statistics as they are.
-        part, parts: where several processes hold parts of a batch, ``images`` is part number
-            ``part`` of ``parts`` equal ones; each image is moved as in the whole batch.
+        shift_pixels: largest shift in either direction. Pixels beyond the border are mirrored in,
+            which leaves the image's noise statistics as they are.
+        part, parts: where several processes hold parts of a batch, this is part number ``part``
+            of ``parts`` equal ones; each image is moved as in the whole batch.
     """
-    batch, channels, height, width = images.shape
+    return _take(images, *_places(images, generator, flip, shift_pixels, part, parts))
+
+
+def _places(
+    images: Tensor, generator: torch.Generator, flip: bool, shift: int, part: int, parts: int
+) -> tuple[Tensor, Tensor]:
+    """Rows (batch, height) and columns (batch, width) that moved pixels are taken from."""
+    batch, _, height, width = images.shape
     whole = batch * parts
-    rows = _shifted(height, whole, shift_pixels, generator)
-    columns = _shifted(width, whole, shift_pixels, generator)
+    rows = _shifted(height, whole, shift, generator)
+    columns = _shifted(width, whole, shift, generator)
     if flip:
         mirror = torch.rand(whole, 1, generator=generator) < 0.5
         columns = torch.where(mirror, columns.flip(1), columns)
     own = slice(part * batch, (part + 1) * batch)
-    rows, columns = rows[own].to(images.device), columns[own].to(images.device)
-    moved = images.gather(2, rows[:, None, :, None].expand(batch, channels, height, width))
-    return moved.gather(3, columns[:, None, None, :].expand(batch, channels, height, width))
+    return rows[own].to(images.device), columns[own].to(images.device)
+
+
+def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    moved = images.gather(2, rows[:, None, :, None].expand(images.shape))
+    return moved.gather(3, columns[:, None, None, :].expand(images.shape))
 
 
 def _shifted(size: int, batch: int, shift: int, generator: torch.Generator) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lasoftmoe.clip import load_clip
-from lasoftmoe.detector import text_parameters
 from lasoftmoe.exercises.checking import call, compare
+from lasoftmoe.methods.clip import text_parameters
 
 # Three live images and five attacks: with equal numbers several mistakes would go unnoticed.
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0, 1, 1])

@@ -1,19 +1,36 @@
-"""Look, before anything slow, whether this machine has what a configuration needs."""
+"""What a run needs, looked at before anything slow starts.
+
+:func:`check_requirements` stops a run that cannot work here. :func:`dry_run` says more: it counts
+images, and it counts parameters, memory, and operations of one training step on fake tensors,
+which have shapes and no numbers.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import timm
+import pandas as pd
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from open_clip.pretrained import get_pretrained_cfg
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
 
-from lasoftmoe.experiment.config import ClipConfig, DetectorConfig, ExperimentConfig, ResNetConfig
+from data_prep.manifest import SPLITS, DatasetError, read_dataset
+from lasoftmoe.detector import MAPS, Batch, Detector, MethodConfig, Weights
+from lasoftmoe.experiment.config import ExperimentConfig
+from lasoftmoe.methods import METHODS, build_shape
 from lasoftmoe.paths import EMBEDDED_DATA
+from lasoftmoe.training.processes import process_count
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+A100_BYTES = 40 * 2**30
+BYTES_OF_A_WEIGHT = {"weights": 4, "gradients": 4, "optimizer": 8}
+"""fp32 weights and gradients, and the two moments of Adam or AdamW."""
 
 
 class PresetError(RuntimeError):
@@ -21,10 +38,10 @@ class PresetError(RuntimeError):
 
 
 def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
-    """Check GPU, dataset and pretrained weights.
+    """Check GPU, dataset, and pretrained weights.
 
     Args:
-        config: what is about to run.
+        config: the run that is about to start.
         data: its dataset's folder, ``None`` if nothing names one.
 
     Raises:
@@ -43,7 +60,7 @@ def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
 
 
 def gpu_problems(config: ExperimentConfig) -> list[str]:
-    """What is missing of a GPU and how to get it; empty if nothing is."""
+    """Return GPU problems and how to fix them; empty if there are none."""
     if config.device != "cuda" or torch.cuda.is_available():
         return []
     return [
@@ -53,18 +70,18 @@ def gpu_problems(config: ExperimentConfig) -> list[str]:
 
 
 def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
-    """What is missing of the dataset (its files, not their content) and how to get it."""
+    """Return what is missing of the dataset's files and how to get it; opens no image."""
     how = (
-        "UniAttackData is given out by its authors on application; turn it into a prepared "
-        "dataset (book page `datasets`, `python -m data_prep --help`) and set LASOFTMOE_DATA to "
-        "that folder."
+        "UniAttackData is available from its authors on request; turn it into a prepared dataset "
+        "(book page `datasets`, `python -m data_prep --help`) and set LASOFTMOE_DATA to that "
+        "folder."
     )
     if data is None:
         return [f"a dataset: LASOFTMOE_DATA is not set. {how}"]
     if data.resolve() == EMBEDDED_DATA.resolve():
         how = "`make data` writes it."
-    elif config.data.folder:
-        how = "Mend data.folder, or write the dataset (`python -m data_prep --help`)."
+    elif not config.data.folder.startswith("$"):
+        how = "Correct data.folder, or write the dataset (`python -m data_prep --help`)."
     for path in (
         data,
         data / "dataset.json",
@@ -75,48 +92,31 @@ def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
     return []
 
 
-def weights_problems(detector: DetectorConfig) -> list[str]:
-    """What is missing of the pretrained weights and how to get it; downloads nothing."""
-    network = detector.backbone
-    if network.pretrained in (None, "embedded"):
-        return []  # none wanted, or shipped with the package
-    if Path(network.pretrained).suffix:
-        if Path(network.pretrained).is_file():
-            return []
-        field = f"detector.{detector.kind}.pretrained"
-        return [f"pretrained weights: no file at {network.pretrained} ({field})."]
-    source, loader = {"clip": _clip_source, "resnet": _timm_source}[detector.kind](network)
-    if _obtainable(source):
+def weights_problems(config: MethodConfig) -> list[str]:
+    """Return what is missing of the pretrained weights and how to get it; downloads nothing."""
+    weights = METHODS[config.kind].weights(config)
+    if weights is None or weights.tag is None:
+        return []
+    for file in weights.files:
+        if not file.is_file():
+            return [f"pretrained weights: no file at {file} ({weights.field})."]
+    if weights.files or _obtainable(weights):
         return []
     return [
-        f"the weights {network.pretrained} of {network.name}: neither in this machine's cache nor "
-        f'reachable. Load them once where there is a connection (python -c "{loader}") and copy '
-        "that machine's Hugging Face cache (~/.cache/huggingface, or HF_HOME), or set "
-        f"detector.{detector.kind}.pretrained to a safetensors file."
+        f"the weights {weights.tag} of {weights.name}: neither in this machine's cache nor "
+        f'reachable. Load them once where there is a connection (python -c "{weights.call}") and '
+        "copy that machine's Hugging Face cache (~/.cache/huggingface, or HF_HOME), or set "
+        f"{weights.field} to a safetensors file."
     ]
 
 
-def _clip_source(clip: ClipConfig) -> tuple[str, str]:
-    """Where open_clip looks for a tag's weights on the hub, and the call that loads them."""
-    call = f"import open_clip; open_clip.create_model('{clip.name}', '{clip.pretrained}')"
-    return get_pretrained_cfg(clip.name, clip.pretrained).get("hf_hub", ""), call
+def _obtainable(weights: Weights) -> bool:
+    """Whether the loader will find the weights on this machine or on the hub.
 
-
-def _timm_source(resnet: ResNetConfig) -> tuple[str, str]:
-    """The same for timm."""
-    name = f"{resnet.name}.{resnet.pretrained}"
-    config = timm.get_pretrained_cfg(name) if timm.is_model_pretrained(name) else None
-    call = f"import timm; timm.create_model('{name}', pretrained=True)"
-    return f"{config.hf_hub_id}/model.safetensors" if config and config.hf_hub_id else "", call
-
-
-def _obtainable(source: str) -> bool:
-    """Whether the loader will find weights on this machine or on the hub.
-
-    ``source`` is ``owner/repository/`` or ``owner/repository/file``; what is unknown here ("", an
-    unknown tag or one with a source of its own) is left to the loader, which knows more.
+    ``weights.hub`` is ``owner/repository/`` or ``owner/repository/file``. Where it is empty, the
+    loader knows more about the source than we do.
     """
-    repository, _, filename = source.rpartition("/")
+    repository, _, filename = weights.hub.rpartition("/")
     if not repository:
         return True
     names = (filename,) if filename else HUB_FILES
@@ -127,3 +127,195 @@ def _obtainable(source: str) -> bool:
     except Exception:  # whatever keeps the hub from answering keeps the download from working
         return False
     return True
+
+
+@dataclass(frozen=True)
+class Line:
+    """One requirement; a ``MISSING`` line keeps the run from starting."""
+
+    status: Literal["OK", "MISSING"]
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.status:8s}{self.what}"
+
+
+def dry_run(
+    config: ExperimentConfig, data: Path | None, published: pd.DataFrame | None = None
+) -> Iterator[Line]:
+    """Look at everything that a run needs, cheapest first.
+
+    Args:
+        config: the run.
+        data: its dataset's folder, ``None`` if nothing names one.
+        published: columns live and attack, rows train, dev, and test: the images that the
+            dataset should have; ``None`` if nothing is known about it.
+    """
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none needed"
+    yield _requirement(gpu_problems(config), f"GPU: {gpu}")
+    weights = METHODS[config.detector.kind].weights(config.detector)
+    found = f"{weights.name}, {weights.tag or 'random'}" if weights else "none needed"
+    yield _requirement(weights_problems(config.detector), f"weights: {found}")
+    problems = dataset_problems(config, data)
+    yield _requirement(problems, f"dataset: {data}, protocol {config.data.protocol}")
+    counts = None if problems else _counts(config, data)
+    if isinstance(counts, DatasetError):
+        yield Line("MISSING", f"a dataset that can be read: {counts}")
+    elif counts is not None:
+        yield from _count_lines(counts, published)
+    cost = step_cost(config)
+    yield _memory_line(cost, config)
+    yield _work_line(cost, counts if isinstance(counts, pd.DataFrame) else published, config)
+
+
+def _requirement(problems: list[str], found: str) -> Line:
+    return Line("MISSING", problems[0]) if problems else Line("OK", found)
+
+
+def _counts(config: ExperimentConfig, data: Path) -> pd.DataFrame | DatasetError:
+    """Live images and attacks of each split, or what is wrong with the dataset's tables."""
+    try:
+        dataset = read_dataset(data)
+    except DatasetError as error:
+        return error
+    table = dataset.protocols[config.data.protocol].merge(dataset.manifest, on="id")
+    live = table["label"] == "live"
+    counts = pd.DataFrame({"split": table["split"], "live": live, "attack": ~live})
+    return counts.groupby("split").sum().reindex(SPLITS)
+
+
+def _count_lines(counts: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Line]:
+    for split in SPLITS:
+        live, attack = counts.loc[split]
+        found = f"{split}: {live + attack:,} images, {live:,} of them live"
+        if published is None or counts.loc[split].equals(published.loc[split]):
+            same = "" if published is None else ", as the paper's Table 1 says"
+            yield Line("OK", found + same)
+        else:
+            live, attack = published.loc[split]
+            yield Line(
+                "MISSING",
+                f"{found}; the paper's Table 1 has {live + attack:,} and {live:,}. Check the "
+                "release and the importer's report (book page `datasets`); to train on this "
+                "dataset as it is, leave --dry-run out",
+            )
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one training step needs: parameters, bytes, and floating point operations."""
+
+    parameters: int
+    trained: int
+    activation_bytes: int
+    train_flops: int
+    score_flops: int
+
+    @property
+    def bytes(self) -> dict[str, int]:
+        """Bytes by purpose."""
+        return {
+            "weights": BYTES_OF_A_WEIGHT["weights"] * self.parameters,
+            "gradients": BYTES_OF_A_WEIGHT["gradients"] * self.trained,
+            "optimizer": BYTES_OF_A_WEIGHT["optimizer"] * self.trained,
+            "activations": self.activation_bytes,
+        }
+
+
+def step_cost(config: ExperimentConfig) -> StepCost:
+    """Count parameters, memory, and operations of one training step on fake tensors."""
+    detector = build_shape(config.detector)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        detector.to_empty(device="cpu")
+        activation_bytes, train_flops = _training_step(detector, config)
+        batch = _batch(config.training.eval_batch_size, config.data.image_size)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            detector.eval().attack_score(batch["image"])
+    trained = [p for group in detector.parameter_groups().values() for p in group.parameters]
+    return StepCost(
+        parameters=_numbers(detector.parameters()),
+        trained=_numbers(trained),
+        activation_bytes=activation_bytes,
+        train_flops=train_flops,
+        score_flops=counter.get_total_flops() // config.training.eval_batch_size,
+    )
+
+
+def _training_step(detector: Detector, config: ExperimentConfig) -> tuple[int, int]:
+    """Bytes that autograd keeps besides the parameters, and operations of one step."""
+    own = {p.untyped_storage()._cdata for p in detector.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage()._cdata not in own:
+            kept[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    detector.train()
+    batch = _batch(config.training.batch_size, config.data.image_size, detector.needs)
+    bf16 = config.training.precision == "bf16"
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with FlopCounterMode(display=False) as counter, hooks:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = detector.training_loss(batch)
+        (sum(loss.values()) if isinstance(loss, dict) else loss).backward()
+    size = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    return size, counter.get_total_flops()
+
+
+def _batch(size: int, image_size: int, needs: Iterable[str] = ()) -> Batch:
+    batch: Batch = {
+        "image": torch.empty(size, 3, image_size, image_size, dtype=torch.uint8),
+        "is_attack": torch.empty(size, dtype=torch.bool),
+    }
+    for name in needs:
+        if name in MAPS:
+            batch[name] = torch.empty(size, 1, image_size, image_size, dtype=torch.uint8)
+            batch[f"has_{name}"] = torch.empty(size, dtype=torch.bool)
+        else:
+            batch[name] = ["unknown"] * size
+    return batch
+
+
+def _numbers(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def _memory_line(cost: StepCost, config: ExperimentConfig) -> Line:
+    need = cost.bytes
+    parts = " + ".join(f"{name} {size / 2**30:.1f}" for name, size in need.items())
+    total = sum(need.values())
+    text = (
+        f"memory: {total / 2**30:.1f} GiB = {parts} (4 bytes a weight, 4 a gradient, 8 for "
+        f"Adam's moments; activations: what autograd keeps of one batch of "
+        f"{config.training.batch_size}); {cost.parameters:,} parameters, {cost.trained:,} trained"
+    )
+    space = _gpu_bytes(config)
+    if space is None or total < 0.9 * space:
+        return Line("OK", text)
+    return Line(
+        "MISSING",
+        f"{text}. The GPU has only {space / 2**30:.0f} GiB: lower training.batch_size, or set "
+        "detector.moe.rank",
+    )
+
+
+def _gpu_bytes(config: ExperimentConfig) -> int | None:
+    """Bytes of the GPU, an A100's where there is none yet; ``None`` for a run without GPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory
+    return A100_BYTES if config.device == "cuda" else None
+
+
+def _work_line(cost: StepCost, counts: pd.DataFrame | None, config: ExperimentConfig) -> Line:
+    training = config.training
+    each = f"{cost.train_flops / training.batch_size / 1e9:.0f} GFLOP for each training image"
+    if counts is None:
+        return Line("OK", f"work: {each}; the number of steps follows from the dataset")
+    images = counts.sum(axis=1)
+    steps = training.epochs * (int(images["train"]) // (training.batch_size * process_count()))
+    dev_evaluations = 1 + (training.epochs if training.watches_dev else 0)
+    scored = int(images["dev"]) * dev_evaluations + int(images["test"])
+    flops = steps * cost.train_flops + scored * cost.score_flops
+    text = f"{steps:,} steps of {training.batch_size} images, {each}, {flops / 1e12:,.0f} TFLOP"
+    return Line("OK", f"work: {text} with scoring")

@@ -1,20 +1,18 @@
-"""One run, one folder: train, evaluate and keep everything; ask twice and it is read back.
+"""Training and evaluation of one experiment, cached in one folder for each run.
 
-``runs/<name>-<hash>/`` holds config.yaml, log.csv, scores.parquet, report.json and
-model.safetensors. The hash covers the configuration, the dataset's checksum, the code that can
-change the result and the pretrained weights: whatever changes there makes another run. The folder
+``runs/<name>-<hash>/`` holds config.yaml, log.csv, scores.parquet, report.json, and
+model.safetensors. The hash is the run's identity (``lasoftmoe.experiment.identity``). The folder
 appears in one step when everything is written, so a run that was killed leaves nothing that looks
-finished; it goes on from its last epoch when asked for again.
+finished; asked for again, it resumes from its last checkpoint.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,12 @@ from typing import Any
 import pandas as pd
 import torch
 from filelock import FileLock
-from torch import nn
 
-from lasoftmoe import provenance
+from data_prep import provenance
+from data_prep.manifest import read_dataset
+from lasoftmoe import weights_files
 from lasoftmoe.data import FaceDataset, open_dataset
-from lasoftmoe.detector import build_detector
+from lasoftmoe.detector import Detector
 from lasoftmoe.evaluation import (
     DEV_EER,
     Evaluation,
@@ -34,34 +33,30 @@ from lasoftmoe.evaluation import (
     report_scores,
     score,
 )
-from lasoftmoe.experiment.config import (
-    ClipConfig,
-    ExperimentConfig,
-    ResNetConfig,
-    config_to_yaml,
-    load_config,
-    read_config,
-)
+from lasoftmoe.experiment.config import ExperimentConfig, config_to_yaml, load_config, read_config
+from lasoftmoe.experiment.identity import run_identity
 from lasoftmoe.experiment.preflight import check_requirements
+from lasoftmoe.methods import build_detector
 from lasoftmoe.metrics import Report
-from lasoftmoe.paths import EMBEDDED_DATA, WEIGHTS, runs_folder
-from lasoftmoe.training import checkpoint, processes
+from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
+from lasoftmoe.training import processes
 from lasoftmoe.training.checkpoint import Checkpoint
 from lasoftmoe.training.logs import Logs
-from lasoftmoe.training.loop import LOG_COLUMNS, WITHOUT_EFFECT, train
+from lasoftmoe.training.loop import train
 
 REPORT = "report.json"
 TABLE_COLUMNS = ["name", "preset", "seed", "ACER", "ACC", "AUC", "EER", "train seconds"]
 TABLE_COLUMNS += ["date", "run"]
+ENVIRONMENT = "$LASOFTMOE_DATA"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run as it lies in its folder.
+    """A finished run, read from its folder.
 
-    ``report`` is what report.json says (``report["test"]["acer"]`` and so on, fractions);
-    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, subject;
-    ``log`` one row a training step.
+    ``report`` is the content of report.json (``report["test"]["acer"]`` and so on, fractions).
+    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, family, subject;
+    ``log`` has a row for each training step.
     """
 
     name: str
@@ -71,20 +66,25 @@ class Run:
     scores: pd.DataFrame
     log: pd.DataFrame
 
-    def detector(self) -> nn.Module:
-        """The trained detector, in evaluation mode, on the CPU."""
+    def detector(self, device: str | torch.device = "cpu") -> Detector:
+        """Return the trained detector, in evaluation mode, on ``device``."""
         detector = build_detector(self.config.detector, self.config.seed)
-        checkpoint.load_weights(detector, self.folder / "model.safetensors")
-        return detector.eval()
+        weights_files.load_weights(detector, self.folder / "model.safetensors")
+        return detector.to(device).eval()
 
     def datasets(self) -> dict[str, FaceDataset]:
-        """The splits that the run was trained and evaluated on."""
+        """Return the splits that the run was trained and evaluated on."""
         return open_datasets(self.config)
 
-    def evaluate_on(self, dataset: FaceDataset) -> Report:
-        """The report on other data, with the threshold that this run chose on its own dev."""
+    def evaluate_on(self, dataset: FaceDataset, device: str | torch.device | None = None) -> Report:
+        """Return the report on other data, at the threshold that this run chose on its own dev.
+
+        Args:
+            device: where to score; ``None`` takes a GPU if there is one.
+        """
         source = f"{self.report['threshold_source']} of {self.folder.name}"
-        scores = score(self.detector(), dataset, self.config.training.eval_batch_size)
+        detector = self.detector(device or processes.start().device)
+        scores = score(detector, dataset, self.config.training.eval_batch_size)
         return report_scores(scores, self.report["threshold"], source)
 
 
@@ -95,7 +95,7 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
-    """Train and evaluate an experiment, or read it back if that was done before.
+    """Train and evaluate an experiment, or load it from the cache.
 
     Under ``accelerate launch`` all processes train it together and the first one evaluates it.
 
@@ -117,7 +117,7 @@ def run(
 def run_config(
     config: ExperimentConfig, on_step: Callable[[dict[str, Any]], None] | None = None
 ) -> Run:
-    """``run`` for a configuration that is already put together."""
+    """Do as :func:`run` does, for a complete configuration."""
     process = processes.start()
     check_requirements(config, data_folder(config))
     datasets = open_datasets(config)
@@ -135,11 +135,11 @@ def run_config(
 
 
 def find_run(config: ExperimentConfig) -> Run | None:
-    """The finished run of a configuration, ``None`` where there is none; trains nothing."""
+    """Return the finished run of a configuration, or ``None``; trains nothing."""
     data = data_folder(config)
     if data is None or not (data / "dataset.json").is_file():
         return None
-    checksum = json.loads((data / "dataset.json").read_text("utf-8"))["checksums"]["dataset"]
+    checksum = read_dataset(data).checksum
     folder = _run_folder(config, run_identity(config, checksum))
     return read_run(folder) if (folder / REPORT).is_file() else None
 
@@ -181,53 +181,23 @@ def runs_table() -> pd.DataFrame:
 
 
 def data_folder(config: ExperimentConfig) -> Path | None:
-    """The prepared dataset of a configuration; ``None`` if nothing names one.
+    """Return the prepared dataset that ``data.folder`` names.
 
-    Its own ``data.folder`` comes first; else ``LASOFTMOE_DATA`` for presets that need it (they
-    are those for a GPU), and the embedded dataset for the others.
+    ``None`` where it is ``"$LASOFTMOE_DATA"`` and that variable is not set.
     """
-    if config.data.folder:
-        return Path(config.data.folder)
-    if config.device == "cuda":
-        named = os.environ.get("LASOFTMOE_DATA")
+    folder = config.data.folder
+    if folder == ENVIRONMENT:
+        named = os.environ.get(ENVIRONMENT[1:])
         return Path(named) if named else None
-    return EMBEDDED_DATA
+    return EMBEDDED_DATA if folder == "embedded" else Path(folder)
 
 
 def open_datasets(config: ExperimentConfig) -> dict[str, FaceDataset]:
-    """The splits that a configuration names."""
+    """Return the splits that a configuration names."""
     folder = data_folder(config)
     if folder is None:
-        raise ValueError("no dataset: set LASOFTMOE_DATA or data.folder")
+        raise ValueError("no dataset: set LASOFTMOE_DATA, or name a folder in data.folder")
     return open_dataset(folder, config.data.protocol, config.data.image_size)
-
-
-def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
-    """A digest of all that determines a run's result (but for the hardware and torch itself)."""
-    settings = asdict(config)
-    settings["data"].pop("folder")  # the same data elsewhere is the same data
-    for name in WITHOUT_EFFECT:
-        settings["training"].pop(name)
-    if processes.process_count() > 1:  # batch_size is that of one of them
-        settings["processes"] = processes.process_count()
-    parts = {
-        "settings": settings,
-        "dataset": dataset_checksum,
-        "code": provenance.code_hash(),
-        "weights": _weights_hash(config.detector.backbone),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _weights_hash(network: ClipConfig | ResNetConfig) -> str | None:
-    """Digest of the pretrained weights where they are a file; a tag or ``None`` names itself."""
-    if network.pretrained == "embedded":
-        files = sorted(WEIGHTS.glob(f"{network.name}_clip.*"))
-        files = [path for path in files if path.suffix in (".safetensors", ".json")]
-        return "-".join(provenance.file_hash(path) for path in files)
-    if network.pretrained and Path(network.pretrained).is_file():
-        return provenance.file_hash(Path(network.pretrained))
-    return network.pretrained
 
 
 def _execute(
@@ -246,12 +216,17 @@ def _execute(
     partial.mkdir(parents=True, exist_ok=True)
     process = processes.start()
     detector = build_detector(config.detector, config.seed).to(process.device)
-    resume = Checkpoint(partial.with_suffix(".safetensors"))  # from here on its clock counts
-    with Logs(partial, LOG_COLUMNS, config.training.tensorboard, on_step) as logs:
+    resume = Checkpoint(partial.with_suffix(".safetensors"))  # its clock starts here
+    with Logs(partial, config.training.tensorboard, on_step) as logs:
         log = train(
-            detector, datasets["train"], datasets["dev"], config.training, config.seed,
-            on_step=logs, checkpoint=resume,
-        )  # fmt: skip
+            detector,
+            datasets["train"],
+            datasets["dev"],
+            config.training,
+            config.seed,
+            on_step=logs,
+            checkpoint=resume,
+        )
     seconds = resume.clock.read()
     facts = {
         "hash": identity,
@@ -266,7 +241,7 @@ def _execute(
     (partial / "config.yaml").write_text(config_to_yaml(config), "utf-8")
     log.to_csv(partial / "log.csv", index=False)
     evaluation.scores.to_parquet(partial / "scores.parquet")
-    checkpoint.save_weights(detector, partial / "model.safetensors")
+    weights_files.save_weights(detector, partial / "model.safetensors")
     report = _report(config, datasets, detector, log, evaluation, facts)
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     (partial / REPORT).write_text(text, "utf-8")
@@ -277,12 +252,12 @@ def _execute(
 def _report(
     config: ExperimentConfig,
     datasets: dict[str, FaceDataset],
-    detector: nn.Module,
+    detector: Detector,
     log: pd.DataFrame,
     evaluation: Evaluation,
     facts: dict[str, Any],
 ) -> dict[str, Any]:
-    """What report.json says; every figure with what is needed to trust or repeat it."""
+    """The content of report.json: every result with what is needed to trust or repeat it."""
     return {
         "name": config.name,
         "preset": config.preset,
@@ -308,9 +283,10 @@ def _report(
     }
 
 
-def _parameter_counts(detector: nn.Module) -> dict[str, int]:
-    """Numbers of weights: in all, those that training may change, and those of the MoE branch."""
-    groups = {name: sum(p.numel() for p in g) for name, g in detector.parameter_groups().items()}
+def _parameter_counts(detector: Detector) -> dict[str, int]:
+    """Numbers of weights: all, those that training may change, and those of the MoE branch."""
+    groups = detector.parameter_groups().items()
+    groups = {name: sum(p.numel() for p in group.parameters) for name, group in groups}
     return {
         "total": sum(p.numel() for p in detector.parameters()),
         "trained": sum(groups.values()),

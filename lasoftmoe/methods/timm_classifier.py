@@ -1,93 +1,133 @@
-"""A ResNet with one output: the plain image classifier of the paper's Tables 2 and 3.
+"""An image classifier of timm with one output, such as the paper's ResNet-50 (Tables 2 and 3).
 
-The paper names ResNet-50 and nothing of its training; Tables 2 and 3 cite LeCun et al. 1998 for
-it, the network is that of He et al. 2016.
+The paper names ResNet-50 and nothing of its training. Its tables cite LeCun et al. 1998 for it;
+the network is that of He et al. 2016.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import timm
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasoftmoe.clip import to_unit_range
-from lasoftmoe.detector import Detector
-from lasoftmoe.experiment.config import DetectorConfig, ResNetConfig
+from lasoftmoe.detector import Batch, Detector, Method, MethodConfig, Weights
+from lasoftmoe.pixels import to_unit_range
+from lasoftmoe.settings import CHECKED, Positive
 
 CHANNELS = (64, 128, 256, 512)
 """Channels of the four stages of every ResNet in timm, before a bottleneck multiplies them."""
 
 
-class ResNetDetector(Detector):
-    """A ResNet whose one output is the logit of "attack", trained with binary cross-entropy.
+@dataclass(frozen=True, config=CHECKED)
+class TimmClassifierConfig(MethodConfig):
+    """A network of timm.
 
-    Args:
-        network: a ResNet of timm with one output.
+    ``pretrained`` is a tag of timm's weights for ``name`` (``"tv_in1k"`` for ImageNet's), the path
+    of a safetensors file, or ``None`` for random weights. ``width`` multiplies the channels of a
+    ResNet's four stages; pretrained weights and other networks fit only 1.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    kind: ClassVar[str] = "timm_classifier"
+    name: str = "resnet10t"
+    pretrained: str | None = None
+    width: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a width that the weights or the network do not have."""
+        if self.width != 1 and self.pretrained:
+            raise ValueError(
+                f"pretrained weights {self.pretrained!r} have width 1, not {self.width}; set "
+                "pretrained to null or width to 1"
+            )
+        if self.width != 1 and not _is_resnet(self.name):
+            raise ValueError(f"only a ResNet has a width; set it to 1 for {self.name!r}")
+
+
+class TimmClassifier(Detector):
+    """A network whose one output is the logit of "attack", trained with binary cross-entropy.
+
+    Args:
+        network: a model of timm with one output.
+        config: where it comes from.
+    """
+
+    def __init__(self, network: nn.Module, config: TimmClassifierConfig) -> None:
         super().__init__()
         self.network = network
+        self.config = config
         for name in ("mean", "std"):
             values = torch.tensor(network.pretrained_cfg[name]).view(3, 1, 1)
             self.register_buffer(name, values, persistent=False)
 
     def embed(self, images: Tensor) -> Tensor:
-        """L2-normalized features before the last layer, (batch, features), for pictures of them."""
+        """Return L2-normalized features before the last layer, (batch, features)."""
         return F.normalize(self._features(images), dim=-1)
 
     def attack_score(self, images: Tensor) -> Tensor:
-        """The logit of "attack", (batch,); images uint8 or floating point in [0, 1]."""
+        """Return the logit of "attack", (batch,)."""
         return self.network.get_classifier()(self._features(images)).squeeze(1)
 
-    def training_loss(self, batch: dict[str, Any]) -> Tensor:
-        """Binary cross-entropy of one batch."""
+    def training_loss(self, batch: Batch) -> Tensor:
+        """Return the binary cross-entropy of one batch."""
         logits = self.attack_score(batch["image"])
         return F.binary_cross_entropy_with_logits(logits, batch["is_attack"].to(logits.dtype))
 
+    def settings(self) -> dict[str, Any]:
+        """Return the configuration."""
+        return asdict(self.config)
+
     def _features(self, images: Tensor) -> Tensor:
         """Pooled features, (batch, features), at the images' own size."""
-        pixels = (to_unit_range(images) - self.mean) / self.std
+        pixels = (to_unit_range(images, self.mean.dtype) - self.mean) / self.std
         return self.network.forward_head(self.network.forward_features(pixels), pre_logits=True)
 
 
-def build_resnet(config: DetectorConfig, seed: int) -> ResNetDetector:
-    """The ResNet that ``config.resnet`` names, its random weights fixed by ``seed``.
+def _build(config: TimmClassifierConfig) -> TimmClassifier:
+    """Build the network that ``config`` names.
 
     Raises:
-        ValueError: no ResNet of timm has that name, or no weights that tag.
-        FileNotFoundError: a weights file that is not there.
+        ValueError: if timm has no such network or no such weights.
+        FileNotFoundError: if a weights file is missing.
     """
-    resnet = config.resnet
-    _check_name(resnet)
-    torch.manual_seed(seed)
-    channels = [max(8, round(width * resnet.width)) for width in CHANNELS]
-    file = resnet.pretrained if resnet.pretrained and Path(resnet.pretrained).suffix else None
-    name = f"{resnet.name}.{resnet.pretrained}" if resnet.pretrained and not file else resnet.name
-    overlay = {"file": file} if file else None
+    _check_name(config)
+    file = config.pretrained if _is_file(config.pretrained) else None
+    tagged = config.pretrained and not file
+    options: dict[str, Any] = {}
+    if config.width != 1:
+        options["channels"] = [max(8, round(width * config.width)) for width in CHANNELS]
     network = timm.create_model(
-        name,
-        pretrained=resnet.pretrained is not None,
-        pretrained_cfg_overlay=overlay,
+        f"{config.name}.{config.pretrained}" if tagged else config.name,
+        pretrained=config.pretrained is not None,
+        pretrained_cfg_overlay={"file": file} if file else None,
         num_classes=1,
-        channels=channels,
+        **options,
     )
-    return ResNetDetector(network)
+    return TimmClassifier(network, config)
 
 
-def _check_name(config: ResNetConfig) -> None:
-    if config.name not in timm.list_models("*resnet*", module="resnet"):
+def _is_resnet(name: str) -> bool:
+    return name in timm.list_models("*resnet*", module="resnet")
+
+
+def _is_file(pretrained: str | None) -> bool:
+    return bool(pretrained and Path(pretrained).suffix)
+
+
+def _check_name(config: TimmClassifierConfig) -> None:
+    if config.name not in timm.list_models():
         raise ValueError(
-            f"timm has no ResNet named {config.name!r}; use resnet10t, resnet50 or another name of "
-            "timm.list_models('*resnet*', module='resnet')"
+            f"timm has no network named {config.name!r}; use resnet10t, resnet50, "
+            "vit_base_patch16_224, or another name of timm.list_models()"
         )
     if config.pretrained is None:
         return
-    if Path(config.pretrained).suffix:
+    if _is_file(config.pretrained):
         if not Path(config.pretrained).is_file():
             raise FileNotFoundError(f"the weights {config.pretrained} are not there")
         return
@@ -97,3 +137,19 @@ def _check_name(config: ResNetConfig) -> None:
             f"{config.name} has no weights tagged {config.pretrained!r}; expected one of "
             f"{', '.join(known)}, a safetensors file, or null for random weights"
         )
+
+
+def _weights(config: TimmClassifierConfig) -> Weights:
+    found = Weights(config.name, config.pretrained)
+    if config.pretrained is None:
+        return found
+    if _is_file(config.pretrained):
+        return replace(found, files=(Path(config.pretrained),))
+    name = f"{config.name}.{config.pretrained}"
+    known = timm.get_pretrained_cfg(name) if timm.is_model_pretrained(name) else None
+    hub = f"{known.hf_hub_id}/model.safetensors" if known and known.hf_hub_id else ""
+    call = f"import timm; timm.create_model('{name}', pretrained=True)"
+    return replace(found, hub=hub, call=call)
+
+
+METHOD = Method(TimmClassifierConfig, _build, _weights, paper="Tables 2 and 3: ResNet50, VIT-B/16")

@@ -1,7 +1,7 @@
 """Soft MoE, La-SoftMoE and their sparse ancestor, one idea a file (paper, section 3)."""
 
 from lasoftmoe.moe.adapter import MoEAdapter
-from lasoftmoe.moe.build import build_moe, routing_loss
+from lasoftmoe.moe.build import MoEConfig, build_moe, routing_loss
 from lasoftmoe.moe.experts import Experts
 from lasoftmoe.moe.la_soft_moe import LaSoftMoE
 from lasoftmoe.moe.linear_attention import LinearAttention
@@ -15,6 +15,7 @@ __all__ = [
     "LaSoftMoE",
     "LinearAttention",
     "MoEAdapter",
+    "MoEConfig",
     "RoutedLayer",
     "Routing",
     "SoftMoE",

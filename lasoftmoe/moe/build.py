@@ -3,20 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe.adapter import MoEAdapter
 from lasoftmoe.moe.checks import require_choice, require_positive
 from lasoftmoe.moe.la_soft_moe import VARIANTS, LaSoftMoE
 from lasoftmoe.moe.routing import RoutedLayer, Routing
 from lasoftmoe.moe.soft_moe import SoftMoE
 from lasoftmoe.moe.sparse_moe import TopKMoE, balance_loss, z_loss
+from lasoftmoe.settings import CHECKED, Count, NonNegative, Positive
 
 KINDS = ("soft", "la", "topk")
+
+
+@dataclass(frozen=True, config=CHECKED)
+class MoEConfig:
+    """The branch beside each block's MLP (paper, Algorithms 1 and 2).
+
+    ``kind="none"`` leaves CLIP as it is. ``variant="paper"`` routes by raw logits, as Eq. 2-4 and
+    Algorithm 2 print it; ``"stable"`` routes by normalized ones, and with ``kind="la"`` also
+    keeps combine weights non-negative.
+    ``rank`` is the width of the adapter around the MoE (``None``: the block's own width);
+    the paper draws the two Linear layers of the adapter in figure 2 without giving their width.
+    ``hidden_ratio`` is the experts' hidden width over ``rank``; the paper does not give it.
+    ``blocks`` lists the blocks that get a branch (``None``: all of them, as in Algorithm 1).
+
+    ``kind="la"`` has more choices that the paper leaves open: ``heads`` of the attention over
+    the logits, its ``feature_map`` and whether to ``normalize`` by Katharopoulos' denominator,
+    which Eq. 6 drops. ``attention="softmax"`` puts Eq. 5 in the place of Eq. 6, to compare.
+
+    The rest matters for ``kind="topk"`` only, a sparse MoE to compare with, which has no slots
+    and is not in the paper: ``top_k`` experts per token, ``capacity_factor`` (places in the
+    experts' queues over choices made; ``None``: no token is ever dropped), ``router_noise``
+    (standard deviation of the noise on its logits in training), and the factors with which the
+    balance loss and the z-loss of each block enter the training loss (the values are those of
+    ST-MoE).
+    """
+
+    kind: Literal["none", "soft", "la", "topk"] = "none"
+    variant: Literal["paper", "stable"] = "paper"
+    num_experts: Count = 4
+    slots_per_expert: Count = 49
+    rank: Count | None = None
+    hidden_ratio: Positive = 4.0
+    blocks: list[int] | None = None
+    attention: Literal["linear", "softmax"] = "linear"
+    heads: Count = 1
+    feature_map: Literal["elu", "relu"] = "elu"
+    normalize: bool = True
+    top_k: Count = 2
+    capacity_factor: Positive | None = 1.25
+    router_noise: NonNegative = 0.0
+    balance_coefficient: NonNegative = 0.01
+    z_coefficient: NonNegative = 0.001
 
 
 class BranchSizes(NamedTuple):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe.build import branch_sizes
+from lasoftmoe.moe.build import MoEConfig, branch_sizes
 from lasoftmoe.moe.checks import require_positive
 from lasoftmoe.moe.sparse_moe import expert_capacity
 

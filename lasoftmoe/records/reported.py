@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import pandas as pd
+import yaml
 
-from lasoftmoe.experiment.config import read_yaml
 from lasoftmoe.paths import PACKAGE
 
 
@@ -48,4 +48,4 @@ def reported(table: str) -> Reported:
 
 @cache
 def _tables() -> dict:
-    return read_yaml(PACKAGE / "records" / "reported.yaml")
+    return yaml.safe_load((PACKAGE / "records" / "reported.yaml").read_text("utf-8"))

@@ -16,11 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from open_clip.model import CLIP
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from data_prep.atomic import write_atomically
 from lasoftmoe.small_clip.stem import PATCH_SIZE, ConvStem
@@ -91,46 +88,6 @@ def read_description(path: Path) -> tuple[SmallClipConfig, SmallTokenizer, dict[
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} does not describe a small CLIP: {error!r}") from error
     return config, tokenizer, content
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file, on the CPU, floating point ones in float32.
-
-    Raises:
-        FileNotFoundError: the file is missing.
-        ValueError: it is not a safetensors file.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing. Reinstall the package, make the file with "
-            "`python -m lasoftmoe.pretraining`, or ask for random weights with pretrained=None."
-        )
-    try:
-        tensors = load_file(path, device="cpu")
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-
-
-def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Copy ``tensors`` into ``model``; every name and every shape must agree.
-
-    Raises:
-        ValueError: names the file and the first tensors that are missing, unexpected or of
-            another shape, with both shapes.
-    """
-    expected = model.state_dict()
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [f"{name} is not part of this model" for name in tensors if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)}, this model needs {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].shape != value.shape
-    ]
-    if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ValueError(f"The weights in {source} do not fit: {'; '.join(problems[:3])}{more}.")
-    model.load_state_dict(dict(tensors))
 
 
 def save_small_clip(

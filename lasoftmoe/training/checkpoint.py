@@ -1,4 +1,4 @@
-"""Weights and training states on disk as safetensors: written atomically, never pickled."""
+"""The state of a training on disk, as safetensors: written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,39 +11,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
-from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
-from lasoftmoe.small_clip import load_weights as copy_into
+from data_prep.atomic import TEMPORARY_PREFIX
 from lasoftmoe.training.clock import Clock
-
-Tensors = dict[str, Tensor]
-ABSENT = {"settings": {}, "seconds": {"wall": 0.0, "cpu": 0.0}}
-"""What the header of an older checkpoint, without these words, means."""
-
-
-def copy_weights(model: nn.Module) -> Tensors:
-    """All parameters and buffers, copied to the CPU."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's parameters and buffers."""
-    write_atomically(path, lambda temporary: save_file(copy_weights(model), temporary))
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Read what ``save_weights`` wrote.
-
-    Raises:
-        ValueError: not a safetensors file, or its tensors do not fit the model.
-    """
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
-    copy_into(model, tensors, path)
+from lasoftmoe.weights_files import Tensors, copy_into, copy_weights
 
 
 class CheckpointError(ValueError):
@@ -152,7 +125,7 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 header = json.loads((file.metadata() or {})["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, {**ABSENT, **header}
+            return tensors, header
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"{self.path} is not a whole checkpoint of a training ({error}); delete it to "

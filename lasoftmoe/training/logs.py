@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,27 @@ FLUSH_SECONDS = 1.0
 
 
 class CsvLog:
-    """Appends rows to a CSV file; what it holds is at most a second old."""
+    """A CSV file that grows by a row each step; its content is at most a second old.
 
-    def __init__(self, path: Path, columns: Iterable[str]) -> None:
-        self.path, self.columns = path, list(columns)
+    The first row decides the columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._file = self._writer = None
         self._flushed = 0.0
 
     def __call__(self, row: Row) -> None:
         """Write one step's row."""
         if self._writer is None:
-            self._open(first_step=row["step"])
+            self._open(row)
         self._writer.writerow(row)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._file.flush()
             self._flushed = time.monotonic()
 
-    def _open(self, first_step: int) -> None:
-        kept = []
+    def _open(self, first: Row) -> None:
+        kept, first_step = [], first["step"]
         if first_step and self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
@@ -43,7 +46,7 @@ class CsvLog:
             whole = [row for row in rows if None not in row and None not in row.values()]
             kept = [row for row in whole if int(row["step"]) < first_step]
         self._file = self.path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, self.columns)
+        self._writer = csv.DictWriter(self._file, list(first))
         self._writer.writeheader()
         self._writer.writerows(kept)
 
@@ -68,7 +71,7 @@ class TensorBoardLog:
 
             self._writer = SummaryWriter(str(self.folder), purge_step=row["step"])
         for name, value in row.items():
-            if name not in ("step", "epoch"):
+            if name not in ("step", "epoch") and value is not None:
                 self._writer.add_scalar(name, value, row["step"])
 
     def close(self) -> None:
@@ -83,12 +86,11 @@ class Logs:
     def __init__(
         self,
         folder: Path,
-        columns: Iterable[str],
         tensorboard: bool,
         on_step: Callable[[Row], None] | None = None,
     ) -> None:
         """Writes ``folder/log.csv`` and, if asked to, ``folder/tensorboard/``."""
-        self._files = [CsvLog(folder / "log.csv", columns)]
+        self._files = [CsvLog(folder / "log.csv")]
         if tensorboard:
             self._files.append(TensorBoardLog(folder / "tensorboard"))
         self._callbacks = [*self._files, *([on_step] if on_step else [])]

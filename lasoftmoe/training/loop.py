@@ -1,14 +1,14 @@
 """The training loop: plain torch on Accelerate, the same on a laptop and on many GPUs.
 
-All randomness of a step follows from the seed and the step's number, so that a training that was
-interrupted and goes on from its checkpoint ends with the very weights it would have had.
+All randomness of a step follows from the seed and the step's number, so a training that was
+interrupted and resumes from its checkpoint ends with the same weights as one that was not.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,28 +18,30 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lasoftmoe import metrics
-from lasoftmoe.data import Batch, FaceDataset, epoch_loader
-from lasoftmoe.data.moves import flip_and_shift
+from lasoftmoe.data import FaceDataset, epoch_loader
+from lasoftmoe.data.moves import move_batch
 from lasoftmoe.data.sampling import EpochBatches
+from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.evaluation import score
-from lasoftmoe.experiment.config import TrainingConfig
 from lasoftmoe.progress import progress_bar
 from lasoftmoe.training import processes
-from lasoftmoe.training.checkpoint import Checkpoint, TrainingState, copy_weights
+from lasoftmoe.training.checkpoint import Checkpoint, TrainingState
+from lasoftmoe.training.config import WITHOUT_EFFECT, TrainingConfig
+from lasoftmoe.training.optimizer import make_optimizer, set_learning_rates
+from lasoftmoe.weights_files import copy_weights
 
-LOG_COLUMNS = ["step", "epoch", "loss", "lr", "moe_lr", "grad_norm", "dev_auc"]
-WITHOUT_EFFECT = ("num_workers", "checkpoint_every", "tensorboard")
-"""Fields of ``TrainingConfig`` that cannot change the trained weights."""
+LOG_COLUMNS = ["step", "epoch", "loss", "grad_norm", "dev_auc"]
+"""Columns of every log; ``lr_<group>`` and, for named terms, ``loss_<term>`` come with them."""
 
 Row = dict[str, Any]
 
 
 class TrainingError(RuntimeError):
-    """Training cannot start or cannot go on."""
+    """Training cannot start or cannot continue."""
 
 
 def train(
-    detector: nn.Module,
+    detector: Detector,
     train_set: FaceDataset,
     dev_set: FaceDataset | None,
     config: TrainingConfig,
@@ -49,241 +51,235 @@ def train(
 ) -> pd.DataFrame:
     """Train a detector in place.
 
-    Under ``accelerate launch`` every process calls this with the same arguments, and N processes
-    with batches of B end as one process with batches of N x B does, but for rounding (layers with
-    randomness of their own, such as dropout, differ). ``checkpoint`` has to be a file that all of
-    them can read.
+    Under ``accelerate launch`` every process calls this with the same arguments. N processes with
+    batches of B then end as one process with batches of N × B does, up to rounding; layers and
+    augmentations with randomness of their own differ. ``checkpoint`` has to be a file that all
+    processes can read.
 
     Args:
-        detector: has ``training_loss(batch)``, ``attack_score(images)``, ``parameter_groups()``.
-        dev_set: only looked at where ``config`` asks for the AUC on dev.
+        dev_set: read only where ``config`` asks for the AUC on dev.
         on_step: called after every step with that step's row of the log.
-        checkpoint: where to save as ``config`` says, and to go on from if something is there.
+        checkpoint: where to save as ``config`` says, and to resume from if something is there.
 
     Returns:
-        the log, one row a step: step, epoch, loss, lr, moe_lr (of the MoE branch), grad_norm
-        (before clipping), dev_auc (at an epoch's last step, else missing).
+        the log, one row a step: step, epoch, loss, loss_<term> for a loss of named terms,
+        lr_<group>, grad_norm (before clipping), dev_auc (at an epoch's last step, else missing).
 
     Raises:
-        TrainingError: fewer images than one batch, or a loss or a gradient that is not finite.
-        CheckpointError: a checkpoint that cannot be written, or is damaged, or not of this
+        TrainingError: if there are fewer images than one batch, or a loss or a gradient is not
+            finite.
+        DatasetError: if the dataset lacks a map that the detector needs.
+        CheckpointError: if a checkpoint cannot be written, is damaged, or belongs to another
             training.
     """
     if config.epochs == 0:
         return pd.DataFrame(columns=LOG_COLUMNS)
     accelerator = processes.start()
     _check(train_set, dev_set, config, accelerator.num_processes)
+    train_set = train_set.delivering(detector.needs)
     with torch.random.fork_rng():  # leave the caller's random numbers as they were
-        loop = _Loop(detector, accelerator, config, seed)
-        state = _steps(loop, train_set, dev_set, on_step, checkpoint)
+        loop = _Loop(detector, accelerator, config, seed, total=_steps(train_set, config))
+        state = loop.run(train_set, dev_set, on_step, checkpoint)
     if state.best_weights is not None:
         detector.load_state_dict(state.best_weights)
     detector.eval()
-    return pd.DataFrame(state.log, columns=LOG_COLUMNS)
-
-
-def _steps(
-    loop: _Loop,
-    train_set: FaceDataset,
-    dev_set: FaceDataset | None,
-    on_step: Callable[[Row], None] | None,
-    checkpoint: Checkpoint | None,
-) -> TrainingState:
-    config, accelerator, detector = loop.config, loop.accelerator, loop.detector
-    order = EpochBatches(
-        train_set.is_attack, config.batch_size, loop.seed, config.sampling,
-        accelerator.num_processes, accelerator.process_index,
-    )  # fmt: skip
-    loader = epoch_loader(train_set, order, config.num_workers)
-    total = config.epochs * len(order)
-    settings = _settings(loop, train_set)
-    state = _resumed(loop, checkpoint, settings) or TrainingState(epoch=0, log=[])
-    hidden, done = not accelerator.is_main_process, len(state.log)
-    bar = progress_bar(disable=hidden, total=total, initial=done, desc="train", unit="step")
-    with bar:
-        while len(state.log) < total:
-            order.epoch, order.first = divmod(len(state.log), len(order))
-            detector.train()
-            for batch in loader:
-                row = {"step": len(state.log), "epoch": order.epoch}
-                row |= loop.step(batch, row["step"], total)
-                state.log.append(row)
-                state.epoch, steps_into_epoch = divmod(len(state.log), len(order))
-                if steps_into_epoch == 0 and _watches_dev(config):
-                    _look_at_dev(detector, dev_set, config, state)
-                if checkpoint and not hidden and _is_due(config, state, len(order)):
-                    checkpoint.save(detector, loop.optimizer, state, settings)
-                bar.set_postfix(epoch=row["epoch"], loss=f"{row['loss']:.3f}", refresh=False)
-                bar.update()
-                if on_step and not hidden:
-                    on_step(row)
-    return state
+    return pd.DataFrame(state.log).astype({"dev_auc": float})
 
 
 class _Loop:
-    """What one optimization step needs."""
+    """A training of one detector: its steps, its epochs, and where it resumes."""
 
     def __init__(
-        self, detector: nn.Module, accelerator: Accelerator, config: TrainingConfig, seed: int
+        self,
+        detector: Detector,
+        accelerator: Accelerator,
+        config: TrainingConfig,
+        seed: int,
+        total: int,
     ) -> None:
         self.detector, self.accelerator, self.config = detector, accelerator, config
-        self.seed = seed
+        self.seed, self.total = seed, total
         if accelerator.num_processes > 1:
             processes.share_batch_norms(detector)
         # Across processes only a module's forward is synchronized, hence the wrapper.
         self.compute_loss, self.optimizer = accelerator.prepare(
-            _TrainingLoss(detector), make_optimizer(detector, config)
+            _TrainingLoss(detector), _optimizer(detector, config)
         )
 
-    def step(self, batch: Batch, step: int, total: int) -> Row:
-        """Change the weights once; returns loss, learning rates and gradient norm."""
-        rates = set_learning_rates(self.optimizer, self.config, step, total)
-        loss = self.loss(batch, step)
-        mean_loss = self.accelerator.reduce(loss.detach(), "mean")
-        self._require_finite("loss", mean_loss, batch, step, total, rates)
+    def run(
+        self,
+        train_set: FaceDataset,
+        dev_set: FaceDataset | None,
+        on_step: Callable[[Row], None] | None,
+        checkpoint: Checkpoint | None,
+    ) -> TrainingState:
+        """Take all steps that are not in the checkpoint."""
+        order = _order(train_set, self.config, self.seed, self.accelerator)
+        loader = epoch_loader(train_set, order, self.config.num_workers)
+        settings = self.settings(train_set)
+        state = self.resumed(checkpoint, settings)
+        if state is None:
+            self.detector.prepare(train_set)
+            state = TrainingState(epoch=0, log=[])
+        hidden, done = not self.accelerator.is_main_process, len(state.log)
+        bar = progress_bar(
+            disable=hidden, total=self.total, initial=done, desc="train", unit="step"
+        )
+        with bar:
+            while len(state.log) < self.total:
+                order.epoch, order.first = divmod(len(state.log), len(order))
+                self.detector.train()
+                for batch in loader:
+                    row = self.step(batch, len(state.log), order.epoch)
+                    state.log.append(row)
+                    state.epoch, into_epoch = divmod(len(state.log), len(order))
+                    if into_epoch == 0 and self.config.watches_dev:
+                        self.measure_dev(dev_set, state)
+                    if checkpoint and not hidden and self.is_due(state, len(order)):
+                        checkpoint.save(self.detector, self.optimizer, state, settings)
+                    bar.set_postfix(epoch=row["epoch"], loss=f"{row['loss']:.3f}", refresh=False)
+                    bar.update()
+                    if on_step and not hidden:
+                        on_step(row)
+        return state
+
+    def step(self, batch: Batch, step: int, epoch: int) -> Row:
+        """Change the weights once; return the step's row of the log."""
+        rates = set_learning_rates(self.optimizer, self.config, step, self.total)
+        terms = self.losses(batch, step)
+        loss = sum(terms.values())
+        means = {
+            name: self.accelerator.reduce(term.detach(), "mean") for name, term in terms.items()
+        }
+        total_loss = sum(means.values())
+        self.require_finite("loss", total_loss, batch, step, rates)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         limit = self.config.clip_grad_norm or math.inf
         norm = self.accelerator.clip_grad_norm_(self.detector.parameters(), limit)
-        self._require_finite("norm of the gradient", norm, batch, step, total, rates)
+        self.require_finite("norm of the gradient", norm, batch, step, rates)
         self.optimizer.step()
-        return {"loss": mean_loss.item(), **rates, "grad_norm": norm.item()}
+        named = {f"loss_{name}": value.item() for name, value in means.items() if name}
+        row = {"step": step, "epoch": epoch, "loss": total_loss.item(), **named, **rates}
+        return row | {"grad_norm": norm.item(), "dev_auc": None}
 
-    def loss(self, batch: Batch, step: int) -> Tensor:
-        """The loss of this process's part of a batch, its images flipped and shifted."""
+    def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """The terms of the loss of this process's part of a batch; one without name is named ""."""
         config, accelerator = self.config, self.accelerator
         part, parts = accelerator.process_index, accelerator.num_processes
-        shake = _seed_step(self.seed, step, part)
-        on_device = {
+        shared, own = _seed_step(self.seed, step, part)
+        batch = {
             key: value.to(accelerator.device, non_blocking=True)
             if torch.is_tensor(value)
             else value
             for key, value in batch.items()
         }
-        images = on_device["image"]
-        images = flip_and_shift(images, shake, config.flip, config.shift_pixels, part, parts)
+        batch = move_batch(batch, shared, config.flip, config.shift_pixels, part, parts)
+        batch = self.detector.augment(batch, own)
         bf16 = config.precision == "bf16"
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=bf16):
-            return self.compute_loss({**on_device, "image": images})
+            loss = self.compute_loss(batch)
+        return loss if isinstance(loss, dict) else {"": loss}
 
-    def _require_finite(
-        self, name: str, value: Tensor, batch: Batch, step: int, total: int, rates: Row
+    def require_finite(
+        self, name: str, value: Tensor, batch: Batch, step: int, rates: dict[str, float]
     ) -> None:
         if torch.isfinite(value):
             return
-        raise TrainingError(
-            f"the {name} is {value.item()} at step {step} of {total}, with learning rates "
-            f"{rates['lr']:g} (CLIP) and {rates['moe_lr']:g} (MoE), in the batch that begins with "
-            f"image {batch['id'][0]!r}; lower the rates, or look for a division by zero in the "
-            "branch. The last checkpoint is as it was"
+        shown = ", ".join(
+            f"{rate:g} ({group.removeprefix('lr_')})" for group, rate in rates.items()
         )
+        raise TrainingError(
+            f"the {name} is {value.item()} at step {step} of {self.total}, with learning rates "
+            f"{shown}, in the batch that begins with image {batch['id'][0]!r}; lower the rates, or "
+            "look for a division by zero in the detector. The last checkpoint is as it was"
+        )
+
+    def settings(self, train_set: FaceDataset) -> dict[str, Any]:
+        """Everything that a checkpoint must agree with, beyond the shapes of the weights."""
+        settings = {k: v for k, v in asdict(self.config).items() if k not in WITHOUT_EFFECT}
+        settings |= {"seed": self.seed, "processes": self.accelerator.num_processes}
+        settings["detector"] = self.detector.settings()
+        return settings | {"dataset": train_set.checksum, "protocol": train_set.protocol}
+
+    def resumed(
+        self, checkpoint: Checkpoint | None, settings: dict[str, Any]
+    ) -> TrainingState | None:
+        """The state that the checkpoint holds, put into detector and optimizer."""
+        state = checkpoint and checkpoint.load(self.detector, self.optimizer, settings)
+        steps = torch.tensor([len(state.log) if state else 0], device=self.accelerator.device)
+        found = self.accelerator.gather(steps).tolist()
+        if len(set(found)) > 1:
+            raise TrainingError(
+                f"the processes found checkpoints of {found} steps at {checkpoint.path}: put it "
+                "into a folder that all machines share"
+            )
+        return state
+
+    def is_due(self, state: TrainingState, steps_per_epoch: int) -> bool:
+        """Whether to save a checkpoint now."""
+        steps, every = len(state.log), self.config.checkpoint_every
+        return steps % steps_per_epoch == 0 or (every is not None and steps % every == 0)
+
+    def measure_dev(self, dev_set: FaceDataset, state: TrainingState) -> None:
+        """Write dev's AUC into the log's last row; keep the weights if it is the best so far."""
+        scores = score(self.detector, dev_set, self.config.eval_batch_size, progress=False)
+        auc = metrics.auc(scores["attack_score"], scores["is_attack"])
+        state.log[-1]["dev_auc"] = auc
+        best = state.best_dev_auc is None or auc > state.best_dev_auc
+        if self.config.keep_epoch == "best_on_dev" and best:
+            state.best_dev_auc, state.best_weights = auc, copy_weights(self.detector)
 
 
 class _TrainingLoss(nn.Module):
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor | dict[str, Tensor]:
         return self.detector.training_loss(batch)
 
 
-def make_optimizer(detector: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The detector's parameter groups (CLIP, MoE branch) without what is frozen."""
-    groups = []
-    for name, parameters in detector.parameter_groups().items():
-        trainable = [p for p in parameters if p.requires_grad]
-        if trainable:
-            groups.append({"params": trainable, "name": name, "lr": _rate(config, name)})
-    if not groups:
-        raise TrainingError("the detector has no parameter that can be trained")
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return kind(groups, weight_decay=config.weight_decay)
+def _order(
+    train_set: FaceDataset, config: TrainingConfig, seed: int, accelerator: Accelerator
+) -> EpochBatches:
+    return EpochBatches(
+        train_set.is_attack,
+        config.batch_size,
+        seed,
+        config.sampling,
+        accelerator.num_processes,
+        accelerator.process_index,
+    )
 
 
-def schedule(config: TrainingConfig, step: int, total: int) -> float:
-    """The share of the full learning rate at a step: linear warm-up, then half a cosine."""
-    warmup = round(config.warmup_fraction * total)
-    if step < warmup:
-        return (step + 1) / warmup
-    if config.schedule == "constant":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+def _steps(train_set: FaceDataset, config: TrainingConfig) -> int:
+    """Steps of the whole training, the same in all processes."""
+    return config.epochs * len(_order(train_set, config, 0, processes.start()))
 
 
-def set_learning_rates(
-    optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int, total: int
-) -> Row:
-    """Set both groups' rates for a step; returns them as ``lr`` and ``moe_lr``."""
-    share = schedule(config, step, total)
-    for group in optimizer.param_groups:
-        group["lr"] = share * _rate(config, group["name"])
-    return {"lr": share * _rate(config, "clip"), "moe_lr": share * _rate(config, "moe")}
+def _optimizer(detector: Detector, config: TrainingConfig) -> torch.optim.Optimizer:
+    try:
+        return make_optimizer(detector, config)
+    except ValueError as error:
+        raise TrainingError(str(error)) from None
 
 
-def _rate(config: TrainingConfig, group: str) -> float:
-    """The full learning rate of a parameter group; all but "moe" share one."""
-    if group == "moe" and config.moe_learning_rate is not None:
-        return config.moe_learning_rate
-    return config.learning_rate
+def _seed_step(seed: int, step: int, process: int) -> tuple[torch.Generator, torch.Generator]:
+    """Fix all randomness of a step.
 
-
-def _seed_step(seed: int, step: int, process: int) -> torch.Generator:
-    """Fix a step's augmentation, alike in all processes, and the layers' own randomness."""
+    Returns:
+        a generator that draws alike in all processes, and one of this process. The layers' own
+        randomness (torch's global generator) is fixed for this process too.
+    """
     shared, *own = np.random.SeedSequence([seed, step]).spawn(2 + process)
     torch.manual_seed(_number(own[-1]))
-    return torch.Generator().manual_seed(_number(shared))
+    augmenting = own[-1].spawn(1)[0]
+    return tuple(torch.Generator().manual_seed(_number(s)) for s in (shared, augmenting))
 
 
 def _number(stream: np.random.SeedSequence) -> int:
     return int(stream.generate_state(1)[0])
-
-
-def _settings(loop: _Loop, train_set: FaceDataset) -> dict[str, Any]:
-    """All that a checkpoint must agree with, beside the shapes of the weights."""
-    settings = {k: v for k, v in asdict(loop.config).items() if k not in WITHOUT_EFFECT}
-    settings |= {"seed": loop.seed, "processes": loop.accelerator.num_processes}
-    method = getattr(loop.detector, "config", None)
-    if is_dataclass(method):
-        settings["detector"] = asdict(method)
-    return settings | {"dataset": train_set.checksum, "protocol": train_set.protocol}
-
-
-def _resumed(
-    loop: _Loop, checkpoint: Checkpoint | None, settings: dict[str, Any]
-) -> TrainingState | None:
-    state = checkpoint and checkpoint.load(loop.detector, loop.optimizer, settings)
-    steps = torch.tensor([len(state.log) if state else 0], device=loop.accelerator.device)
-    found = loop.accelerator.gather(steps).tolist()
-    if len(set(found)) > 1:
-        raise TrainingError(
-            f"the processes found checkpoints of {found} steps at {checkpoint.path}: put it into "
-            "a folder that all machines share"
-        )
-    return state
-
-
-def _is_due(config: TrainingConfig, state: TrainingState, steps_per_epoch: int) -> bool:
-    """Whether to save a checkpoint now."""
-    steps = len(state.log)
-    every = config.checkpoint_every
-    return steps % steps_per_epoch == 0 or (every is not None and steps % every == 0)
-
-
-def _watches_dev(config: TrainingConfig) -> bool:
-    return config.dev_auc or config.keep_epoch == "best_on_dev"
-
-
-def _look_at_dev(
-    detector: nn.Module, dev_set: FaceDataset, config: TrainingConfig, state: TrainingState
-) -> None:
-    """Write dev's AUC into the log's last row, and keep the weights if it is the best so far."""
-    scores = score(detector, dev_set, config.eval_batch_size, progress=False)
-    auc = metrics.auc(scores["attack_score"], scores["is_attack"])
-    state.log[-1]["dev_auc"] = auc
-    best = state.best_dev_auc is None or auc > state.best_dev_auc
-    if config.keep_epoch == "best_on_dev" and best:
-        state.best_dev_auc, state.best_weights = auc, copy_weights(detector)
 
 
 def _check(
@@ -295,5 +291,5 @@ def _check(
         raise TrainingError(
             f"{len(train_set)} training images do not fill one batch of {batch}{shares}"
         )
-    if _watches_dev(config) and dev_set is None:
+    if config.watches_dev and dev_set is None:
         raise TrainingError("the configuration asks for the AUC on dev, but dev_set is None")

@@ -1,4 +1,4 @@
-"""What makes training on several processes the same as on one that sees all of their images.
+"""Several processes that train as one process with all of their images would.
 
 DistributedDataParallel averages the processes' gradients. That alone is right for losses that are
 a mean over images, and wrong wherever images of one batch meet: in a contrastive loss, and in
@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
+from torch.distributed.nn.functional import all_reduce
 
 
 def start() -> Accelerator:
@@ -47,25 +47,50 @@ def gather(local: Tensor) -> Tensor:
         return gather(local.byte()).bool()
     slots = local.new_zeros(process_count(), *local.shape)
     slots[dist.get_rank()] = local
-    return _Sum.apply(slots).flatten(0, 1)
+    return all_reduce(slots).flatten(0, 1)
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over all processes; backward, the sum of what all of them send back."""
+def share_batch_norms(model: nn.Module) -> None:
+    """Make every batch norm use the batches of all processes, with the same weights, in place.
 
-    @staticmethod
-    def forward(ctx: FunctionCtx, local: Tensor) -> Tensor:
-        total = local.clone()
-        dist.all_reduce(total)
-        return total
+    On CUDA these are torch's ``SyncBatchNorm``, elsewhere :class:`SharedBatchNorm`.
 
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
-        return _Sum.forward(ctx, gradient.contiguous())
+    Raises:
+        ValueError: if a batch norm on the CPU has options that :class:`SharedBatchNorm` lacks.
+    """
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            shared = isinstance(child, nn.SyncBatchNorm | SharedBatchNorm)
+            if isinstance(child, nn.modules.batchnorm._BatchNorm) and not shared:
+                on_gpu = any(p.is_cuda for p in child.parameters())
+                share = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else SharedBatchNorm.like
+                setattr(module, name, share(child))
 
 
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the batches of all processes; torch's SyncBatchNorm refuses CPUs."""
+    """Batch norm over the batches of all processes; torch's SyncBatchNorm refuses CPUs.
+
+    Statistics are computed in float32 whatever the precision of the input.
+    """
+
+    @classmethod
+    def like(cls, child: nn.modules.batchnorm._BatchNorm) -> SharedBatchNorm:
+        """Return a layer with the weights and statistics of ``child``.
+
+        Raises:
+            ValueError: if ``child`` has no weights, no running statistics, or no momentum.
+        """
+        lacking = {"affine": not child.affine, "track_running_stats": not child.track_running_stats}
+        lacking["momentum"] = child.momentum is None
+        for option, is_lacking in lacking.items():
+            if is_lacking:
+                raise ValueError(
+                    f"a batch norm has {option}={getattr(child, option)}, which cannot be shared "
+                    "by several processes on CPUs; train in one process, or on GPUs"
+                )
+        shared = cls(child.num_features, child.eps, child.momentum)
+        shared.__dict__.update(child.__dict__)
+        return shared
 
     def _check_input_dim(self, images: Tensor) -> None:
         pass  # channels come second, whatever follows
@@ -76,31 +101,24 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(images)
         others = [axis for axis in range(images.ndim) if axis != 1]
         shape = [1, -1] + [1] * (images.ndim - 2)
-        mean = _mean_of_processes(images.mean(others))
-        centered = images - mean.view(shape)
-        variance = _mean_of_processes(centered.square().mean(others))
-        self._remember(mean.detach(), variance.detach(), images.numel() // images.shape[1])
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return centered * scale.view(shape) + self.bias.view(shape)
+        with torch.autocast(images.device.type, enabled=False):
+            values = images.float()
+            mean = _mean_of_processes(values.mean(others))
+            centered = values - mean.view(shape)
+            variance = _mean_of_processes(centered.square().mean(others))
+            self._remember(mean.detach(), variance.detach(), images.numel() // images.shape[1])
+            scale = self.weight.float() * (variance + self.eps).rsqrt()
+            normalized = centered * scale.view(shape) + self.bias.float().view(shape)
+        return normalized.to(images.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, values: int) -> None:
         values *= process_count()
         self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * values / (values - 1), self.momentum)
+        unbiased = variance * values / (values - 1)
+        for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
+            running.lerp_(now.to(running.dtype), self.momentum)
 
 
 def _mean_of_processes(local: Tensor) -> Tensor:
-    return _Sum.apply(local) / process_count()
-
-
-def share_batch_norms(model: nn.Module) -> None:
-    """Put ``SharedBatchNorm`` in the place of each batch norm, with the same weights, in place."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            kind = type(child)
-            if issubclass(kind, nn.modules.batchnorm._BatchNorm) and kind is not SharedBatchNorm:
-                shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)
-                shared.__dict__.update(child.__dict__)
-                setattr(module, name, shared)
+    return all_reduce(local) / process_count()

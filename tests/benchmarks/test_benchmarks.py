@@ -11,7 +11,7 @@ from benchmarks import moe
 from benchmarks.growth import BASE, SWEEPS
 from benchmarks.layers import Job, Shapes, layers
 from benchmarks.timing import Method, Rounds, in_turns
-from lasoftmoe.experiment.config import MoEConfig
+from lasoftmoe.moe import MoEConfig
 from lasoftmoe.moe.cost import cost_table
 from lasoftmoe.plots.cost_growth import cost_growth
 

@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from lasoftmoe.clip import add_moe, load_clip, moe_parameters
-from lasoftmoe.experiment.config import MoEConfig
+from lasoftmoe.moe import MoEConfig
 
 PROCESSES = 2
 BRANCHES = {

@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from data_prep.atomic import TEMPORARY_PREFIX
 from lasoftmoe.data import FaceDataset, open_dataset
-from lasoftmoe.experiment.config import TrainingConfig
 from lasoftmoe.training import train
-from lasoftmoe.training.checkpoint import Checkpoint, load_weights, save_weights
+from lasoftmoe.training.checkpoint import Checkpoint
+from lasoftmoe.training.config import TrainingConfig
+from lasoftmoe.weights_files import load_weights, save_weights
 from tests.lasoftmoe.tiny import TinyDetector, write_tiny_dataset
 
 CONFIG = TrainingConfig(

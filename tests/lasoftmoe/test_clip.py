@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from lasoftmoe.clip import add_moe, load_clip, moe_parameters
-from lasoftmoe.experiment.config import MoEConfig
+from lasoftmoe.moe import MoEConfig
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS, build_small_clip, read_description
 from lasoftmoe.small_clip.tokenizer import SmallTokenizer, UnknownWordError, collect_vocabulary
 
@@ -246,7 +246,7 @@ def test_a_missing_weights_file_is_named(tmp_path, name):
 def test_a_missing_file_of_weights_beside_its_description(tmp_path):
     description = EMBEDDED_WEIGHTS.with_suffix(".json")
     (tmp_path / "mine.json").write_bytes(description.read_bytes())
-    with pytest.raises(FileNotFoundError, match="pretraining"):
+    with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is not a file"):
         load_clip("small", str(tmp_path / "mine.safetensors"))
 
 
@@ -275,7 +275,7 @@ def test_missing_tensors_are_named(tmp_path):
 def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
     path = _altered_copy(tmp_path, lambda t: None)
     (tmp_path / "mine.safetensors").write_bytes(b"not weights")
-    with pytest.raises(ValueError, match="not a safetensors file"):
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
         load_clip("small", path)
 
 

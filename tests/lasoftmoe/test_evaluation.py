@@ -11,7 +11,7 @@ from tests.lasoftmoe.tiny import TinyDetector
 def test_each_score_is_that_of_its_image(splits):
     detector = TinyDetector().eval()
     table = score(detector, splits["test"], batch_size=5, progress=False)
-    assert list(table) == ["id", "attack_score", "is_attack", "attack_type", "subject"]
+    assert list(table) == ["id", "attack_score", "is_attack", "attack_type", "family", "subject"]
     assert table["id"].tolist() == splits["test"].table["id"].tolist()
     for i in (0, 7, 15):
         with torch.no_grad():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data_prep.manifest import write_dataset
+from lasoftmoe.detector import Batch, Detector, Group
 
 KINDS = (("live", "live"), ("live", "live"), ("print", "physical"), ("fgsm", "adversarial"))
 
@@ -45,7 +46,7 @@ def write_tiny_dataset(
     return folder
 
 
-class TinyDetector(nn.Module):
+class TinyDetector(Detector):
     """One convolution and a mean: sees stripes, trains in milliseconds, has two groups."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -66,8 +67,9 @@ class TinyDetector(nn.Module):
     def attack_score(self, images: Tensor) -> Tensor:
         return self(images)
 
-    def training_loss(self, batch: dict) -> Tensor:
+    def training_loss(self, batch: Batch) -> Tensor:
         return F.binary_cross_entropy_with_logits(self(batch["image"]), batch["is_attack"].float())
 
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"clip": list(self.stem.parameters()), "moe": list(self.moe.parameters())}
+    def parameter_groups(self) -> dict[str, Group]:
+        groups = {"clip": self.stem, "moe": self.moe}
+        return {name: Group(list(part.parameters())) for name, part in groups.items()}

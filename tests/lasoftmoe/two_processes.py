@@ -13,11 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from lasoftmoe.clip import moe_parameters
+from lasoftmoe.clip import ClipConfig, moe_parameters
 from lasoftmoe.data import epoch_loader, open_dataset
 from lasoftmoe.data.sampling import EpochBatches
-from lasoftmoe.detector import ClipDetector, build_detector
-from lasoftmoe.experiment.config import ClipConfig, DetectorConfig, MoEConfig, TrainingConfig
+from lasoftmoe.methods import build_detector
+from lasoftmoe.methods.clip import ClipDetector, ClipDetectorConfig
+from lasoftmoe.moe import MoEConfig
+from lasoftmoe.training.config import TrainingConfig
 from lasoftmoe.training.loop import _Loop, processes, train
 
 LOSSES = ("class_prompt_cross_entropy", "clip_contrastive", "multi_positive_contrastive")
@@ -27,7 +29,7 @@ BRANCH = MoEConfig(kind="la", num_experts=2, slots_per_expert=4, rank=8, hidden_
 
 def detector_of(loss: str) -> ClipDetector:
     """The small CLIP with branches that do not start at zero, so that all of them get gradients."""
-    detector = build_detector(DetectorConfig(clip=ClipConfig(), moe=BRANCH, loss=loss), seed=0)
+    detector = build_detector(ClipDetectorConfig(clip=ClipConfig(), moe=BRANCH, loss=loss), seed=0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in moe_parameters(detector):

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from lasoftmoe.cli import main
+from lasoftmoe.experiment import load_config
 from lasoftmoe.experiment import runs as experiment
-from lasoftmoe.experiment.config import load_config
-from lasoftmoe.experiment.dry_run import StepCost
+from lasoftmoe.experiment.preflight import StepCost
 from lasoftmoe.moe import build_moe
 from lasoftmoe.records.recorded import read_recorded
 
@@ -88,7 +88,7 @@ def test_a_dry_run_starts_nothing_and_says_what_is_missing(
     command, runs, monkeypatch, preset, code, last
 ):
     cost = StepCost(10**6, 10**6, 2**20, 10**9, 10**6)
-    monkeypatch.setattr("lasoftmoe.experiment.dry_run.step_cost", lambda config: cost)
+    monkeypatch.setattr("lasoftmoe.experiment.preflight.step_cost", lambda config: cost)
     monkeypatch.setattr("lasoftmoe.experiment.preflight._obtainable", lambda source: False)
     found, out, err = command("run", "table6", "--dry-run", "--preset", preset)
     assert (found, err) == (code, "")

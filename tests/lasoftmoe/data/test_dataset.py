@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from data_prep.building.shards import write_shards
-from data_prep.manifest import DatasetError
+from data_prep.manifest import DatasetError, read_dataset
 from lasoftmoe.data import batches, open_dataset
-from lasoftmoe.data import dataset as data
+from lasoftmoe.data import dataset as opening
+from lasoftmoe.data import decoded as data
 from lasoftmoe.paths import EMBEDDED_DATA
 from tests.lasoftmoe.tiny import write_tiny_dataset
 
@@ -149,8 +150,8 @@ def test_a_disk_that_fills_up_while_decoding_leaves_nothing(tmp_path, runs, monk
 @pytest.mark.parametrize("block_bytes", [1, 3 * 768, 1 << 20])
 def test_blocks_of_any_size_give_the_same_images(block_bytes, tiny_folder, runs, monkeypatch):
     monkeypatch.setattr(data, "BLOCK_BYTES", block_bytes)
-    dataset = data._read(tiny_folder)
-    images = data._decoded(dataset, None)
+    dataset = read_dataset(tiny_folder)
+    images = data.decoded(dataset)
     for path, found in zip(dataset.manifest["path"], images, strict=True):
         with Image.open(tiny_folder / path) as image:
             assert np.array_equal(found, np.asarray(image).transpose(2, 0, 1))
@@ -202,7 +203,7 @@ def test_images_can_be_delivered_in_another_size(tiny_folder, runs):
 def test_missing_folder_says_how_to_make_it(tmp_path, monkeypatch):
     with pytest.raises(DatasetError, match="data_prep --help"):
         open_dataset(tmp_path / "nowhere")
-    monkeypatch.setattr(data, "EMBEDDED_DATA", tmp_path / EMBEDDED_DATA.name)
+    monkeypatch.setattr(opening, "EMBEDDED_DATA", tmp_path / EMBEDDED_DATA.name)
     with pytest.raises(DatasetError, match="`make data` writes the embedded one"):
         open_dataset(tmp_path / EMBEDDED_DATA.name)
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from lasoftmoe.exercises import ch07
-from lasoftmoe.experiment.config import MoEConfig
+from lasoftmoe.moe import MoEConfig
 from lasoftmoe.moe.cost import cost_table
 from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
 

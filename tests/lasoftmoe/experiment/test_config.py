@@ -14,6 +14,7 @@ from lasoftmoe.experiment.config import (
     load_config,
     read_config,
 )
+from lasoftmoe.methods import preset_settings
 from lasoftmoe.paths import PRESETS
 
 
@@ -67,12 +68,16 @@ def test_a100_preset_holds_what_the_paper_states():
     assert config.device == "cuda"
 
 
-def test_a100_preset_names_every_choice_with_its_origin():
+@pytest.mark.parametrize("name", ["vanilla", "resnet"])
+def test_a100_preset_names_every_choice_with_its_origin(name):
+    config = load_config(name, "a100")
     text = (PRESETS / "a100.yaml").read_text()
-    named, fields = yaml.safe_load(text), dataclasses.asdict(load_config("vanilla", "a100"))
+    fields = dataclasses.asdict(config)
+    method = fields.pop("detector")
     for run_only in ("name", "preset", "seed"):
         fields.pop(run_only)
-    assert _paths(named) == _paths(fields)
+    assert _paths(yaml.safe_load(text)) == _paths(fields)
+    assert _paths(preset_settings(config.detector.kind, "a100")) == _paths(method)
     training = text[text.index("training:") :].splitlines()[1:]
     origins = ("paper", "silent", "changes no result", "chooses nothing")
     assert all(any(word in line for word in origins) for line in training)
@@ -108,7 +113,10 @@ def test_preset_comes_from_the_environment(monkeypatch):
         ({"training": {"epochz": 2}}, "epochz"),
         ({"training": {"epochs": "many"}}, "training.epochs"),
         ({"training": {"epochs": -1}}, "training.epochs is -1"),
-        ({"training": {"learning_rate": 0.0}}, "learning rates"),
+        (
+            {"training": {"learning_rate": 0.0}},
+            r"training.learning_rate is 0\.0: .*greater than 0",
+        ),
         ({"detector": {"moe": {"kind": "sparse"}}}, "detector.moe.kind"),
         ({"data": {"image_size": 0}}, "data.image_size is 0"),
         ({"seed": -1}, "seed is -1"),

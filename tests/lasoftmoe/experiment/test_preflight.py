@@ -2,9 +2,8 @@
 
 import pytest
 
-from lasoftmoe.experiment import preflight
+from lasoftmoe.experiment import load_config, preflight
 from lasoftmoe.experiment import runs as experiment
-from lasoftmoe.experiment.config import load_config
 from lasoftmoe.experiment.preflight import PresetError, check_requirements
 
 
@@ -33,7 +32,7 @@ def test_everything_missing_is_listed_in_one_error(bare_machine):
     assert "preset 'a100' cannot run 'la_soft_moe' here" in message
     for part in ("1. a CUDA GPU", "2. a dataset: LASOFTMOE_DATA", "3. the weights openai of ViT"):
         assert part in message
-    for way_out in ("application", "the preset laptop", "copy that machine's Hugging Face cache"):
+    for way_out in ("on request", "the preset laptop", "copy that machine's Hugging Face cache"):
         assert way_out in message
 
 

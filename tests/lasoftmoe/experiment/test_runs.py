@@ -1,6 +1,5 @@
 """A run is done once, whole or not at all, and reads back as it was."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -13,11 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from lasoftmoe import provenance
 from lasoftmoe.evaluation import from_scores, score
-from lasoftmoe.experiment import read_run, run_identity, runs_table
+from lasoftmoe.experiment import read_run, runs_table
 from lasoftmoe.experiment import runs as experiment
-from lasoftmoe.experiment.config import load_config
 from lasoftmoe.paths import ROOT
 from lasoftmoe.training import loop as training
 from lasoftmoe.training.checkpoint import Checkpoint
@@ -150,55 +147,6 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
     assert whole.report["test"] == resumed.report["test"]
     pd.testing.assert_frame_equal(whole.scores, resumed.scores)
     pd.testing.assert_frame_equal(whole.log, resumed.log)
-
-
-def test_the_hash_follows_everything_that_can_change_a_result(monkeypatch, tmp_path):
-    config = load_config("vanilla")
-    base = run_identity(config, "data")
-    assert base == run_identity(load_config("vanilla"), "data")
-    others = {
-        "seed": run_identity(dataclasses.replace(config, seed=1), "data"),
-        "dataset": run_identity(config, "other data"),
-        "epochs": run_identity(
-            load_config("vanilla", overrides={"training": {"epochs": 1}}), "data"
-        ),
-        "branch": run_identity(load_config("soft_moe"), "data"),
-    }
-    monkeypatch.setattr(provenance, "code_hash", lambda: "other code")
-    others["code"] = run_identity(config, "data")
-    monkeypatch.undo()
-    monkeypatch.setattr(experiment, "_weights_hash", lambda clip: "other weights")
-    others["weights"] = run_identity(config, "data")
-    assert base not in others.values() and len(set(others.values())) == len(others)
-    monkeypatch.undo()
-    moved = load_config("vanilla", overrides={"data": {"folder": str(tmp_path)}})
-    assert run_identity(moved, "data") == base
-
-
-def test_code_hash_sees_what_matters_and_nothing_else(tmp_path):
-    for name in ("training.py", "moe/soft_moe.py", "plots/a.py", "cli/a.py", "exercises/ch03.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("a = 1\n")
-    base = provenance.code_hash(tmp_path)
-    for name, matters in (
-        ("training.py", True), ("moe/soft_moe.py", True), ("plots/a.py", False),
-        ("cli/a.py", False), ("exercises/ch03.py", False),
-    ):  # fmt: skip
-        (tmp_path / name).write_text("a = 2\n")
-        assert (provenance.code_hash(tmp_path) != base) == matters, name
-        (tmp_path / name).write_text("a = 1\n")
-    (tmp_path / "training.py").write_text('"""Words."""\na = (\n    1  # a comment\n)\n')
-    assert provenance.code_hash(tmp_path) == base
-    (tmp_path / "new.py").write_text("")
-    assert provenance.code_hash(tmp_path) != base
-
-
-def test_embedded_weights_are_part_of_the_hash():
-    from lasoftmoe.experiment.config import ClipConfig
-
-    digest = experiment._weights_hash(ClipConfig())
-    assert len(digest) > 64  # the weights' and their description's
-    assert experiment._weights_hash(ClipConfig("ViT-B-16-quickgelu", "openai")) == "openai"
 
 
 def test_another_seed_is_another_run(tiny_runs):

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from lasoftmoe.detector import build_detector
+from lasoftmoe.experiment import load_config
 from lasoftmoe.experiment import runs as experiment
-from lasoftmoe.experiment.config import DetectorConfig, ResNetConfig, load_config
-from lasoftmoe.methods.timm_classifier import ResNetDetector, build_resnet
+from lasoftmoe.methods import build_detector
+from lasoftmoe.methods.timm_classifier import TimmClassifier, TimmClassifierConfig
 
-SMALL = DetectorConfig(kind="resnet", resnet=ResNetConfig("resnet10t", None, 0.125))
+SMALL = TimmClassifierConfig("resnet10t", None, 0.125)
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def batch():
 
 def test_it_is_built_by_its_kind_and_the_seed_fixes_it():
     first, again, other = (build_detector(SMALL, seed) for seed in (0, 0, 1))
-    assert isinstance(first, ResNetDetector)
+    assert isinstance(first, TimmClassifier)
     same = [torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True)]
     assert all(same)
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
@@ -28,7 +28,7 @@ def test_it_is_built_by_its_kind_and_the_seed_fixes_it():
 
 def test_width_multiplies_the_channels_of_the_stages():
     narrow, wide = (
-        sum(p.numel() for p in build_resnet(DetectorConfig("resnet", ResNetConfig(width=w)), 0)
+        sum(p.numel() for p in build_detector(TimmClassifierConfig(width=w), 0)
             .network.layer4.parameters())
         for w in (0.5, 1.0)
     )  # fmt: skip
@@ -36,7 +36,7 @@ def test_width_multiplies_the_channels_of_the_stages():
 
 
 def test_score_is_the_logit_and_bytes_and_fractions_agree(batch):
-    detector = build_resnet(SMALL, 0).eval()
+    detector = build_detector(SMALL, 0).eval()
     with torch.no_grad():
         scores = detector.attack_score(batch["image"])
         network_input = (batch["image"].float() / 255 - detector.mean) / detector.std
@@ -47,11 +47,11 @@ def test_score_is_the_logit_and_bytes_and_fractions_agree(batch):
 
 
 def test_loss_is_the_binary_cross_entropy_and_falls(batch):
-    detector = build_resnet(SMALL, 0).train()
+    detector = build_detector(SMALL, 0).train()
     sign = torch.where(batch["is_attack"], -1.0, 1.0)
     expected = torch.nn.functional.softplus(sign * detector.attack_score(batch["image"])).mean()
     assert torch.allclose(detector.training_loss(batch), expected)
-    optimizer = torch.optim.AdamW(detector.parameter_groups()["model"], lr=1e-2)
+    optimizer = torch.optim.AdamW(detector.parameter_groups()["model"].parameters, lr=1e-2)
     losses = []
     for _ in range(15):
         loss = detector.training_loss(batch)
@@ -64,39 +64,43 @@ def test_loss_is_the_binary_cross_entropy_and_falls(batch):
 
 def test_the_score_has_gradients_in_the_image(batch):
     image = (batch["image"].float() / 255).requires_grad_()
-    build_resnet(SMALL, 0).eval().attack_score(image).sum().backward()
+    build_detector(SMALL, 0).eval().attack_score(image).sum().backward()
     assert image.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
-        (("resnet9000",), ValueError, "no ResNet named 'resnet9000'"),
-        (("vit_base_patch16_224",), ValueError, "no ResNet named"),
+        (("resnet9000",), ValueError, "no network named 'resnet9000'"),
         (("resnet50", "mine"), ValueError, "no weights tagged 'mine'; expected one of .*tv_in1k"),
         (("resnet50", "/nowhere/a.safetensors"), FileNotFoundError, "/nowhere/a.safetensors"),
     ],
 )
 def test_networks_and_weights_that_do_not_exist_are_named(config, error, message):
     with pytest.raises(error, match=message):
-        build_resnet(DetectorConfig("resnet", ResNetConfig(*config)), 0)
+        build_detector(TimmClassifierConfig(*config), 0)
 
 
 def test_weights_of_one_width_are_not_asked_for_at_another():
     with pytest.raises(ValueError, match=r"have width 1, not 0\.5"):
-        ResNetConfig("resnet50", "tv_in1k", 0.5)
+        TimmClassifierConfig("resnet50", "tv_in1k", 0.5)
+
+
+def test_only_a_resnet_has_a_width():
+    with pytest.raises(ValueError, match="only a ResNet has a width"):
+        TimmClassifierConfig("vit_tiny_patch16_224", None, 0.5)
 
 
 def test_the_presets_name_a_small_one_and_the_papers():
     laptop, a100 = (load_config("resnet", preset).detector for preset in ("laptop", "a100"))
-    assert laptop.kind == a100.kind == "resnet"
-    assert laptop.backbone.pretrained is None and a100.backbone.name == "resnet50"
+    assert laptop.kind == a100.kind == "timm_classifier"
+    assert laptop.pretrained is None and a100.name == "resnet50"
 
 
 def test_an_experiment_of_it_runs_and_reads_back(tiny_folder, runs):
     overrides = {
         "data": {"folder": str(tiny_folder), "image_size": 16},
-        "detector": {"resnet": {"width": 0.125}},
+        "detector": {"width": 0.125},
         "training": {"epochs": 1, "batch_size": 16},
     }
     run = experiment.run("resnet", "laptop", 0, overrides)

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import LaSoftMoE, MoEAdapter, SoftMoE, build_moe
+from lasoftmoe.moe import LaSoftMoE, MoEAdapter, MoEConfig, SoftMoE, build_moe
 
 
 @pytest.mark.parametrize("rank", [4, 16])

@@ -8,8 +8,7 @@ from open_clip.transformer import ResidualAttentionBlock
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import build_moe
+from lasoftmoe.moe import MoEConfig, build_moe
 from lasoftmoe.moe.cost import block_cost, cost_table
 
 

@@ -3,8 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, MoEAdapter, SoftMoE, build_moe
+from lasoftmoe.moe import (
+    Experts,
+    LaSoftMoE,
+    LinearAttention,
+    MoEAdapter,
+    MoEConfig,
+    SoftMoE,
+    build_moe,
+)
 
 CONSTRUCTIONS = {
     "num_experts has to be .* at least 1, got 0": lambda: SoftMoE(8, num_experts=0),

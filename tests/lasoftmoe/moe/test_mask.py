@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lasoftmoe.experiment.config import MoEConfig
 from lasoftmoe.moe import (
     LaSoftMoE,
     LinearAttention,
+    MoEConfig,
     SoftmaxAttention,
     SoftMoE,
     TopKMoE,

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import RoutedLayer, SoftMoE, build_moe, capture_routing
+from lasoftmoe.moe import MoEConfig, RoutedLayer, SoftMoE, build_moe, capture_routing
 from tests.lasoftmoe.moe.layers import LAYERS, make, tokens
 
 

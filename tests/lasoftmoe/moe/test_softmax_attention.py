@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftmaxAttention, build_moe
+from lasoftmoe.moe import LaSoftMoE, LinearAttention, MoEConfig, SoftmaxAttention, build_moe
 from lasoftmoe.moe.linear_attention import linear_attention
 from lasoftmoe.moe.self_attention import SelfAttention
 from lasoftmoe.moe.softmax_attention import (

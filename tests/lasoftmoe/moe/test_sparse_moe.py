@@ -9,8 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasoftmoe.experiment.config import MoEConfig
-from lasoftmoe.moe import TopKMoE, balance_loss, build_moe, capture_routing, routing_loss, z_loss
+from lasoftmoe.moe import (
+    MoEConfig,
+    TopKMoE,
+    balance_loss,
+    build_moe,
+    capture_routing,
+    routing_loss,
+    z_loss,
+)
 from lasoftmoe.moe.sparse_moe import expert_capacity
 from tests.lasoftmoe.moe.reference import assert_matches, randomize
 

@@ -9,11 +9,11 @@ COLUMNS = ["step", "epoch", "loss", "dev_auc"]
 
 
 def row(step, loss=0.5):
-    return {"step": step, "epoch": 0, "loss": loss}
+    return {"step": step, "epoch": 0, "loss": loss, "dev_auc": None}
 
 
 def test_csv_can_be_read_while_it_grows(tmp_path):
-    log = CsvLog(tmp_path / "log.csv", COLUMNS)
+    log = CsvLog(tmp_path / "log.csv")
     log(row(0))
     assert pd.read_csv(tmp_path / "log.csv")["step"].tolist() == [0]
     log({**row(1), "dev_auc": 0.75})
@@ -24,13 +24,13 @@ def test_csv_can_be_read_while_it_grows(tmp_path):
 
 
 def test_steps_that_are_repeated_replace_what_was_written(tmp_path):
-    first = CsvLog(tmp_path / "log.csv", COLUMNS)
+    first = CsvLog(tmp_path / "log.csv")
     for step in range(5):
         first(row(step, loss=1.0))
     first.close()
     with (tmp_path / "log.csv").open("a") as file:
         file.write("5,0")  # half a row, as a killed process leaves it
-    again = CsvLog(tmp_path / "log.csv", COLUMNS)
+    again = CsvLog(tmp_path / "log.csv")
     again(row(3, loss=2.0))
     again.close()
     table = pd.read_csv(tmp_path / "log.csv")
@@ -40,7 +40,7 @@ def test_steps_that_are_repeated_replace_what_was_written(tmp_path):
 
 def test_a_training_from_the_start_drops_an_old_file(tmp_path):
     for loss in (1.0, 2.0):
-        log = CsvLog(tmp_path / "log.csv", COLUMNS)
+        log = CsvLog(tmp_path / "log.csv")
         log(row(0, loss))
         log.close()
     assert pd.read_csv(tmp_path / "log.csv")["loss"].tolist() == [2.0]
@@ -65,7 +65,7 @@ def test_tensorboard_shows_every_step_once_after_a_restart(tmp_path):
 
 def test_all_followers_get_each_row_and_files_are_closed_after_an_error(tmp_path):
     seen = []
-    with pytest.raises(KeyboardInterrupt), Logs(tmp_path, COLUMNS, False, seen.append) as logs:
+    with pytest.raises(KeyboardInterrupt), Logs(tmp_path, False, seen.append) as logs:
         logs(row(0))
         logs(row(1))
         raise KeyboardInterrupt

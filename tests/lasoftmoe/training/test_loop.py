@@ -11,12 +11,15 @@ import torch
 
 from lasoftmoe.data.moves import flip_and_shift
 from lasoftmoe.evaluation import score
-from lasoftmoe.experiment.config import PAPER_LEARNING_RATE, TrainingConfig, load_config
+from lasoftmoe.experiment import load_config
 from lasoftmoe.metrics import auc
 from lasoftmoe.paths import ROOT
 from lasoftmoe.training import loop as training
-from lasoftmoe.training.checkpoint import Checkpoint, CheckpointError, load_weights, save_weights
-from lasoftmoe.training.loop import LOG_COLUMNS, TrainingError, make_optimizer, schedule, train
+from lasoftmoe.training.checkpoint import Checkpoint, CheckpointError
+from lasoftmoe.training.config import PAPER_LEARNING_RATE, TrainingConfig
+from lasoftmoe.training.loop import LOG_COLUMNS, TrainingError, train
+from lasoftmoe.training.optimizer import make_optimizer, schedule
+from lasoftmoe.weights_files import load_weights, save_weights
 from tests.lasoftmoe.tiny import TinyDetector
 
 CONFIG = TrainingConfig(epochs=3, batch_size=8, learning_rate=0.01, shift_pixels=1)
@@ -64,7 +67,8 @@ def test_it_learns(splits):
 def test_log_has_a_row_a_step(splits):
     rows = []
     detector, log = trained(splits, on_step=rows.append)
-    assert list(log) == LOG_COLUMNS
+    columns = ["step", "epoch", "loss", "lr_clip", "lr_moe", "grad_norm", "dev_auc"]
+    assert list(log) == columns
     assert log["step"].tolist() == list(range(12)) and log["epoch"].tolist() == [
         e for e in range(3) for _ in range(4)
     ]
@@ -208,7 +212,7 @@ def test_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(splits,
 def test_the_papers_rate_is_named_and_used_by_its_preset():
     a100 = load_config("la_soft_moe", "a100").training
     assert a100.learning_rate == PAPER_LEARNING_RATE == 1e-6
-    assert a100.optimizer == "adam" and a100.moe_learning_rate is None
+    assert a100.optimizer == "adam" and a100.rates == {}
 
 
 def test_class_balanced_training_sees_both_classes_alike(splits):
@@ -231,18 +235,20 @@ def test_what_cannot_be_trained_is_refused(splits):
     with pytest.raises(TrainingError, match="dev_set is None"):
         train(TinyDetector(), splits["train"], None, changed(dev_auc=True), 0)
     with pytest.raises(TrainingError, match="no parameter"):
-        make_optimizer(TinyDetector().requires_grad_(False), CONFIG)
+        train(TinyDetector().requires_grad_(False), splits["train"], None, CONFIG, 0)
+    with pytest.raises(TrainingError, match="names the group 'head'; this detector has: clip, moe"):
+        train(TinyDetector(), splits["train"], None, changed(rates={"head": 0.1}), 0)
 
 
 def test_both_groups_get_their_rate_and_frozen_weights_none(splits):
-    config = changed(moe_learning_rate=0.1, warmup_fraction=0.0, schedule="constant")
+    config = changed(rates={"moe": 0.1}, warmup_fraction=0.0, schedule="constant")
     detector = TinyDetector()
     detector.stem.bias.requires_grad_(False)
     optimizer = make_optimizer(detector, config)
     rates = {group["name"]: (group["lr"], len(group["params"])) for group in optimizer.param_groups}
     assert rates == {"clip": (0.01, 1), "moe": (0.1, 2)}
     _, log = trained(splits, config)
-    assert set(log["lr"]) == {0.01} and set(log["moe_lr"]) == {0.1}
+    assert set(log["lr_clip"]) == {0.01} and set(log["lr_moe"]) == {0.1}
 
 
 @pytest.mark.parametrize(

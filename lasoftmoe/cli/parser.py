@@ -1,0 +1,141 @@
+"""The options of each command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Literal
+
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from lasoftmoe.experiment.config import (
+    DataConfig,
+    experiment_kind,
+    known_experiments,
+    known_presets,
+    known_tables,
+    load_config,
+)
+from lasoftmoe.methods import METHODS
+from lasoftmoe.training.config import TrainingConfig
+
+DESCRIPTION = (
+    "Train and evaluate the detectors of the book. An error is one message on stderr and the exit "
+    "code 2."
+)
+SECTIONS = ("data", "detector", "training")
+
+
+def make_parser(arguments: Sequence[str]) -> ArgumentParser:
+    """Return the parser of all commands.
+
+    Only the command that ``arguments`` name gets its options: those of a method need torch, which
+    ``lasoftmoe --help`` should not wait for.
+    """
+    parser = ArgumentParser(prog="lasoftmoe", description=DESCRIPTION, exit_on_error=False)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subcommands(dest="command", required=True)
+    wanted = next((word for word in arguments if word in COMMANDS), None)
+    for name, (add_options, text) in COMMANDS.items():
+        command = ArgumentParser(exit_on_error=False, description=text)
+        if name == wanted:
+            add_options(command, arguments)
+        commands.add_subcommand(name, command, help=text)
+    return parser
+
+
+def _experiment(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.description = (
+        f"{parser.description}. Fields that are not given keep the preset's values; the defaults "
+        "shown are those of the preset laptop. A finished run is loaded from the cache."
+    )
+    names = f"{', '.join(known_experiments())}; with `run` also {', '.join(known_tables())}"
+    parser.add_argument("name", type=str, help=names)
+    _common(parser)
+    name = next((word for word in arguments if word in known_experiments()), "vanilla")
+    shown = load_config(name, "laptop")
+    parser.add_argument("--data", type=DataConfig, default=shown.data)
+    parser.add_argument("--training", type=TrainingConfig, default=shown.training)
+    _detector(parser, name)
+
+
+def _detector(parser: ArgumentParser, name: str) -> None:
+    """Add the settings of an experiment's method."""
+    parser.add_class_arguments(METHODS[experiment_kind(name)].config, "detector")
+    parser.set_defaults({"detector": asdict(load_config(name, "laptop").detector)})
+
+
+def _run(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    _experiment(parser, arguments)
+    parser.add_argument(
+        "--seeds", type=PositiveInt, help="runs with seeds 0 to SEEDS - 1 (instead of --seed)"
+    )
+    parser.add_argument("--out", type=str, help="also write a record to this file")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only look whether data, weights, and memory suffice; exit code 2 if not",
+    )
+
+
+def _evaluate(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument("run_folder", type=str, help="runs/<name>-<hash>")
+    parser.add_argument("--data", type=str, help="a prepared dataset (default: the run's own)")
+    parser.add_argument("--protocol", type=str, help="its protocol (default: the run's own)")
+    parser.add_argument(
+        "--device", type=str, help="cpu, cuda, or cuda:1 (default: a GPU if there is one)"
+    )
+
+
+def _zero_shot(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument("--prompt", type=str, help="T-1 to T-8, or all (default: the preset's)")
+    parser.add_argument("--data", type=DataConfig)
+    _common(parser)
+
+
+def _report(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.description = (
+        f"{parser.description}. Without a name: all finished runs. With one: the table's finished "
+        "runs on this machine, its recorded runs, and the paper's results."
+    )
+    parser.add_argument("name", type=str, nargs="?", help=", ".join(known_tables()))
+    _preset(parser)
+    parser.add_argument(
+        "--seeds", type=PositiveInt, default=5, help="look for runs with seeds 0 to SEEDS - 1"
+    )
+    parser.add_argument("--format", type=Literal["text", "markdown", "latex"], default="text")
+
+
+def _cost(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.description = (
+        f"{parser.description}: what it adds to one block, for one image, forward only. Fields "
+        "that are not given keep the preset's values."
+    )
+    parser.add_argument("name", type=str, help=", ".join(known_experiments()))
+    _preset(parser)
+    _detector(parser, next((w for w in arguments if w in known_experiments()), "vanilla"))
+
+
+def _common(parser: ArgumentParser) -> None:
+    _preset(parser)
+    parser.add_argument(
+        "--seed", type=NonNegativeInt, default=0, help="fixes all randomness of the run"
+    )
+
+
+def _preset(parser: ArgumentParser) -> None:
+    presets = ", ".join(known_presets())
+    parser.add_argument(
+        "--preset", type=str, help=f"{presets} (default: LASOFTMOE_PRESET, or laptop)"
+    )
+
+
+COMMANDS = {
+    "train": (_experiment, "train and evaluate an experiment"),
+    "run": (_run, "train and evaluate an experiment or a whole table; print reports"),
+    "evaluate": (_evaluate, "score data with a trained run"),
+    "zero-shot": (_zero_shot, "score CLIP without training it"),
+    "report": (_report, "list all runs, or a table next to the paper's"),
+    "cost": (_cost, "parameters and multiply-adds of a branch"),
+}
