@@ -221,13 +221,13 @@ def _run_one(options: Namespace) -> None:
 
 def _run_table(table: Table, options: Namespace) -> None:
     from lasoftmoe.experiment import tables
-    from lasoftmoe.records import recorded
+    from lasoftmoe.records import from_runs, recorded
 
     runs = tables.run_table(table, options.get("preset"), _seeds(options), _overrides(options))
-    record = recorded.runs_record(table, runs, _typed())
+    record = from_runs.runs_record(table, runs, _typed())
     if path := options.get("out"):
         recorded.write_recorded(record, Path(path))
-    _print_comparison(table, {"this machine": recorded.check_record(table.name, record)}, "text")
+    _print_comparison(table, {"this machine": recorded.parse_record(table.name, record)}, "text")
 
 
 def _dry_run(table: Table, options: Namespace) -> int:
@@ -306,14 +306,14 @@ def _report_command(options: Namespace) -> None:
 
 def _report_table(options: Namespace) -> None:
     from lasoftmoe.experiment import tables
-    from lasoftmoe.records import recorded
+    from lasoftmoe.records import from_runs, recorded
 
     table = tables.load_table(options.name)
     seeds = range(int(options.get("seeds", 5)))
     sources = {}
     if runs := tables.find_runs(table, options.get("preset"), seeds):
-        record = recorded.runs_record(table, runs, _typed())
-        here = recorded.check_record(table.name, record)
+        record = from_runs.runs_record(table, runs, _typed())
+        here = recorded.parse_record(table.name, record)
         sources[f"this machine: {here.facts['preset']}"] = here
     if table.name in recorded.recorded_names():
         kept = recorded.read_recorded(table.name)

@@ -109,7 +109,7 @@ def step_cost(config: ExperimentConfig) -> StepCost:
 
 def published_counts() -> pd.DataFrame:
     """Live images and attacks of each split of UniAttackData's protocol 1 (paper, Table 1)."""
-    table = reported("table1").figures
+    table = reported("table1").results
     return pd.DataFrame({"live": table["live"], "attack": table["total"] - table["live"]})
 
 
