@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         # Only what was typed: everything else comes from the preset.
         options = _parser().parse_args(arguments, defaults=False)
         with _only_the_first_process_prints():
+            _say_where()
             return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
     except KeyboardInterrupt:
         code, message = 130, "\nlasoftmoe: interrupted; the same command goes on from there"
@@ -65,6 +66,14 @@ def main(argv: list[str] | None = None) -> int:
 def _only_the_first_process_prints() -> AbstractContextManager[Any]:
     """Of the processes that ``accelerate launch`` starts; each of them runs the whole command."""
     return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(None)
+
+
+def _say_where() -> None:
+    """Tell users of a wheel, before there are runs, in which folders data and runs will be."""
+    from lasoftmoe import paths
+
+    if paths.CHECKOUT is None and not paths.runs_folder().exists():
+        print(f"lasoftmoe: {paths.where_kept()}", file=sys.stderr)
 
 
 def _message(error: Exception) -> str:
