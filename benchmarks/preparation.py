@@ -29,7 +29,6 @@ from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
 from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.people.session import sample_sessions
 from data_prep.synthetic.scene.renderer import render
-from lasoftmoe import provenance
 
 WIDTH, HEIGHT, FACE = 640, 480, 288
 PER_CORE, TWO_WORKERS = 0.85, 1.7  # the bars
@@ -129,11 +128,11 @@ def time_all(options: argparse.Namespace) -> dict:
     def ratio(over: str, under: str) -> float:
         return median(a / b for a, b in zip(seconds[over], seconds[under], strict=True))
 
-    idle = load <= IDLE_LOAD
+    made, idle = origin("preparation", options.given), load <= IDLE_LOAD
     per_core, two = ratio(*RUNS[:2]), ratio(*RUNS[2:])
     return {
-        **origin("preparation", options.given),
-        "versions": provenance.versions() | {"av": av.__version__},
+        **made,
+        "versions": made["versions"] | {"av": av.__version__},
         "load_before": load,
         "load_after": os.getloadavg()[0],
         "clips": options.clips,

@@ -12,23 +12,22 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks.record import origin
 from benchmarks.timing import Method, in_turns
-from data_prep.atomic import write_atomically
 from data_prep.building.parallel import run_units
 from data_prep.commands.options import at_least
 from data_prep.seeds import derive_seed
-from data_prep.studies.origin import origin
 from data_prep.synthetic.camera import capture
 from data_prep.synthetic.people.identity import sample_identities
 from data_prep.synthetic.people.session import sample_sessions
 from data_prep.synthetic.scene.renderer import RENDER_SIZE, render
+from lasoftmoe.records.recorded import write_recorded
 
 BAR = 25.0
 """Images a second that two cores should reach."""
@@ -60,12 +59,10 @@ def main() -> int:
         told = rates if isinstance(rates, str) else _tell(rates)
         print(f"one {device}, by the number of pictures drawn at once: {told}")
     if options.json:
-        command = f"python -m benchmarks.rendering --people {options.people}"
-        command += f" --workers {options.workers} --device {options.device}"
-        command += f" --rounds {options.rounds}"
-        record = origin(command, 0, figures["images"] * figures["cpu_ms_an_image"] / 1e3) | figures
-        text = json.dumps(record, indent=1) + "\n"
-        write_atomically(options.json, lambda path: path.write_text(text, "utf-8"))
+        given = {name: getattr(options, name) for name in ("people", "workers", "device", "rounds")}
+        made = origin("rendering", [f"--{name} {value}" for name, value in given.items()])
+        seconds = round(figures["images"] * figures["cpu_ms_an_image"] / 1e3)
+        write_recorded(made | {"seed": 0, "cpu_seconds": seconds} | figures, options.json)
     return 0
 
 

@@ -14,15 +14,15 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from benchmarks.record import write
+from benchmarks.record import origin
 from data_prep.atomic import write_atomically
 from data_prep.manifest import PreparedDataset, write_dataset
+from lasoftmoe.records.recorded import write_recorded
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RATES, PLAN = DOCS / "scaling_rates.json", DOCS / "scaling.md"
@@ -135,7 +135,6 @@ def measure(clips: int) -> dict:
     from benchmarks.preparation import write_release
     from data_prep.building.shards import write_shards
     from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
-    from lasoftmoe import provenance
 
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
@@ -162,9 +161,7 @@ def measure(clips: int) -> dict:
         row_bytes=memory / len(sizes),
     )
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": provenance.commit(),
-        "hardware": provenance.hardware(),
+        **origin("scaling", ["--measure", "--clips", str(clips)]),
         "load": [load, os.getloadavg()[0]],
         "clips": clips,
         "clip": "640 x 480, 90 frames, H.264, a key frame every 30; 8 frames taken",
@@ -202,7 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=12, help="clips to measure with (12)")
     options = parser.parse_args(arguments)
     if options.measure:
-        write(measure(options.clips), RATES)
+        write_recorded(measure(options.clips), RATES)
     text = with_table(PLAN.read_text("utf-8"), table(measured()))
     write_atomically(PLAN, lambda path: path.write_text(text, "utf-8"))
     print(table(measured()))

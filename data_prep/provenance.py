@@ -6,8 +6,10 @@ import ast
 import hashlib
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,20 +20,65 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("lasoftmoe", "torch", "open_clip_torch", "accelerate", "numpy", "scikit-learn")
 
 
-def origin(command: str) -> dict[str, Any]:
-    """Return the origin of results that ``command`` has just measured on this machine.
+@dataclass(frozen=True)
+class Origin:
+    """Where recorded results come from.
 
-    Returns:
-        date (ISO 8601 with time zone), commit, command, hardware, and versions. Without a commit,
-        ``commit`` is None and ``no_commit`` says why.
+    Attributes:
+        date: ISO 8601 with a time zone.
+        commit: The checkout's commit, 40 hexadecimal digits, or None.
+        command: The command that measured the results.
+        hardware: The machine's GPU or processor.
+        versions: Versions of Python and torch at least.
+        no_commit: Why there is no commit; empty if there is one.
+
+    Raises:
+        ValueError: A field is missing or malformed, so the results cannot be traced.
     """
-    try:
-        found: dict[str, Any] = {"commit": checkout_commit()}
-    except LookupError as error:
-        found = {"commit": None, "no_commit": str(error)}
-    date = datetime.now().astimezone().isoformat(timespec="seconds")
-    made = {"command": command, "hardware": hardware(), "versions": versions()}
-    return {"date": date, **found, **made}
+
+    date: str
+    commit: str | None
+    command: str
+    hardware: str
+    versions: dict[str, str]
+    no_commit: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if self.commit is None and not self.no_commit:
+            raise ValueError("commit is null, and no_commit does not say why")
+        if self.commit is not None and not re.fullmatch("[0-9a-f]{40}", self.commit):
+            raise ValueError(f"commit {self.commit!r} is not 40 hexadecimal digits")
+        try:
+            zone = datetime.fromisoformat(self.date).tzinfo
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"date {self.date!r} is not in ISO 8601") from error
+        if zone is None:
+            raise ValueError(f"date {self.date!r} names no time zone")
+        for name in ("command", "hardware"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} is empty")
+        lacking = {"python", "torch"} - set(self.versions)
+        if lacking:
+            raise ValueError(f"versions lack {', '.join(sorted(lacking))}")
+
+    @classmethod
+    def now(cls, command: str) -> Origin:
+        """Return the origin of results that ``command`` has just measured on this machine."""
+        found, reason = None, ""
+        try:
+            found = checkout_commit()
+        except LookupError as error:
+            reason = str(error)
+        date = datetime.now().astimezone().isoformat(timespec="seconds")
+        return cls(date, found, command, hardware(), versions(), reason)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields for a JSON file; ``no_commit`` only where it says something."""
+        fields = asdict(self)
+        if not self.no_commit:
+            del fields["no_commit"]
+        return fields
 
 
 def commit() -> str | None:

@@ -1,8 +1,8 @@
-"""What decides whether a notebook's stored outputs still hold.
+"""Fingerprints that tell whether a notebook's stored outputs are still valid.
 
-The execution cache of Jupyter Book compares code cells only, so an edit to an imported package,
-another preset or other data would leave stale outputs in the book. These fingerprints cover all
-that a run can depend on.
+The execution cache of Jupyter Book compares code cells only. An edit to an imported package,
+another preset, or other data would leave stale outputs in the book. These fingerprints cover
+everything that a run can depend on. Comments, docstrings, and layout of Python code do not count.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import nbformat
 from packaging.requirements import Requirement
+
+from data_prep.provenance import code_digest
 
 PACKAGES = ("lasoftmoe", "data_prep")
 SKIPPED_FOLDERS = {"__pycache__", ".ipynb_checkpoints"}
@@ -31,17 +33,17 @@ def digest(parts: Iterable[tuple[str, bytes]]) -> str:
     return total.hexdigest()
 
 
-def files_below(folder: Path, root: Path) -> list[tuple[str, bytes]]:
-    """Every file below ``folder`` as (path relative to ``root``, content)."""
+def files_below(folder: Path) -> list[Path]:
+    """Return every file below ``folder``, except caches."""
     return [
-        (path.relative_to(root).as_posix(), path.read_bytes())
+        path
         for path in folder.rglob("*")
         if path.is_file() and not SKIPPED_FOLDERS & set(path.parts)
     ]
 
 
 def installed_versions(distribution: str = "lasoftmoe") -> list[tuple[str, bytes]]:
-    """Versions installed of the packages that ``distribution`` needs at run time."""
+    """Return the installed versions of the packages that ``distribution`` needs at run time."""
     found = [("python", sys.version.encode())]
     for line in requires(distribution) or []:
         requirement = Requirement(line)
@@ -55,26 +57,26 @@ def installed_versions(distribution: str = "lasoftmoe") -> list[tuple[str, bytes
 
 
 def settings() -> list[tuple[str, bytes]]:
-    """Environment variables of the project, the preset among them."""
+    """Return the project's environment variables, such as the preset."""
     return [(key, value.encode()) for key, value in os.environ.items() if "LASOFTMOE_" in key]
 
 
 def shared_fingerprint(root: Path, datasets: Iterable[Path]) -> str:
     """Hash what all notebooks depend on.
 
-    Covers the packages with their presets and weights, files beside the notebooks that code may
-    read, ``constraints.txt`` and installed versions, the environment's settings, and
-    ``dataset.json`` of each dataset folder (it holds the checksum of the whole dataset).
+    Covers the packages with their presets, records, and weights; files next to the notebooks that
+    code may read; ``constraints.txt`` and installed versions; the environment's settings; and
+    ``dataset.json`` of each dataset folder, which holds the checksum of the whole dataset.
     """
-    parts = installed_versions() + settings()
-    for package in PACKAGES:
-        parts += files_below(root / package, root)
-    parts += [
-        (name, content)
-        for name, content in files_below(root / "book", root)
-        if Path(name).suffix not in PROSE_SUFFIXES and "/_" not in name
+    files = [path for package in PACKAGES for path in files_below(root / package)]
+    files += [
+        path
+        for path in files_below(root / "book")
+        if path.suffix not in PROSE_SUFFIXES and "/_" not in path.relative_to(root).as_posix()
     ]
-    parts.append(("constraints.txt", (root / "constraints.txt").read_bytes()))
+    files.append(root / "constraints.txt")
+    parts = installed_versions() + settings()
+    parts.append(("files", code_digest(files, root).encode()))
     for number, folder in enumerate(datasets):
         info = folder / "dataset.json"
         parts.append((f"dataset {number}", info.read_bytes() if info.exists() else b"absent"))
@@ -82,9 +84,9 @@ def shared_fingerprint(root: Path, datasets: Iterable[Path]) -> str:
 
 
 def notebook_fingerprint(shared: str, notebook: Path) -> str:
-    """Hash the code of one notebook together with what all notebooks depend on.
+    """Hash the code of one notebook together with ``shared``, what all notebooks depend on.
 
-    Prose is left out: correcting a sentence must not train a model again.
+    Prose does not count, because a corrected sentence must not train a model again.
     """
     cells = nbformat.read(notebook, as_version=4).cells
     code = [
@@ -95,9 +97,10 @@ def notebook_fingerprint(shared: str, notebook: Path) -> str:
 
 
 def site_fingerprint(root: Path, notebooks: Iterable[str]) -> str:
-    """Hash what the pages are made of: sources, configuration, fingerprints of all runs."""
-    parts = files_below(root / "book", root)
-    parts.append(("_config.yml", (root / "_config.yml").read_bytes()))
-    parts.append(("runs", "\n".join(notebooks).encode()))
-    parts += files_below(root / "tools", root)
-    return digest(parts)
+    """Hash what the pages depend on: sources, configuration, tools, and ``notebooks``.
+
+    ``notebooks`` are the fingerprints of all notebooks.
+    """
+    files = [*files_below(root / "book"), root / "_config.yml", *files_below(root / "tools")]
+    content = code_digest(files, root).encode()
+    return digest([("files", content), ("runs", "\n".join(notebooks).encode())])

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from data_prep.building.parallel import run_units
 from data_prep.inspection.probes import energy
-from data_prep.studies.origin import origin
+from data_prep.provenance import Origin
 from data_prep.studies.pictures import Person
 from data_prep.synthetic.camera import to_bytes
 from data_prep.taxonomy import ATTACK_TYPES
@@ -94,7 +94,8 @@ def measure_strengths(
             for strength, auc in zip(strengths_of(name), aucs, strict=True)
         ]
     drawing = sum(float(person["cpu_seconds"]) for person in drawn)
-    facts = origin(command, seed, time.process_time() - started + drawing)
+    seconds = round(time.process_time() - started + drawing)
+    facts = Origin.now(command).to_dict() | {"seed": seed, "cpu_seconds": seconds}
     facts |= {"wall_seconds": round(time.perf_counter() - clock), "people": people, "read": read}
     return StrengthCurves(pd.DataFrame(rows), facts)
 

@@ -18,8 +18,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from data_prep.provenance import Origin
 from data_prep.seeds import derive_seed
-from data_prep.studies.origin import origin
 from data_prep.studies.second_recognizer import load_second_recognizer
 from data_prep.synthetic.attacks.adversarial import ADVERSARIAL, adversarial_attack
 from data_prep.synthetic.attacks.draw import draw_strength
@@ -89,7 +89,8 @@ def measure_transfer(command: str, people: int = 60, captures: int = 4, seed: in
                 {"attack": attack, "network": name, "strength": _strength(attack), **effect}
             )
     table = pd.DataFrame([{"network": name, **figures} for name, figures in checks.items()])
-    facts = origin(command, seed, time.process_time() - started)
+    seconds = round(time.process_time() - started)
+    facts = Origin.now(command).to_dict() | {"seed": seed, "cpu_seconds": seconds}
     return Transfer(pd.DataFrame(rows), table, facts | {"people": people, "captures": captures})
 
 

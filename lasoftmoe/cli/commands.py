@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         # Only what was typed: everything else comes from the preset.
         options = make_parser(arguments).parse_args(arguments, defaults=False)
         with _only_the_first_process_prints():
+            _say_where()
             return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
     except KeyboardInterrupt:
         code, message = 130, "\nlasoftmoe: interrupted; the same command goes on from there"
@@ -50,6 +51,14 @@ def main(argv: list[str] | None = None) -> int:
 def _only_the_first_process_prints() -> AbstractContextManager[Any]:
     """Of the processes that ``accelerate launch`` starts; each of them runs the whole command."""
     return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(None)
+
+
+def _say_where() -> None:
+    """Tell users of a wheel, before there are runs, in which folders data and runs will be."""
+    from lasoftmoe import paths
+
+    if paths.CHECKOUT is None and not paths.runs_folder().exists():
+        print(f"lasoftmoe: {paths.where_kept()}", file=sys.stderr)
 
 
 def _message(error: Exception) -> str:
@@ -104,13 +113,13 @@ def _run_one(options: Namespace) -> None:
 
 def _run_table(table: Table, options: Namespace) -> None:
     from lasoftmoe.experiment import tables
-    from lasoftmoe.records import recorded
+    from lasoftmoe.records import from_runs, recorded
 
     runs = tables.run_table(table, options.get("preset"), _seeds(options), _overrides(options))
-    record = recorded.runs_record(table, runs, _typed())
+    record = from_runs.runs_record(table, runs, _typed())
     if path := options.get("out"):
         recorded.write_recorded(record, Path(path))
-    _print_comparison(table, {"this machine": recorded.check_record(table.name, record)}, "text")
+    _print_comparison(table, {"this machine": recorded.parse_record(table.name, record)}, "text")
 
 
 def _dry_run(table: Table, options: Namespace) -> int:
@@ -142,7 +151,7 @@ def _published_counts(data: Path | None) -> pd.DataFrame | None:
             return None
     except DatasetError:
         return None
-    table = reported("table1").figures
+    table = reported("table1").results
     return pd.DataFrame({"live": table["live"], "attack": table["total"] - table["live"]})
 
 
@@ -188,8 +197,8 @@ def _zero_shot_command(options: Namespace) -> None:
             "zero_shot", options.get("preset"), int(options.get("seed", 0)), overrides
         )
         test = run.report["test"]
-        figures = {key.upper(): 100 * test[key] for key in ("acer", "acc", "auc", "eer")}
-        rows.append({"prompt": run.config.detector.prompt, **figures})
+        results = {key.upper(): 100 * test[key] for key in ("acer", "acc", "auc", "eer")}
+        rows.append({"prompt": run.config.detector.prompt, **results})
     _print_table(pd.DataFrame(rows), "test, percent; threshold at the dev EER")
 
 
@@ -208,14 +217,14 @@ def _report_command(options: Namespace) -> None:
 
 def _report_table(options: Namespace) -> None:
     from lasoftmoe.experiment import tables
-    from lasoftmoe.records import recorded
+    from lasoftmoe.records import from_runs, recorded
 
     table = tables.load_table(options.name)
     seeds = range(int(options.get("seeds", 5)))
     sources = {}
     if runs := tables.find_runs(table, options.get("preset"), seeds):
-        record = recorded.runs_record(table, runs, _typed())
-        here = recorded.check_record(table.name, record)
+        record = from_runs.runs_record(table, runs, _typed())
+        here = recorded.parse_record(table.name, record)
         sources[f"this machine: {here.facts['preset']}"] = here
     if table.name in recorded.recorded_names():
         kept = recorded.read_recorded(table.name)

@@ -168,7 +168,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def runs_table() -> pd.DataFrame:
-    """One row for every finished run, oldest first: its test figures in percent, its cost."""
+    """One row for every finished run, oldest first: its test results in percent, its cost."""
     rows = []
     for path in runs_folder().glob(f"[!.]*/{REPORT}"):
         report = json.loads(path.read_text("utf-8"))

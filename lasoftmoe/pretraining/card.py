@@ -84,6 +84,7 @@ def _fields(content: dict[str, Any], weights: Path) -> dict[str, Any]:
     batch_size = training["config"]["batch_size"]
     return {
         **training,
+        "date": training["date"][:10],
         "megabytes": weights.stat().st_size / 1e6,
         "words": sum(token.endswith("</w>") for token in content["vocabulary"]),
         "seed": training["config"]["seed"],
@@ -98,13 +99,13 @@ def _fields(content: dict[str, Any], weights: Path) -> dict[str, Any]:
         "batch_size": batch_size,
         "epochs": training["steps"] * batch_size / training["train_images"],
         "commands": "\n".join(f"    {command}" for command in training["commands"]),
-        "rows": "\n".join(_row(name, figure) for name, figure in training["figures"].items()),
+        "rows": "\n".join(_row(name, result) for name, result in training["figures"].items()),
         "live_fake_table": _live_fake(training.get("live_fake")),
     }
 
 
-def _row(name: str, figure: dict[str, float]) -> str:
-    return f"| {name} | {figure['value']:.3f} | {figure['chance']:.3f} | {figure['images']} |"
+def _row(name: str, result: dict[str, float]) -> str:
+    return f"| {name} | {result['value']:.3f} | {result['chance']:.3f} | {result['images']} |"
 
 
 def _live_fake(results: dict[str, Any] | None) -> str:

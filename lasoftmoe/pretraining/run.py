@@ -1,10 +1,8 @@
-"""From folders of captioned captures to weights, their description and their card."""
+"""Pretraining from captioned captures to weights, their description, and their card."""
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,13 @@ from typing import Any
 import pandas as pd
 import torch
 
+from data_prep.provenance import Origin
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import open_dataset
 from lasoftmoe.pretraining.captures import Captures, read_captions_folder, read_captures
 from lasoftmoe.pretraining.card import write_card
-from lasoftmoe.pretraining.figures import live_fake_auc, retrieval_ceiling, zero_shot_figures
 from lasoftmoe.pretraining.loop import Pretraining, PretrainingConfig
+from lasoftmoe.pretraining.results import live_fake_auc, retrieval_ceiling, zero_shot_results
 from lasoftmoe.pretraining.vocabulary import vocabulary
 from lasoftmoe.small_clip import (
     EMBEDDED_WEIGHTS,
@@ -29,7 +28,7 @@ from lasoftmoe.small_clip.tokenizer import SmallTokenizer
 from lasoftmoe.training.checkpoint import Checkpoint
 
 LAYOUT_CHANNELS = 16
-"""Of the stem's layout branch (see ``lasoftmoe.small_clip.stem.layout_branch``)."""
+"""Channels of the stem's layout branch (see ``lasoftmoe.small_clip.stem.layout_branch``)."""
 
 
 def pretrain(
@@ -41,24 +40,24 @@ def pretrain(
 ) -> dict[str, Any]:
     """Pretrain a small CLIP on captioned captures and write it to ``out``.
 
-    Writes ``small_clip.safetensors``, ``.json`` and ``.md``, and ``log.csv``. An interrupted run
-    goes on from its last finished epoch when it is called again with the same arguments; a
-    finished one is only measured again.
+    Writes ``small_clip.safetensors``, ``.json`` and ``.md``, and ``log.csv``. Call it again with
+    the same arguments to continue an interrupted run after its last finished epoch, or to measure
+    a finished one again.
 
     Args:
-        data: folder that ``python -m data_prep captions`` wrote; its split train is trained on.
-        out: folder for the results.
-        held_out: another such folder, written with another seed (so of other people), to measure
-            the figures of the card on; the split dev of ``data`` otherwise.
-        faces: a prepared dataset with protocol p1, to add live against fake to the card.
+        data: Folder that ``python -m data_prep captions`` wrote. Its split train is trained on.
+        out: Folder for the results.
+        held_out: Another such folder, written with another seed and so of other people, to
+            measure the results of the card on. The default is the split dev of ``data``.
+        faces: A prepared dataset with protocol p1, to add live against fake to the card.
 
     Returns:
-        the facts of the run, as they stand in the ``.json`` under "training".
+        The facts of the run, as the ``.json`` file has them under "training".
 
     Raises:
-        DatasetError: one of the folders is not what it should be.
-        ValueError: ``held_out`` shows the people of ``data``, fewer captures than one batch, or
-            ``out`` holds a run of another configuration.
+        DatasetError: A folder is not a valid dataset.
+        ValueError: ``held_out`` shows the people of ``data``, there are fewer captures than one
+            batch, or ``out`` holds a run of another configuration.
     """
     data, out = Path(data), Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -69,9 +68,10 @@ def pretrain(
     log = Pretraining(bundle, splits["train"], config, _checkpoint(out, config)).run()
     log.to_csv(out / "log.csv", index=False)
     bundle.model.eval()
-    facts = _facts(bundle, config, splits, log)
-    facts["commands"] = _commands(config, data, held_out)
-    facts["figures"] = zero_shot_figures(bundle, splits["dev"])
+    commands = _commands(config, data, held_out)
+    facts = _facts(bundle, config, splits, log) | Origin.now(commands[-1]).to_dict()
+    facts["commands"] = commands
+    facts["figures"] = zero_shot_results(bundle, splits["dev"])
     facts["ceiling"] = retrieval_ceiling(splits["dev"])
     if faces is not None:
         dev = open_dataset(faces, "p1")["dev"]
@@ -103,17 +103,17 @@ def _other_people(held_out: Path, data: Path) -> Captures:
 
 
 def _checkpoint(out: Path, config: PretrainingConfig) -> Checkpoint:
-    """The run's checkpoint; its configuration lies beside it, so that no other run takes it up."""
+    """The run's checkpoint, next to its configuration so that no other run continues it."""
     checkpoint, path = Checkpoint(out / "checkpoint.safetensors"), out / "config.json"
     wanted = json.dumps(asdict(config), indent=1)
     if checkpoint.path.is_file() and path.read_text("utf-8") != wanted:
-        raise ValueError(f"{out} holds a run with other choices ({path}); choose another folder")
+        raise ValueError(f"{out} holds a run with other settings ({path}); choose another folder")
     path.write_text(wanted, "utf-8")
     return checkpoint
 
 
 def _commands(config: PretrainingConfig, data: Path, held_out: str | Path | None) -> list[str]:
-    """The command lines that repeat the run, with words in place of folders."""
+    """The command lines that repeat the run, with placeholders for folders."""
     options = [
         f"--{name} {str(value).lower() if isinstance(value, bool) else value}"
         for name, value in asdict(config).items()
@@ -144,8 +144,6 @@ def _facts(
         "parameters": sum(p.numel() for p in bundle.model.parameters()),
         "steps": len(log),
         "cpu_seconds": round(float(log["cpu_seconds"].iloc[-1])),
-        "hardware": f"{os.cpu_count()}-core CPU",
-        "date": datetime.date.today().isoformat(),
     }
     for split, captures in splits.items():
         facts[f"{split}_images"] = len(captures)

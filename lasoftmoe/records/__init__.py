@@ -1,1 +1,1 @@
-"""Results that the paper reports, and recorded runs of ours."""
+"""Results that the paper reports, and our recorded runs."""

@@ -1,4 +1,4 @@
-"""Our figures beside the paper's: one table, each row with its source and its intervals."""
+"""Comparison of our results with the paper's: each row with its source and intervals."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from lasoftmoe.metrics.report import PERCENT
 from lasoftmoe.records.recorded import Recorded
 from lasoftmoe.records.reported import reported
 
-FIGURES = PERCENT[:4]
+HEADLINE = PERCENT[:4]
 NONE = "-"
 
 
 def comparison(table: Table, sources: Mapping[str, Recorded]) -> pd.DataFrame:
-    """A table in percent as words, ready to print.
+    """Return a table of strings in percent, ready to print.
 
     Args:
-        table: which rows belong to it, and which of the paper's stand beside them.
-        sources: what to write beside the figures of each record, such as "this machine".
+        table: The rows to show, and the paper's table that belongs to them.
+        sources: A record for each label, such as "this machine".
 
     Returns:
-        columns method, source, seeds, ACER, ACC, AUC, EER (means over the seeds; ACER and AUC
-        with their intervals over test subjects and seeds), and the difference in ACER from the
-        reference row, in pairs, with the same kind of interval.
+        Columns method, source, seeds, ACER, ACC, AUC, EER, and the paired difference in ACER from
+        the reference row. Values are means over seeds. ACER, AUC, and the difference have
+        intervals over test subjects and seeds.
     """
     rows = [
         _our_row(method, label, record)
@@ -38,7 +38,7 @@ def comparison(table: Table, sources: Mapping[str, Recorded]) -> pd.DataFrame:
 
 
 def caption(table: Table) -> str:
-    """What one has to know to read the table."""
+    """Return a caption that tells how to read the table."""
     text = (
         f"{table.title}. Test, percent; threshold from the dev EER; [95% interval over test "
         "subjects and seeds]; attacks pooled."
@@ -53,15 +53,15 @@ FORMATS: dict[str, Callable[[pd.DataFrame, str], str]] = {
     "markdown": lambda frame, title: f"{title}\n\n{_markdown(frame)}",
     "latex": lambda frame, title: _latex(frame, title),
 }
-"""How a comparison can be written: ``FORMATS[name](frame, caption)``."""
+"""Formats of a comparison: ``FORMATS[name](frame, caption)`` returns the text."""
 
 
 def _our_row(method: str, label: str, record: Recorded) -> dict[str, str]:
     runs = record.table[record.table["row"] == method]
     row = {"method": method, "source": label, "seeds": _seeds(runs["seed"].tolist())}
-    row |= {name: f"{100 * runs[name.lower()].mean():.2f}" for name in FIGURES}
+    row |= {name: f"{100 * runs[name.lower()].mean():.2f}" for name in HEADLINE}
     for entry in record.intervals[record.intervals["row"] == method].to_dict("records"):
-        if entry["metric"].upper() in FIGURES:
+        if entry["metric"].upper() in HEADLINE:
             row[entry["metric"].upper()] = _interval(entry)
     reference = record.facts["reference"]
     if method != reference:
@@ -75,7 +75,7 @@ def _paper_rows(table: Table) -> list[dict[str, str]]:
     paper = reported(table.paper)
     return [
         {"method": name, "source": paper.source}
-        | {figure: f"{paper.figures.loc[row.paper, figure]:.2f}" for figure in FIGURES}
+        | {metric: f"{paper.results.loc[row.paper, metric]:.2f}" for metric in HEADLINE}
         for name, row in table.rows.items()
         if row.paper
     ]

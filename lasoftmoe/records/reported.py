@@ -1,51 +1,52 @@
-"""The figures that the paper reports, from one file, each with its place in the paper."""
+"""Results that the paper reports, read from ``reported.yaml``, each with its place in the paper."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from lasoftmoe.paths import PACKAGE
+FILE = Path(__file__).with_name("reported.yaml")
 
 
 @dataclass(frozen=True)
 class Reported:
-    """One table of the paper: ``figures`` in percent (Table 1: images), one row a method.
+    """A table of the paper.
 
-    ``place`` says where it stands in the paper, ``data`` what it was measured on.
+    Attributes:
+        place: The table's place in the paper, such as "Table 6".
+        data: The dataset and protocol of the results.
+        results: One row for each method, in percent; Table 1 counts images.
     """
 
     place: str
     data: str
-    figures: pd.DataFrame
+    results: pd.DataFrame
 
     @property
     def source(self) -> str:
-        """What to write beside these figures wherever they are shown."""
+        """Label to show next to these results, such as "reported by the paper, Table 6"."""
         return f"reported by the paper, {self.place}"
 
 
-def reported_tables() -> list[str]:
-    """Names that :func:`reported` takes."""
-    return list(_tables())
-
-
 def reported(table: str) -> Reported:
-    """A table of the paper, such as ``reported("table6").figures.loc["vanilla CLIP", "ACER"]``.
+    """Return a table of the paper.
+
+    For example, ``reported("table6").results.loc["vanilla CLIP", "ACER"]`` is 0.91.
 
     Raises:
-        KeyError: a table that the paper does not have, or that holds no figures.
+        KeyError: The paper has no such table of results.
     """
     if table not in _tables():
-        raise KeyError(f"no figures for {table!r}; there are {', '.join(_tables())}")
+        raise KeyError(f"no results for {table!r}; there are {', '.join(_tables())}")
     entry = _tables()[table]
-    figures = pd.DataFrame.from_dict(entry["rows"], orient="index", columns=entry["columns"])
-    return Reported(entry["place"], entry["data"], figures)
+    results = pd.DataFrame.from_dict(entry["rows"], orient="index", columns=entry["columns"])
+    return Reported(entry["place"], entry["data"], results)
 
 
 @cache
 def _tables() -> dict:
-    return yaml.safe_load((PACKAGE / "records" / "reported.yaml").read_text("utf-8"))
+    return yaml.safe_load(FILE.read_text("utf-8"))

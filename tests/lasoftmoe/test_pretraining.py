@@ -31,7 +31,6 @@ from lasoftmoe.pretraining.__main__ import main
 from lasoftmoe.pretraining.batches import MIRRORED, CaptionBatches
 from lasoftmoe.pretraining.captures import read_captures
 from lasoftmoe.pretraining.ceiling import oracle_recall, shared_captions
-from lasoftmoe.pretraining.figures import zero_shot_figures
 from lasoftmoe.pretraining.loop import Pretraining, learning_rate_share
 from lasoftmoe.pretraining.questions import (
     QUESTIONS,
@@ -41,6 +40,7 @@ from lasoftmoe.pretraining.questions import (
     draw_question_texts,
     question_loss,
 )
+from lasoftmoe.pretraining.results import zero_shot_results
 from lasoftmoe.pretraining.run import _random_clip
 from lasoftmoe.pretraining.text_tower import encode_texts
 from lasoftmoe.pretraining.textures import SCENES, draw_texture, scene_texts
@@ -296,6 +296,7 @@ def test_a_run_leaves_weights_that_load_and_a_card(finished):
     assert "python -m lasoftmoe.pretraining --data DATA --out OUT --epochs 2 --batch_size 4" in card
     assert "| medium |" in card and "{" not in card
     assert facts["steps"] == 4 and facts["dev_subjects"] == 1
+    assert facts["command"] == facts["commands"][-1] and "torch" in facts["versions"]
 
 
 def test_the_log_has_a_row_a_step_and_a_schedule_that_ends_low(finished):
@@ -331,7 +332,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 
 
 def test_a_folder_with_another_run_is_not_taken_up(folder, finished):
-    with pytest.raises(ValueError, match="other choices"):
+    with pytest.raises(ValueError, match="other settings"):
         pretrain(folder, finished[0], PretrainingConfig(epochs=3, batch_size=4))
 
 
@@ -371,15 +372,15 @@ def test_the_learning_rate_rises_and_falls():
     assert shares == pytest.approx([0, 0.5, 1, 0.5, 0])
 
 
-def test_figures_are_shares_beside_chance(folder):
+def test_results_are_shares_beside_chance(folder):
     _, bundle = _random_clip(0)
     bundle.model.eval()
-    figures = zero_shot_figures(bundle, read_captures(folder)["train"])
+    results = zero_shot_results(bundle, read_captures(folder)["train"])
     names = ("retrieval R@1 of 3", "medium", "sex", "hair color", "skin", "glasses AUC", "texture")
     for name in names:
-        assert 0 <= figures[name]["value"] <= 1
-        assert 0 < figures[name]["chance"] <= 1
-    assert figures["sex"]["chance"] == pytest.approx(6 / 9)
+        assert 0 <= results[name]["value"] <= 1
+        assert 0 < results[name]["chance"] <= 1
+    assert results["sex"]["chance"] == pytest.approx(6 / 9)
 
 
 def test_the_command_tells_an_error_in_one_message(tmp_path, capsys):

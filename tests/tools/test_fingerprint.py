@@ -78,6 +78,20 @@ def test_prose_and_looks_rebuild_the_site_but_run_nothing(project: Path, name: s
     assert site_fingerprint(project, ["run"]) != site
 
 
+@pytest.mark.parametrize("name", ["lasoftmoe/moe.py", "data_prep/render.py"])
+def test_a_corrected_docstring_runs_nothing_again(project: Path, name: str) -> None:
+    before = shared(project)
+    path = project / name
+    path.write_text(f'"""A corrected docstring."""\n\n# a comment\n{path.read_text()}\n')
+    assert shared(project) == before
+
+
+def test_a_changed_tool_rebuilds_the_site(project: Path) -> None:
+    before = site_fingerprint(project, [])
+    (project / "tools" / "build_book.py").write_text("a = 1")
+    assert site_fingerprint(project, []) != before
+
+
 def test_bytecode_changes_nothing(project: Path) -> None:
     before = shared(project)
     (project / "lasoftmoe" / "__pycache__").mkdir()

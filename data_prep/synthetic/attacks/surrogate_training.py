@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +20,7 @@ from tqdm import trange
 
 from data_prep.atomic import write_atomically
 from data_prep.building.parallel import run_units
+from data_prep.provenance import Origin
 from data_prep.seeds import derive_seed
 from data_prep.synthetic.attacks.surrogate import Surrogate
 from data_prep.synthetic.camera import capture, to_bytes
@@ -90,18 +89,18 @@ def train_surrogate(
         verification = measure_verification(surrogate, unseen)
     finally:
         torch.set_num_threads(threads)
+    command = f"python -m data_prep surrogate --network {network.name}"
+    command += f" --out {out.name} --seed {seed}"
     card = {
         "name": network.description,
-        "command": "python -m data_prep surrogate "
-        f"--network {network.name} --out {out.name} --seed {seed}",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        **Origin.now(command).to_dict(),
         "licence": "CC0-1.0",
         "training": asdict(training) | {"seed": seed},
         "wall_seconds": {
             "captures": round(rendered - started),
             "training": round(fitted - rendered),
         },
-        "hardware": f"{platform.machine()} CPU, one thread for training",
+        "training_threads": 1,
         "parameters": sum(p.numel() for p in surrogate.parameters()),
         "verification": verification,
     }

@@ -6,7 +6,7 @@ from lasoftmoe.experiment import runs as experiment
 from lasoftmoe.experiment import tables
 from lasoftmoe.experiment.config import ConfigError, known_presets, known_tables
 from lasoftmoe.experiment.tables import find_runs, load_table, run_table, table_configs
-from lasoftmoe.records.reported import reported, reported_tables
+from lasoftmoe.records.reported import reported
 
 TINY = {"training": {"epochs": 1, "batch_size": 8}}
 
@@ -31,7 +31,7 @@ def test_rows_stand_beside_rows_that_the_paper_has(name):
     wanted = {row.paper for row in table.rows.values() if row.paper}
     assert bool(wanted) == bool(table.paper)
     if table.paper:
-        assert wanted <= set(reported(table.paper).figures.index)
+        assert wanted <= set(reported(table.paper).results.index)
 
 
 def test_the_eight_prompts_go_by_the_papers_numbers_too():
@@ -102,23 +102,3 @@ def test_tables_share_the_runs_they_have_in_common(tiny):
 def test_looking_for_runs_needs_no_dataset(runs, monkeypatch):
     monkeypatch.delenv("LASOFTMOE_DATA", raising=False)
     assert find_runs(load_table("scratch"), "a100") == {}
-
-
-def test_reported_figures_have_their_place():
-    table = reported("table6")
-    assert table.source == "reported by the paper, Table 6"
-    assert table.figures.loc["CLIP + La-SoftMoE", "ACER"] == 0.32
-    assert reported("table5").figures.loc["T-8"].equals(reported("table2").figures.loc["Ours"])
-    with pytest.raises(KeyError, match="no figures for 'table9'"):
-        reported("table9")
-
-
-@pytest.mark.parametrize("name", reported_tables())
-def test_reported_figures_are_percentages_or_counts_that_add_up(name):
-    figures = reported(name).figures
-    if name == "table1":
-        parts = figures[["live", "physical", "adversarial", "digital"]]
-        assert (parts.sum(axis=1) == figures["total"]).all()
-    else:
-        assert figures.map(lambda value: 0 <= value <= 100).all(axis=None)
-        assert (figures["ACER"] < 100 - figures["ACC"] + 10).all()

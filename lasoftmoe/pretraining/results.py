@@ -24,8 +24,8 @@ from lasoftmoe.prompts import PROMPTS, class_embeddings, text_embeddings
 GALLERY = 100
 
 
-class Figure(TypedDict):
-    """A figure, what guessing would reach, and how many images it rests on."""
+class Result(TypedDict):
+    """A measured value, what guessing would reach, and the number of images measured."""
 
     value: float
     chance: float
@@ -33,7 +33,7 @@ class Figure(TypedDict):
 
 
 @torch.no_grad()
-def zero_shot_figures(bundle: ClipBundle, captures: Captures, seed: int = 0) -> dict[str, Figure]:
+def zero_shot_results(bundle: ClipBundle, captures: Captures, seed: int = 0) -> dict[str, Result]:
     """Accuracies (and some AUCs) of zero-shot classification and retrieval.
 
     ``chance`` of an accuracy is the share of the most frequent answer.
@@ -44,15 +44,15 @@ def zero_shot_figures(bundle: ClipBundle, captures: Captures, seed: int = 0) -> 
         seed: for the captions and textures.
     """
     images = _embed(bundle, captures.images)
-    figures = _retrieval(bundle, captures, images, seed) | _medium(bundle, captures, images)
+    results = _retrieval(bundle, captures, images, seed) | _medium(bundle, captures, images)
     for name, question in QUESTIONS.items():
-        figures |= _question(bundle, captures, images, name, question)
-    figures["texture"] = _texture(bundle, captures, seed)
-    return figures
+        results |= _question(bundle, captures, images, name, question)
+    results["texture"] = _texture(bundle, captures, seed)
+    return results
 
 
 def retrieval_ceiling(captures: Captures, seed: int = 0) -> dict[str, float]:
-    """What bounds ``retrieval R@1`` of ``zero_shot_figures`` with the same arguments.
+    """What bounds ``retrieval R@1`` of ``zero_shot_results`` with the same arguments.
 
     Returns:
         "oracle R@1" of somebody who knows all attributes, and the share of "shared captions".
@@ -80,7 +80,7 @@ def _embed(bundle: ClipBundle, images: Tensor) -> Tensor:
     return torch.cat([bundle.embed_images(part) for part in images.split(128)])
 
 
-def _figure(correct: np.ndarray, chance: float) -> Figure:
+def _result(correct: np.ndarray, chance: float) -> Result:
     return {"value": float(correct.mean()), "chance": chance, "images": len(correct)}
 
 
@@ -106,29 +106,29 @@ def _galleries(captures: Captures, seed: int) -> Iterator[Gallery]:
 
 def _retrieval(
     bundle: ClipBundle, captures: Captures, images: Tensor, seed: int
-) -> dict[str, Figure]:
+) -> dict[str, Result]:
     """Share of images whose own caption is the nearest of up to 100, all of different people."""
     correct = []
     for rows, _, texts in _galleries(captures, seed):
         nearest = (images[rows] @ text_embeddings(bundle, texts).T).argmax(dim=1)
         correct.append((nearest == torch.arange(len(rows))).numpy())
     size = len(correct[0])
-    return {f"retrieval R@1 of {size}": _figure(np.concatenate(correct), 1 / size)}
+    return {f"retrieval R@1 of {size}": _result(np.concatenate(correct), 1 / size)}
 
 
-def _medium(bundle: ClipBundle, captures: Captures, images: Tensor) -> dict[str, Figure]:
+def _medium(bundle: ClipBundle, captures: Captures, images: Tensor) -> dict[str, Result]:
     """Which of three media: share of images, and mean of the three media's shares."""
     texts = [f"{phrases[0]} {NOBODY}" for phrases in MEDIA.values()]
     truth = np.array([list(MEDIA).index(medium) for medium in captures.media])
     correct = _nearest(bundle, images, texts) == truth
     shares = [correct[truth == medium].mean() for medium in np.unique(truth)]
-    mean: Figure = {"value": float(np.mean(shares)), "chance": 1 / 3, "images": len(truth)}
-    return {"medium": _figure(correct, _commonest(truth)), "medium (mean of three)": mean}
+    mean: Result = {"value": float(np.mean(shares)), "chance": 1 / 3, "images": len(truth)}
+    return {"medium": _result(correct, _commonest(truth)), "medium (mean of three)": mean}
 
 
 def _question(
     bundle: ClipBundle, captures: Captures, images: Tensor, name: str, question: Question
-) -> dict[str, Figure]:
+) -> dict[str, Result]:
     """Accuracy; where the question is whether there is something (glasses), the AUC."""
     truth = np.array([question.number(attributes) for attributes in captures.attributes])
     asked, texts = truth != UNASKED, [f"a photo of {answer}" for answer in question.answers]
@@ -139,7 +139,7 @@ def _question(
         known = 0 < truth.sum() < len(truth)
         value = auc(scores, truth == 1) if known else float("nan")
         return {f"{name} AUC": {"value": value, "chance": 0.5, "images": len(truth)}}
-    return {name: _figure(_nearest(bundle, images, texts) == truth, _commonest(truth))}
+    return {name: _result(_nearest(bundle, images, texts) == truth, _commonest(truth))}
 
 
 def _nearest(bundle: ClipBundle, images: Tensor, texts: list[str]) -> np.ndarray:
@@ -150,7 +150,7 @@ def _commonest(truth: np.ndarray) -> float:
     return float(np.bincount(truth).max() / len(truth))
 
 
-def _texture(bundle: ClipBundle, captures: Captures, seed: int) -> Figure:
+def _texture(bundle: ClipBundle, captures: Captures, seed: int) -> Result:
     """Which of six textures, whole or partial; every kind falls on equally many images."""
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     kinds = list(TEXTURES)
@@ -164,4 +164,4 @@ def _texture(bundle: ClipBundle, captures: Captures, seed: int) -> Figure:
     nearest = (_embed(bundle, torch.stack(textured)) @ texts.T).argmax(dim=1).tolist()
     named: list[Texture] = [ALL_TEXTURES[i] for i in nearest]
     correct = np.array([texture.kind for texture in named]) == np.array(truth)
-    return _figure(correct, 1 / len(kinds))
+    return _result(correct, 1 / len(kinds))
