@@ -78,13 +78,15 @@ class ClipBundle:
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"Expected images (batch, 3, h, w), got {tuple(images.shape)}.")
-        pixels = to_unit_range(images, self.model.logit_scale.dtype)
+        # Resizing is not implemented, or not exact, in half precision.
+        dtype = self.model.logit_scale.dtype
+        pixels = to_unit_range(images, torch.promote_types(dtype, torch.float32))
         if images.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
             pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
         mean = pixels.new_tensor(self.mean).view(3, 1, 1)
         std = pixels.new_tensor(self.std).view(3, 1, 1)
-        return (pixels - mean) / std
+        return ((pixels - mean) / std).to(dtype)
 
     def embed_images(self, images: Tensor) -> Tensor:
         """L2-normalized embeddings, (batch, embed), of images as ``preprocess`` takes them."""

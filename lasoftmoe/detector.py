@@ -10,13 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from lasoftmoe.data import FaceDataset
+from torch.utils.data import Dataset
 
 MAPS = ("mask", "depth")
 """What a batch can bring for each image as a second image, see :class:`Batch`."""
@@ -84,11 +82,12 @@ class Detector(nn.Module, ABC):
                 images.
         """
 
-    def prepare(self, train_set: FaceDataset) -> None:
+    def prepare(self, train_set: Dataset) -> None:
         """Learn what must be known before the first step, such as clusters or statistics.
 
-        Called once, in every process. Keep the result in buffers: a checkpoint holds those, and a
-        training that resumes does not prepare again.
+        ``train_set`` is a ``lasoftmoe.data.FaceDataset``. Called once, in every process. Keep the
+        result in buffers: a checkpoint holds those, and a training that resumes does not prepare
+        again.
         """
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:

@@ -18,9 +18,18 @@ KINDS = (("live", "live"), ("live", "live"), ("print", "physical"), ("fgsm", "ad
 
 
 def write_tiny_dataset(
-    folder: Path, subjects: int = 16, size: int = 16, seed: int = 0, declared: int | None = -1
+    folder: Path,
+    subjects: int = 16,
+    size: int = 16,
+    seed: int = 0,
+    declared: int | None = -1,
+    maps: bool = False,
 ) -> Path:
-    """Gray squares with noise; attacks are striped. Subjects go to train, train, dev, test."""
+    """Gray squares with noise; attacks are striped. Subjects go to train, train, dev, test.
+
+    With ``maps`` live images have a depth of half the size that grows to the right, and attacks a
+    mask of their left half.
+    """
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     rows = []
@@ -35,6 +44,8 @@ def write_tiny_dataset(
             row = {"id": name, "path": f"images/{name}.png", "family": family, "type": kind}
             row |= {"label": "live" if kind == "live" else "fake", "subject": f"s{subject:02d}"}
             rows.append(row | {"source": name, "frame": 0})
+            if maps:
+                rows[-1] |= _write_map(folder, name, kind, size)
     manifest = pd.DataFrame(rows)
     number = manifest["subject"].str[1:].astype(int)
     split = number.map(lambda n: ("train", "train", "dev", "test")[n % 4])
@@ -44,6 +55,15 @@ def write_tiny_dataset(
     protocols = {"p1": protocol, "swapped": protocol.iloc[::-1].reset_index(drop=True)}
     write_dataset(folder, manifest, protocols, info)
     return folder
+
+
+def _write_map(folder: Path, name: str, kind: str, size: int) -> dict[str, str | None]:
+    depth, mask = np.zeros((size // 2, size // 2), np.uint8), np.zeros((size, size), np.uint8)
+    depth[:], mask[:, : size // 2] = np.linspace(0, 255, size // 2), 255
+    which, pixels = ("depth", depth) if kind == "live" else ("mask", mask)
+    (folder / which).mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(folder / which / f"{name}.png")
+    return {"mask": None, "depth": None} | {which: f"{which}/{name}.png"}
 
 
 class TinyDetector(Detector):

@@ -62,11 +62,11 @@ def first_gradients(detector: ClipDetector, folder: Path) -> dict[str, torch.Ten
     accelerator = processes.start()
     count, process = accelerator.num_processes, accelerator.process_index
     config = training_config(count)
-    loop = _Loop(detector, accelerator, config, seed=0)
+    loop = _Loop(detector, accelerator, config, seed=0, total=1)
     train_set = open_dataset(folder)["train"]
     order = EpochBatches(train_set.is_attack, config.batch_size, 0, config.sampling, count, process)
     detector.train()
-    loss = loop.loss(next(iter(epoch_loader(train_set, order))), step=0)
+    loss = sum(loop.losses(next(iter(epoch_loader(train_set, order))), step=0).values())
     accelerator.backward(loss)
     found = {name: p.grad.clone() for name, p in detector.named_parameters() if p.grad is not None}
     return found | {"loss": accelerator.reduce(loss.detach(), "mean")}
