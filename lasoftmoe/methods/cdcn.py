@@ -1,0 +1,183 @@
+"""CDCN: depth from central differences, for live faces only (Yu et al. 2020).
+
+A live face has the shape of a head; prints and displays are flat. The network predicts a depth map
+and is taught zeros for attacks. Its convolutions look at differences to the center pixel, which
+show the texture of paper and displays and not the color of a face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lasoftmoe.detector import Batch, Detector, Method, MethodConfig
+from lasoftmoe.pixels import to_unit_range
+from lasoftmoe.settings import CHECKED, Count, Fraction
+
+STAGES = 3
+
+
+@dataclass(frozen=True, config=CHECKED)
+class CDCNConfig(MethodConfig):
+    """The network's widths and its target.
+
+    ``theta`` mixes a plain convolution (0) with pure differences (1). ``block_widths`` are the
+    channels inside each of three blocks, ``head_widths`` those before the map. The map has
+    ``map_size`` pixels a side. ``target`` is what live faces should give: the ``"depth"`` that the
+    dataset holds for them, or ``"ones"`` for a dataset without.
+    """
+
+    kind: ClassVar[str] = "cdcn"
+    theta: Fraction = 0.7
+    stem_width: Count = 64
+    stem_stride: Count = 1
+    block_widths: tuple[Count, Count, Count] = (128, 196, 128)
+    head_widths: tuple[Count, Count] = (128, 64)
+    map_size: Count = 32
+    target: Literal["depth", "ones"] = "depth"
+
+
+class CentralDifferenceConv2d(nn.Conv2d):
+    r"""Convolution minus ``theta`` times the center pixel's share of it, without a bias.
+
+    .. math:: y(p) = \sum_n w_n x(p + n) - \theta\, x(p) \sum_n w_n
+
+    Computed as one convolution whose center weight is reduced by ``theta`` times the kernel's sum.
+    ``theta=0`` is ``nn.Conv2d``; with ``theta=1`` a constant image gives 0 away from the border.
+
+    Args:
+        in_channels, out_channels: as for ``nn.Conv2d``.
+        kernel_size: odd.
+        theta: in [0, 1].
+        stride: as for ``nn.Conv2d``. The output has the size of the input, divided by it.
+
+    Raises:
+        ValueError: if ``kernel_size`` is even or ``theta`` lies outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        theta: float = 0.7,
+        stride: int = 1,
+    ) -> None:
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {kernel_size}; an even kernel has no center")
+        if not 0 <= theta <= 1:
+            raise ValueError(f"theta is {theta}; expected a number from 0 to 1")
+        padding = kernel_size // 2
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        self.theta = theta
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, h, w) to (batch, out_channels, h / stride, w / stride)."""
+        return F.conv2d(x, self.folded(), None, self.stride, self.padding)
+
+    def folded(self) -> Tensor:
+        """Return the kernel of the one convolution, (out_channels, in_channels, k, k)."""
+        if self.theta == 0:
+            return self.weight
+        center = F.pad(self.weight.sum((2, 3), keepdim=True), 4 * [self.padding[0]])
+        return self.weight - self.theta * center
+
+
+def contrastive_depth_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared difference of the two maps' slopes in eight directions.
+
+    A slope is a neighbor's value minus the center's, at every pixel that has all its neighbors. So
+    maps that differ by a constant have loss 0.
+
+    Args:
+        predicted, target: (batch, 1, h, w).
+    """
+    kernels = torch.zeros(9, 1, 3, 3, dtype=predicted.dtype, device=predicted.device)
+    kernels.view(9, 9).fill_diagonal_(1.0)
+    kernels[:, 0, 1, 1] -= 1.0
+    neighbors = kernels[[0, 1, 2, 3, 5, 6, 7, 8]]
+    return F.mse_loss(F.conv2d(predicted, neighbors), F.conv2d(target, neighbors))
+
+
+class CDCN(Detector):
+    """Central difference network with a depth map as its output.
+
+    Args:
+        config: see :class:`CDCNConfig`.
+    """
+
+    def __init__(self, config: CDCNConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.needs = ("depth",) if config.target == "depth" else ()
+        stem, last = config.stem_width, config.block_widths[-1]
+        self.stem = self._layer(3, stem, config.stem_stride)
+        self.blocks = nn.ModuleList(
+            self._block(stem if stage == 0 else last) for stage in range(STAGES)
+        )
+        wide, narrow = config.head_widths
+        self.head = nn.Sequential(
+            self._layer(STAGES * last, wide),
+            self._layer(wide, narrow),
+            CentralDifferenceConv2d(narrow, 1, theta=config.theta),
+            nn.ReLU(),
+        )
+
+    def _layer(self, width: int, out: int, stride: int = 1) -> nn.Sequential:
+        convolution = CentralDifferenceConv2d(width, out, theta=self.config.theta, stride=stride)
+        return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU())
+
+    def _block(self, width: int) -> nn.Sequential:
+        widths = (width, *self.config.block_widths)
+        layers = [self._layer(a, b) for a, b in pairwise(widths)]
+        return nn.Sequential(*layers, nn.MaxPool2d(3, stride=2, padding=1))
+
+    def depth(self, images: Tensor) -> Tensor:
+        """Return the predicted depth, (batch, 1, map_size, map_size), 0 or more."""
+        pixels = to_unit_range(images, self.stem[0].weight.dtype)
+        x = self.stem(2 * pixels - 1)
+        size = (self.config.map_size, self.config.map_size)
+        stages = []
+        for block in self.blocks:
+            x = block(x)
+            stages.append(F.interpolate(x, size, mode="bilinear", align_corners=False))
+        return self.head(torch.cat(stages, dim=1))
+
+    def attack_score(self, images: Tensor) -> Tensor:
+        """Return minus the mean depth, (batch,)."""
+        return -self.depth(images).mean((1, 2, 3))
+
+    def training_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the squared error of the depth and the contrastive depth loss, weighted 1:1."""
+        target, known = self._target(batch)
+        predicted = self.depth(batch["image"])[known]
+        target = target[known].to(predicted.dtype)
+        return {
+            "depth": F.mse_loss(predicted, target),
+            "contrast": contrastive_depth_loss(predicted, target),
+        }
+
+    def _target(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The maps to be predicted, and for which images they are known."""
+        live = ~batch["is_attack"]
+        size = self.config.map_size
+        if self.config.target == "ones":
+            maps = torch.ones(len(live), 1, size, size, device=live.device)
+            known = torch.ones_like(live)
+        else:
+            maps = F.adaptive_avg_pool2d(batch["depth"].float() / 255, size)
+            known = batch["is_attack"] | batch["has_depth"]
+        return maps * live[:, None, None, None], known
+
+    def settings(self) -> dict[str, Any]:
+        """Return the configuration."""
+        return asdict(self.config)
+
+
+METHOD = Method(CDCNConfig, CDCN, paper="Tables 2 and 3: CDCN")
