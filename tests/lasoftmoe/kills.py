@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from data_prep.atomic import TEMPORARY_PREFIX
 from lasoftmoe.data import FaceDataset, open_dataset
+from lasoftmoe.detector import Group
 from lasoftmoe.training import train
 from lasoftmoe.training.checkpoint import Checkpoint
 from lasoftmoe.training.config import TrainingConfig
@@ -50,7 +51,7 @@ class Heavy(TinyDetector):
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         groups = super().parameter_groups()
-        return {**groups, "clip": [*groups["clip"], self.ballast]}
+        return {**groups, "clip": Group([*groups["clip"].parameters, self.ballast])}
 
 
 def work(splits: dict[str, FaceDataset], folder: Path) -> None:

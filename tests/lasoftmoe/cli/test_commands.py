@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,6 +52,23 @@ def test_train_then_evaluate_elsewhere_then_report(command, runs, tiny_folder):
     assert code == 0 and f"test split of swapped in {tiny_folder}" in out
     code, out, _ = command("report", small=False)
     assert code == 0 and folder.name in out and "ACER" in out
+
+
+def test_a_run_is_evaluated_on_the_device_that_is_named(command, runs, monkeypatch):
+    seen = []
+
+    def scored(detector, dataset, *_):
+        seen.append(next(detector.parameters()).device.type)
+        raise RuntimeError("seen enough")
+
+    command("train", "vanilla")
+    (folder,) = runs.glob("vanilla-*")
+    monkeypatch.setattr(experiment, "score", scored)
+    command("evaluate", str(folder), "--device", "meta", small=False)
+    command("evaluate", str(folder), small=False)
+    monkeypatch.setattr(experiment.processes, "start", lambda: SimpleNamespace(device="meta"))
+    command("evaluate", str(folder), small=False)
+    assert seen == ["meta", "cpu", "meta"]
 
 
 def test_report_without_runs_says_how_to_make_one(command):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from data_prep.building.shards import write_shards
-from data_prep.manifest import DatasetError, read_dataset
+from data_prep.manifest import DatasetError, read_dataset, write_dataset
 from lasoftmoe.data import batches, open_dataset
 from lasoftmoe.data import dataset as opening
 from lasoftmoe.data import decoded as data
@@ -238,3 +238,69 @@ def test_empty_split_is_refused(tmp_path, runs):
     folder = write_tiny_dataset(tmp_path / "a", subjects=3)
     with pytest.raises(DatasetError, match="no image in split 'test'"):
         open_dataset(folder)
+
+
+def test_a_set_for_testing_only_is_opened_for_its_test_split(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=8)
+    dataset = read_dataset(folder)
+    protocol = dataset.protocols["p1"].assign(split="test")
+    (folder / "protocols" / "swapped.parquet").unlink()
+    write_dataset(folder, dataset.manifest, {"p1": protocol}, dataset.info)
+    assert list(open_dataset(folder, splits=["test"])) == ["test"]
+    with pytest.raises(DatasetError, match="no image in split 'train'"):
+        open_dataset(folder)
+
+
+def test_new_decoding_code_decodes_again_and_deletes_the_old_file(tmp_path, runs, monkeypatch):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    before = open_dataset(folder)["test"].images[0].copy()
+    (old,) = runs.glob(".decoded/*.npy")
+    monkeypatch.setattr(data, "decoder_digest", lambda: "0123456789")
+    monkeypatch.setattr(data, "_at_size", lambda image, *_: np.zeros((16, 16, 3), np.uint8))
+    assert open_dataset(folder)["test"].images[0].max() == 0 < before.max()
+    (new,) = runs.glob(".decoded/*.npy")
+    assert new != old and "01234567" in new.name
+
+
+def test_a_checksum_names_no_folder(tmp_path, runs):
+    folder = write_tiny_dataset(tmp_path / "a", subjects=4)
+    dataset = read_dataset(folder)
+    dataset.info["checksums"]["dataset"] = "../../../elsewhere"
+    with pytest.raises(DatasetError):  # it is not the checksum of these files either
+        data.decoded(dataset)
+    assert not list(tmp_path.glob("**/elsewhere*"))
+
+
+@pytest.fixture
+def with_maps(tmp_path, runs):
+    return open_dataset(write_tiny_dataset(tmp_path / "maps", subjects=8, maps=True))
+
+
+def test_maps_come_to_those_who_need_them(with_maps):
+    train = with_maps["train"]
+    assert set(train[0]) == {"image", "is_attack", "attack_type", "id"}
+    batch = train.delivering(["depth", "mask", "family", "subject"]).batch([0, 1, 2, 3])
+    assert batch["depth"].shape == batch["mask"].shape == (4, 1, 16, 16)
+    assert batch["has_depth"].tolist() == [True, True, False, False]
+    assert batch["has_mask"].tolist() == [False, False, True, True]
+    assert batch["depth"][2:].max() == 0 and batch["depth"][0, 0, 0].tolist() == sorted(
+        batch["depth"][0, 0, 0].tolist()
+    )
+    assert batch["mask"][3, 0, :, :8].min() == 255 and batch["mask"][3, 0, :, 8:].max() == 0
+    assert batch["family"] == ["live", "live", "physical", "adversarial"]
+    assert batch["subject"] == ["s00"] * 4
+
+
+def test_maps_survive_the_way_to_a_worker(with_maps):
+    train = with_maps["train"].delivering(["depth"])
+    there = pickle.loads(pickle.dumps(train))
+    assert torch.equal(there.batch([0, 1])["depth"], train.batch([0, 1])["depth"])
+    loaded = next(iter(batches(train, 4, num_workers=1)))
+    assert torch.equal(loaded["depth"], train.batch([0, 1, 2, 3])["depth"])
+
+
+def test_maps_that_are_not_there_are_named(splits, with_maps):
+    with pytest.raises(DatasetError, match=r"train split has no depth for any image.*--with-maps"):
+        splits["train"].delivering(["depth"])
+    with pytest.raises(ValueError, match="no 'pulse' in a batch; known: mask, depth, family"):
+        with_maps["train"].delivering(["pulse"])

@@ -1,4 +1,4 @@
-"""``python -m tests.lasoftmoe.methods.one_step EXPERIMENT DATA OUT``: train one step.
+"""``python -m tests.lasoftmoe.methods.one_step EXPERIMENT DATA OUT [PRECISION]``: train one step.
 
 Run by one process, or by several that share the batch; writes the trained weights. SGD, because
 Adam turns a gradient of rounding errors into a full step.
@@ -18,7 +18,7 @@ IMAGES = 32
 """All training images of the tiny dataset: one batch."""
 
 
-def main(name: str, data: str, out: str) -> None:
+def main(name: str, data: str, out: str, precision: str = "no") -> None:
     """Train one step; only the first process writes."""
     accelerator = processes.start()
     detector = build_detector(load_config(name, "laptop").detector, 0)
@@ -31,6 +31,7 @@ def main(name: str, data: str, out: str) -> None:
         warmup_fraction=0.0,
         schedule="constant",
         shift_pixels=1,
+        precision=precision,
     )
     train(detector, open_dataset(data, splits=["train"])["train"], None, config, seed=0)
     if accelerator.is_main_process:

@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lasoftmoe.data.moves import flip_and_shift
+from lasoftmoe.data.moves import flip_and_shift, move_batch
+from lasoftmoe.detector import Group
 from lasoftmoe.evaluation import score
 from lasoftmoe.experiment import load_config
 from lasoftmoe.metrics import auc
@@ -252,7 +253,8 @@ def test_both_groups_get_their_rate_and_frozen_weights_none(splits):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+    ("name", "kind"),
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
 )
 def test_optimizer_is_the_one_named(name, kind):
     optimizer = make_optimizer(TinyDetector(), changed(optimizer=name, weight_decay=0.2))
@@ -268,6 +270,105 @@ def test_schedule_warms_up_then_falls_along_a_cosine():
     assert all(a >= b for a, b in pairwise(shares[9:]))
     flat = TrainingConfig(warmup_fraction=0.0, schedule="constant")
     assert {schedule(flat, step, 5) for step in range(5)} == {1.0}
+
+
+def test_a_staircase_falls_at_its_steps():
+    config = TrainingConfig(
+        warmup_fraction=0.0, schedule="step", step_fractions=[0.5, 0.75], step_factor=0.1
+    )
+    shares = [schedule(config, step, 100) for step in range(100)]
+    assert shares == pytest.approx([1.0] * 50 + [0.1] * 25 + [0.01] * 25)
+
+
+def test_a_group_has_a_rate_and_a_decay_of_its_own():
+    class Two(TinyDetector):
+        def parameter_groups(self):
+            groups = super().parameter_groups()
+            head = Group(groups["moe"].parameters, rate=10.0, weight_decay=0.0)
+            return groups | {"moe": head}
+
+    optimizer = make_optimizer(Two(), changed(weight_decay=0.2))
+    found = {g["name"]: (g["lr"], g["weight_decay"]) for g in optimizer.param_groups}
+    assert found == {"clip": (0.01, 0.2), "moe": (pytest.approx(0.1), 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schedule": "constnt"}, "'cosine', 'constant' or 'step'"),
+        ({"sampling": "unifrom"}, "'uniform' or 'class_balanced'"),
+        ({"precision": "bf-16"}, "'no' or 'bf16'"),
+        ({"optimizer": "adamax"}, "'adam', 'adamw' or 'sgd'"),
+        ({"warmup_fraction": 3.0}, "less than or equal to 1"),
+        ({"shift_pixels": -4}, "greater than or equal to 0"),
+        ({"clip_grad_norm": -1.0}, "greater than 0"),
+        ({"learning_rate": math.nan}, "finite number"),
+        ({"schedule": "step"}, "needs at least one"),
+        ({"step_fractions": [0.5]}, "no other schedule takes any"),
+    ],
+)
+def test_a_setting_that_no_training_has_is_refused_where_it_is_made(fields, message):
+    with pytest.raises(ValueError, match=message):
+        changed(**fields)
+
+
+class Terms(TinyDetector):
+    """A loss of two named terms that needs to know something before the first step."""
+
+    needs = ("family",)
+
+    def __init__(self, seed=0):
+        super().__init__(seed)
+        self.register_buffer("images", torch.zeros(()))
+        self.families = set()
+
+    def prepare(self, train_set):
+        self.images += len(train_set)
+
+    def augment(self, batch, generator):
+        noise = torch.rand(len(batch["image"]), generator=generator)
+        return {**batch, "is_attack": batch["is_attack"] & (noise < 0.9)}
+
+    def training_loss(self, batch):
+        self.families |= set(batch["family"])
+        half = super().training_loss(batch)
+        return {"class": half, "weights": 0.01 * self.moe.weight.square().sum()}
+
+
+def test_named_terms_are_summed_and_logged(splits):
+    detector = Terms()
+    log = train(detector, splits["train"], None, CONFIG, 0)
+    terms = log[["loss_class", "loss_weights"]]
+    assert log["loss"].to_numpy() == pytest.approx(terms.sum(axis=1).to_numpy(), abs=1e-6)
+    assert (terms > 0).all(axis=None)
+    assert detector.families == {"live", "physical", "adversarial"}
+
+
+def test_a_detector_prepares_once_and_not_after_a_resume(splits, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run.safetensors")
+    detector = Terms()
+    stop = RuntimeError("stop")
+
+    def stop_at_six(row):
+        if row["step"] == 6:
+            raise stop
+
+    with pytest.raises(RuntimeError, match="stop"):
+        train(detector, splits["train"], None, CONFIG, 0, stop_at_six, checkpoint)
+    again = Terms()
+    log = train(again, splits["train"], None, CONFIG, 0, checkpoint=checkpoint)
+    assert detector.images == again.images == len(splits["train"])
+    whole = Terms()
+    assert train(whole, splits["train"], None, CONFIG, 0).equals(log)
+    assert same_weights(whole, again)
+
+
+def test_maps_move_with_their_image():
+    images = torch.arange(2 * 3 * 8 * 8).view(2, 3, 8, 8)
+    batch = {"image": images, "depth": images[:, :1].clone(), "id": ["a", "b"]}
+    moved = move_batch(batch, torch.Generator().manual_seed(1), True, 2)
+    assert torch.equal(moved["depth"], moved["image"][:, :1]) and moved["id"] == ["a", "b"]
+    assert not torch.equal(moved["image"], images)
 
 
 def test_gradients_are_clipped(splits):

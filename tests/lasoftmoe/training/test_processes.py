@@ -13,6 +13,7 @@ from lasoftmoe.experiment import read_run, runs_table
 from lasoftmoe.paths import ROOT
 from lasoftmoe.training.processes import SharedBatchNorm, gather, process_count, share_batch_norms
 from tests.lasoftmoe import two_processes
+from tests.lasoftmoe.methods import one_step
 from tests.lasoftmoe.tiny import write_tiny_dataset
 
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
@@ -77,6 +78,29 @@ def test_a_run_under_accelerate_launch_is_one_run(tmp_path, monkeypatch):
     assert run.report["processes"] == 2 and len(run.log) == 24 // 8
     assert list((run.folder / "tensorboard").glob("events*"))
     assert not [path for path in runs.glob(".partial/*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_two_processes_share_batch_norms_in_bf16(tmp_path, monkeypatch):
+    monkeypatch.setenv("LASOFTMOE_RUNS", str(tmp_path / "runs"))
+    data, out = write_tiny_dataset(tmp_path / "data", size=32), tmp_path / "two.safetensors"
+    launch("tests.lasoftmoe.methods.one_step", "resnet", data, out, "bf16")
+    one_step.main("resnet", str(data), str(tmp_path / "one.safetensors"), "bf16")
+    one, two = load_file(tmp_path / "one.safetensors"), load_file(out)
+    statistics = [name for name in one if "running" in name]
+    assert len(statistics) > 20
+    for name in statistics:
+        assert two[name].dtype == torch.float32
+        assert torch.allclose(one[name], two[name], rtol=0.05, atol=0.02), name
+
+
+@pytest.mark.parametrize(
+    "options", [{"affine": False}, {"momentum": None}, {"track_running_stats": False}]
+)
+def test_a_batch_norm_that_cannot_be_shared_on_cpus_is_refused(options):
+    (option,) = options
+    with pytest.raises(ValueError, match=f"batch norm has {option}="):
+        share_batch_norms(nn.Sequential(nn.BatchNorm2d(3, **options)))
 
 
 def test_alone_nothing_is_gathered():
