@@ -16,7 +16,7 @@ from data_prep.manifest import SPLITS, DatasetError, PreparedDataset, read_datas
 from lasoftmoe.data.decoded import decoded
 from lasoftmoe.data.sampling import EpochBatches
 from lasoftmoe.detector import FACTS, MAPS, Batch
-from lasoftmoe.paths import EMBEDDED_DATA
+from lasoftmoe.paths import EMBEDDED_COMMAND, EMBEDDED_DATA
 
 
 class FaceDataset(Dataset):
@@ -212,7 +212,7 @@ def _already_collated(batch: Batch) -> Batch:
 def _read(folder: Path) -> PreparedDataset:
     if not folder.is_dir():
         how = (
-            "`make data` writes the embedded one"
+            f"`{EMBEDDED_COMMAND}` writes the embedded one"
             if folder.resolve() == EMBEDDED_DATA.resolve()
             else "`python -m data_prep --help` lists the commands that write one"
         )

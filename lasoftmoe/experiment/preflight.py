@@ -24,7 +24,7 @@ from data_prep.manifest import SPLITS, DatasetError, read_dataset
 from lasoftmoe.detector import MAPS, Batch, Detector, MethodConfig, Weights
 from lasoftmoe.experiment.config import ExperimentConfig
 from lasoftmoe.methods import METHODS, build_shape
-from lasoftmoe.paths import EMBEDDED_DATA
+from lasoftmoe.paths import EMBEDDED_COMMAND, EMBEDDED_DATA
 from lasoftmoe.training.processes import process_count
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -79,7 +79,7 @@ def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
     if data is None:
         return [f"a dataset: LASOFTMOE_DATA is not set. {how}"]
     if data.resolve() == EMBEDDED_DATA.resolve():
-        how = "`make data` writes it."
+        how = f"`{EMBEDDED_COMMAND}` writes it."
     elif not config.data.folder.startswith("$"):
         how = "Correct data.folder, or write the dataset (`python -m data_prep --help`)."
     for path in (

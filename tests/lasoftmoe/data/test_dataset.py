@@ -204,7 +204,7 @@ def test_missing_folder_says_how_to_make_it(tmp_path, monkeypatch):
     with pytest.raises(DatasetError, match="data_prep --help"):
         open_dataset(tmp_path / "nowhere")
     monkeypatch.setattr(opening, "EMBEDDED_DATA", tmp_path / EMBEDDED_DATA.name)
-    with pytest.raises(DatasetError, match="`make data` writes the embedded one"):
+    with pytest.raises(DatasetError, match="data_prep synthetic --preset laptop --out"):
         open_dataset(tmp_path / EMBEDDED_DATA.name)
 
 

@@ -63,10 +63,12 @@ def test_a_dataset_that_is_not_there_names_the_path(bare_machine, tmp_path):
     assert "dataset.json is not there" in problems(config, tmp_path / "gone")
 
 
-def test_the_embedded_dataset_is_written_by_make_data(bare_machine, tmp_path):
+def test_the_command_that_writes_the_embedded_dataset_is_named(bare_machine, tmp_path):
     bare_machine.setattr(preflight, "EMBEDDED_DATA", tmp_path / "synthetic")
     message = problems(load_config("vanilla", "laptop"), tmp_path / "synthetic")
-    assert "`make data` writes it" in message and "GPU" not in message
+    assert (
+        "`python -m data_prep synthetic --preset laptop --out " in message and "GPU" not in message
+    )
 
 
 def test_weights_named_by_a_path_must_exist(bare_machine, tiny_folder):
