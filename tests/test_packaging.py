@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tests.lasoftmoe.tiny import write_tiny_dataset
 from tools.lock import LOWEST_PYTHON, PINS, check_lines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,19 +112,33 @@ def test_pip_section_of_environment_yml_asks_for_nothing_else() -> None:
     assert names <= {"lasoftmoe"}, f"not at their locked versions: {names}"
 
 
-@pytest.mark.slow
-def test_a_built_wheel_carries_presets_and_weights(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a wheel is built from."""
+    folder = tmp_path_factory.mktemp("build") / "source"
     for name in ("lasoftmoe", "data_prep"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, source / name, ignore=ignore)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-text"):
-        shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
-    done = subprocess.run([*command, str(source)], capture_output=True, text=True)
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path) -> Path:
+    """The wheel, built without network by the setuptools of this environment."""
+    pip("wheel", "--no-build-isolation", "-w", str(source.parent), str(source))
+    return next(source.parent.glob("*.whl"))
+
+
+def pip(command: str, *arguments: str) -> None:
+    """Run pip quietly on exactly the named packages."""
+    words = [sys.executable, "-m", "pip", command, "--quiet", "--no-deps", "--no-index"]
+    done = subprocess.run([*words, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    (wheel,) = tmp_path.glob("*.whl")
+
+
+@pytest.mark.slow
+def test_a_built_wheel_carries_presets_records_and_weights(source: Path, wheel: Path) -> None:
     packed = set(zipfile.ZipFile(wheel).namelist())
     tracked = {
         path.relative_to(source).as_posix()
@@ -131,6 +148,43 @@ def test_a_built_wheel_carries_presets_and_weights(tmp_path: Path) -> None:
     }
     assert tracked <= packed, f"not packed: {sorted(tracked - packed)[:5]}"
     assert not any(name.startswith(("tests/", "tools/", "book/")) for name in packed)
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    """It reads its own records, keeps data and runs there, and states no commit of others."""
+    site, work = tmp_path / "site", tmp_path / "an empty folder"
+    pip("install", "--target", str(site), str(wheel))
+    work.mkdir()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=n@example.org"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "theirs"], check=True)
+    kept = f"embedded data in {work}/data/synthetic-laptop, runs in {work}/runs"
+
+    def lasoftmoe(*words: str, code: int = 0) -> str:
+        environment = os.environ | {"PYTHONPATH": str(site), "LASOFTMOE_RUNS": ""}
+        command = [sys.executable, "-m", "lasoftmoe", *words]
+        done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr[-2000:]
+        assert (kept in done.stderr) == first, "the folders are named until there are runs"
+        return done.stdout + done.stderr
+
+    first = True
+    table = lasoftmoe("report", "table6")
+    assert "recorded: laptop, " in table and "reported by the paper, Table 6" in table
+    error = lasoftmoe("run", "vanilla", code=2)
+    assert f"python -m data_prep synthetic --preset laptop --out '{work}/data/" in error
+    assert "make" not in error and not list(work.iterdir())
+    write_tiny_dataset(work / "data" / "synthetic-laptop")
+    small = ["--training.epochs", "1", "--training.batch_size", "16"]
+    assert f"{work}/runs/vanilla-" in lasoftmoe("run", "vanilla", *small)
+    first = False
+    assert "T-8" in lasoftmoe("zero-shot")
+    runs = lasoftmoe("report")
+    assert "vanilla" in runs and "zero_shot" in runs
+    (report,) = work.glob("runs/vanilla-*/report.json")
+    assert json.loads(report.read_text())["commit"] is None
+    assert {path.name for path in work.iterdir()} == {"data", "runs"}
 
 
 def test_whatever_the_packages_import_is_declared() -> None:
