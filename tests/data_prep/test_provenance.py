@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from data_prep import provenance
+from data_prep.provenance import Origin
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -57,6 +59,15 @@ def test_a_repository_around_the_code_lends_it_no_commit(repository: Path, folde
         provenance.checkout_commit(inside)
 
 
+def test_an_unpacked_archive_in_a_repository_states_no_commit_of_its_own(repository: Path) -> None:
+    inside = place(repository / "La-SoftMoE-main")
+    code = "from data_prep import provenance as p; print(p.__file__, p.commit())"
+    environment = os.environ | {"PYTHONPATH": str(inside)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=inside, capture_output=True, text=True)
+    assert done.stdout.split() == [str(inside / "data_prep" / "provenance.py"), "None"]
+
+
 def test_code_installed_at_the_top_of_a_repository_has_no_commit(repository: Path) -> None:
     with pytest.raises(LookupError, match=r"data_prep/provenance\.py"):
         provenance.checkout_commit(place(repository))
@@ -83,12 +94,35 @@ def test_variables_of_a_git_hook_do_not_lead_elsewhere(
 
 
 def test_an_origin_says_all_or_why_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    origin = provenance.origin("lasoftmoe run table6")
-    assert origin["command"] == "lasoftmoe run table6" and "+" in origin["date"][10:]
-    assert {"python", "torch"} <= origin["versions"].keys() and origin["hardware"]
+    origin = Origin.now("lasoftmoe run table6").to_dict()
+    assert origin["command"] == "lasoftmoe run table6" and origin["hardware"]
+    assert datetime.fromisoformat(origin["date"]).tzinfo is not None
+    assert {"python", "torch"} <= origin["versions"].keys()
+    assert ("no_commit" in origin) == (origin["commit"] is None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    origin = provenance.origin("x")
+    origin = Origin.now("x").to_dict()
     assert origin["commit"] is None and "git" in origin["no_commit"]
+    assert Origin(**origin).to_dict() == origin
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"commit": None}, "does not say why"),
+        ({"commit": "main"}, "'main' is not 40 hexadecimal digits"),
+        ({"date": "yesterday"}, "not in ISO 8601"),
+        ({"date": "2026-11-21T10:00:00"}, "names no time zone"),
+        ({"command": " "}, "command is empty"),
+        ({"versions": {"python": "3.11"}}, "lack torch"),
+    ],
+)
+def test_an_origin_that_cannot_be_traced_is_refused(change: dict, message: str) -> None:
+    versions = {"python": "3.11", "torch": "2.14"}
+    date = "2026-11-21T10:00:00+00:00"
+    fields = {"date": date, "commit": "a" * 40, "command": "x", "hardware": "y"}
+    Origin(**fields, versions=versions)
+    with pytest.raises(ValueError, match=message):
+        Origin(**{**fields, "versions": versions, **change})
 
 
 def test_the_ground_floor_does_not_load_torch() -> None:

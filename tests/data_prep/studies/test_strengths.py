@@ -13,7 +13,7 @@ from data_prep.studies.strengths import (
 )
 from data_prep.synthetic.plan import ATTACK_DECK, LIVE_DECK, MEASURED_LIVE_DECK
 from data_prep.taxonomy import ATTACK_TYPES
-from tests.data_prep.studies.recorded import read_record
+from lasoftmoe.records.recorded import read_recorded
 
 
 def test_the_probe_finds_what_is_there_and_nothing_else():
@@ -83,7 +83,7 @@ def test_the_title_says_what_the_curves_show():
 
 def test_recorded_curves_are_of_the_strengths_in_the_table():
     """A strength that was changed since has to be measured again."""
-    record = read_record("strength_curves")
+    record = read_recorded("strength_curves").facts
     table = pd.DataFrame(record["curves"])
     assert isinstance(StrengthCurves(table, record).to_text(), str)
     shipped = table[table["shipped"]].set_index("type")["strength"]

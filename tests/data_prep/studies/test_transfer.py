@@ -8,7 +8,7 @@ from data_prep.studies.second_recognizer import SecondRecognizer, load_second_re
 from data_prep.studies.transfer import NOISE, dodging, measure_transfer, verification
 from data_prep.synthetic.attacks.adversarial import ADVERSARIAL
 from data_prep.taxonomy import ATTACK_TYPES
-from tests.data_prep.studies.recorded import read_record
+from lasoftmoe.records.recorded import read_recorded
 
 
 def unit(*angles):
@@ -71,7 +71,7 @@ def test_nobody_or_one_picture_each_is_refused():
 
 
 def test_recorded_attacks_hit_the_surrogate_harder_than_noise():
-    record = read_record("attacks_transfer")
+    record = read_recorded("attacks_transfer").facts
     success = {(row["attack"], row["network"]): row["success"] for row in record["attacks"]}
     assert {network for _, network in success} == {"surrogate", "second"}
     for name in ADVERSARIAL:
