@@ -46,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny project, built once."""
     project = tmp_path_factory.mktemp("project")
     for name in ("tools", "lasoftmoe", "data_prep"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
+        ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, project / name, ignore=ignored)
     for name in ("_config.yml", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, project)
