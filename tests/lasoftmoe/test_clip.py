@@ -129,12 +129,6 @@ def test_a_second_branch_in_the_same_block_is_refused(small):
         add_moe(small.model.visual, LA)
 
 
-def test_a_sequence_first_tower_is_refused(small):
-    small.model.visual.transformer.batch_first = False
-    with pytest.raises(ValueError, match="sequence first"):
-        add_moe(small.model.visual, LA)
-
-
 def test_a_resnet_tower_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
