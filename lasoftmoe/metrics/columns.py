@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Scores = NDArray[np.float32] | NDArray[np.float64]
+Scores = NDArray[np.float32 | np.float64]
 Flags = NDArray[np.bool_]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,8 +46,8 @@ class ScoredImages:
 
 
 Statistic = Callable[[ScoredImages], Resample]
-# From errors and images (resamples, groups) to values (resamples,).
-Rate = Callable[[Values, Values], Values]
+# From numbers of errors and of images (resamples, groups) to values (resamples,).
+Rate = Callable[[NDArray[Any], NDArray[Any]], Values]
 
 
 def error_rate(rate: Rate) -> Statistic:
@@ -103,10 +104,11 @@ def _counted(scored: ScoredImages, group: NDArray[np.intp], rate: Rate) -> Resam
     wrong = at_least(scored.score, scored.threshold) != scored.is_attack
     size = (scored.unit.max() + 1, max(group.max() + 1, 2))
     both = np.ravel_multi_index((scored.unit, group), size)
-    images, errors = (
-        np.bincount(both, weights, minlength=size[0] * size[1]).reshape(size)
-        for weights in (np.ones(len(both)), wrong)
-    )
+
+    def count(weights: NDArray[np.bool_] | None = None) -> Counts:
+        return np.bincount(both, weights, size[0] * size[1]).reshape(size)
+
+    images, errors = count(), count(wrong)
 
     def resample(counts: Counts) -> Values:
         with np.errstate(invalid="ignore", divide="ignore"):  # a group of no images gives NaN
@@ -115,19 +117,19 @@ def _counted(scored: ScoredImages, group: NDArray[np.intp], rate: Rate) -> Resam
     return resample
 
 
-def _apcer(errors: Values, images: Values) -> Values:
+def _apcer(errors: NDArray[Any], images: NDArray[Any]) -> Values:
     return errors[:, 1:].sum(axis=1) / images[:, 1:].sum(axis=1)
 
 
-def _apcer_worst(errors: Values, images: Values) -> Values:
+def _apcer_worst(errors: NDArray[Any], images: NDArray[Any]) -> Values:
     return np.fmax.reduce(errors[:, 1:] / images[:, 1:], axis=1)  # of the types that were drawn
 
 
-def _bpcer(errors: Values, images: Values) -> Values:
+def _bpcer(errors: NDArray[Any], images: NDArray[Any]) -> Values:
     return errors[:, 0] / images[:, 0]
 
 
-def _acc(errors: Values, images: Values) -> Values:
+def _acc(errors: NDArray[Any], images: NDArray[Any]) -> Values:
     return 1 - errors.sum(axis=1) / images.sum(axis=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -77,7 +78,7 @@ def moe_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [p for name, p in model.named_parameters() if "moe" in name.split(".")]
 
 
-def _transformer_blocks(visual: nn.Module) -> nn.ModuleList:
+def _transformer_blocks(visual: nn.Module) -> list[Any]:
     blocks = getattr(getattr(visual, "transformer", None), "resblocks", None)
     if not blocks or not all(hasattr(getattr(b, "mlp", None), "c_fc") for b in blocks):
         raise ValueError(
@@ -85,7 +86,7 @@ def _transformer_blocks(visual: nn.Module) -> nn.ModuleList:
             "open_clip's VisionTransformer (is it a ResNet CLIP?); choose a ViT such as "
             "ViT-B-16-quickgelu."
         )
-    return blocks
+    return list(blocks)
 
 
 def _with_branch(mlp: nn.Sequential, config: MoEConfig) -> MLPWithMoE:
