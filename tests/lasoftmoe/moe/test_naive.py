@@ -6,6 +6,7 @@ from math import exp, sqrt
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from lasoftmoe.moe import LaSoftMoE, SoftMoE, naive
 
@@ -89,3 +90,12 @@ def test_layers_are_the_naive_forms_in_values_and_gradients(kind):
         strict=True,
     ):
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_shapes_in_signatures_are_checked_while_tests_run(request):
+    x, phi = tensor(2, N, D), tensor(E, S, D + 1)
+    with pytest.raises(TypeCheckError, match=r"parameter 'phi'"):
+        naive.soft_moe(x, phi, experts)
+    request.getfixturevalue("unchecked")
+    with pytest.raises(RuntimeError, match="einsum"):
+        naive.soft_moe(x, phi, experts)
