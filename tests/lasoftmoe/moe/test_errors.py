@@ -39,8 +39,8 @@ CONSTRUCTIONS = {
     "works at width 8, but rank is 4": lambda: MoEAdapter(16, 4, SoftMoE(8)),
     "rank must be .* got 0": lambda: MoEAdapter(16, 0, SoftMoE(8)),
     "unknown kind of MoE 'none'; choose one of soft, la, topk": lambda: build_moe(8, MoEConfig()),
-    "unknown variant 'x'": lambda: build_moe(8, MoEConfig(kind="soft", variant="x")),
-    "hidden_dim must be": lambda: build_moe(8, MoEConfig(kind="soft", hidden_ratio=0.0)),
+    "should be 'paper' or 'stable'": lambda: MoEConfig(kind="soft", variant="x"),
+    "hidden_dim must be": lambda: build_moe(8, MoEConfig(kind="soft", hidden_ratio=0.01)),
 }
 
 
