@@ -24,9 +24,10 @@ book: $(VENV)/.installed-book $(DATA)/dataset.json  ## environment, data, all no
 test: $(VENV)/.installed-test $(DATA)/dataset.json  ## all tests, slow ones too (those of the site after make book)
 	$(BIN)/python -m pytest -q -ra
 
-lint: $(VENV)/.installed-test  ## style of code and notebooks, no stored outputs
+lint: $(VENV)/.installed-test  ## style of code and notebooks, types, no stored outputs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 	$(BIN)/nbstripout --verify --keep-id book/*.ipynb
 
 data: $(DATA)/dataset.json  ## the embedded data set

@@ -1,8 +1,9 @@
-"""How cost grows with tokens, slots and experts: measured, beside what the formulas predict."""
+"""Growth of cost with tokens, slots, and experts: measured and predicted by formulas."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from benchmarks.layers import Job, Shapes
 from benchmarks.timing import Method, in_turns
 from lasoftmoe.moe import LinearAttention, MoEConfig, SoftmaxAttention, build_moe
+from lasoftmoe.moe.build import BranchKind
 from lasoftmoe.moe.cost import cost_table
 
 SWEEPS = {
@@ -18,7 +20,6 @@ SWEEPS = {
     "experts": [1, 2, 4, 8, 16],
 }
 BASE = Shapes(batch=4, tokens=197, dim=256, experts=4, slots=49, rank=256)
-KINDS = ("soft", "la", "topk")
 BACKWARD = 3  # forward and backward compute three times what forward alone does
 
 
@@ -34,7 +35,7 @@ def growth(method: Method, base: Shapes = BASE) -> list[dict]:
         for size in sizes:
             shapes = replace(base, **{sweep: size})
             layers, flops = {}, {}
-            for kind in KINDS:
+            for kind in get_args(BranchKind):
                 config = MoEConfig(
                     kind=kind,
                     rank=shapes.rank,

@@ -1,13 +1,11 @@
-"""A CLIP behind one small interface, and the MoE branch of Algorithm 1 inside its blocks.
+"""A CLIP behind one small interface.
 
 ``load_clip`` returns the embedded small CLIP or any CLIP that open_clip can build (the paper's is
-``ViT-B-16-quickgelu`` with the weights ``openai``). ``add_moe`` puts a branch beside the MLP of
-each block without touching open_clip's code.
+``ViT-B-16-quickgelu`` with the weights ``openai``).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,13 @@ from pydantic.dataclasses import dataclass as settings
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasoftmoe.moe import MoEConfig, build_moe
+from lasoftmoe.moe.branch import add_moe, moe_parameters
 from lasoftmoe.pixels import to_unit_range
 from lasoftmoe.settings import CHECKED
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS, build_small_clip, read_description
 from lasoftmoe.weights_files import copy_into, read_weights
+
+__all__ = ["ClipBundle", "ClipConfig", "add_moe", "load_clip", "moe_parameters"]
 
 
 @settings(frozen=True, config=CHECKED)
@@ -186,92 +186,3 @@ def _explain(error: Exception, name: str, pretrained: str | None) -> Exception:
         "by default) to the same place here; or pass the path of a downloaded .safetensors file "
         "as `pretrained`. The small CLIP (name='small') needs no download."
     )
-
-
-class MLPWithMoE(nn.Sequential):
-    """A block's MLP and a MoE branch that reads the same input: ``mlp(x) + moe(x)``.
-
-    Paper, Algorithm 1: ``X = X + mlp(X) + La-SoftMoE(X)``. The children keep the names that they
-    had inside open_clip's MLP, so a state dict of plain CLIP lacks nothing but ``moe.*``.
-    """
-
-    def __init__(self, mlp: nn.Sequential, moe: nn.Module) -> None:
-        super().__init__(OrderedDict(mlp.named_children()))
-        self.moe = moe
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, tokens, dim) in and out."""
-        hidden = x
-        for name, layer in self.named_children():
-            if name != "moe":
-                hidden = layer(hidden)
-        return hidden + self.moe(x)
-
-
-def add_moe(
-    visual: nn.Module, config: MoEConfig, generator: torch.Generator | None = None
-) -> nn.Module:
-    """Put a MoE branch beside the MLP of the blocks of a vision tower, in place.
-
-    The last layer of the branch starts at zero, so that the tower computes bit for bit what it
-    did before until a first training step. Both MLP and branch read the output of the block's
-    second layer norm; Algorithm 1 writes X without it, but pretrained CLIP needs it.
-
-    Args:
-        visual: the vision tower, ``bundle.model.visual``.
-        config: kind, sizes and which blocks; ``kind="none"`` changes nothing.
-        generator: makes the initial weights reproducible; None draws from torch's global one.
-
-    Returns:
-        ``visual`` itself.
-
-    Raises:
-        ValueError: a tower without transformer blocks (ResNet), one that runs them sequence
-            first (open_clip before 2.26), a block that is not there or has a branch already.
-    """
-    if config.kind == "none":
-        return visual
-    blocks = _transformer_blocks(visual)
-    chosen = range(len(blocks)) if config.blocks is None else config.blocks
-    wrong = [i for i in chosen if not 0 <= i < len(blocks)]
-    if wrong or len(set(chosen)) != len(chosen):
-        raise ValueError(
-            f"MoEConfig.blocks = {list(chosen)}: expected distinct numbers from 0 to "
-            f"{len(blocks) - 1}, since this tower has {len(blocks)} blocks."
-        )
-    with torch.random.fork_rng(devices=[], enabled=generator is not None):
-        if generator is not None:
-            draw = torch.randint(2**62, (), generator=generator, device=generator.device)
-            torch.manual_seed(int(draw))  # the named device also under `with torch.device("meta")`
-        for i in chosen:
-            blocks[i].mlp = _with_branch(blocks[i].mlp, config)
-    return visual
-
-
-def _transformer_blocks(visual: nn.Module) -> nn.ModuleList:
-    transformer = getattr(visual, "transformer", None)
-    blocks = getattr(transformer, "resblocks", None)
-    if not blocks or not all(hasattr(getattr(b, "mlp", None), "c_fc") for b in blocks):
-        raise ValueError(
-            f"{type(visual).__name__} has no transformer blocks with an MLP as open_clip's "
-            "VisionTransformer has (a ResNet CLIP?); choose a ViT such as ViT-B-16-quickgelu."
-        )
-    if not getattr(transformer, "batch_first", False):
-        raise ValueError(
-            "This open_clip runs its blocks sequence first, where a MoE would mix the images of a "
-            "batch. Install open_clip_torch 3.3 or later."
-        )
-    return blocks
-
-
-def _with_branch(mlp: nn.Sequential, config: MoEConfig) -> MLPWithMoE:
-    if hasattr(mlp, "moe"):
-        raise ValueError("This block has a MoE branch already; load the CLIP afresh.")
-    weight = mlp.c_fc.weight
-    moe = build_moe(mlp.c_fc.in_features, config).to(device=weight.device, dtype=weight.dtype)
-    return MLPWithMoE(mlp, moe)
-
-
-def moe_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that ``add_moe`` put into ``model``, a CLIP or its vision tower."""
-    return [p for name, p in model.named_parameters() if "moe" in name.split(".")]

@@ -1,32 +1,39 @@
-"""Three losses for CLIP with two captions: Eq. 1 to the letter, and two that know it has two.
+"""Losses for CLIP with two captions: Eq. 1 to the letter, and two that know of the classes.
 
-All of them normalize the embeddings themselves, compute in at least float32 and take
-``logit_scale`` as the factor of the cosine (``model.logit_scale.exp()``, not its logarithm).
+All of them normalize the embeddings, compute in at least float32, and take ``logit_scale`` as the
+factor of the cosines (``model.logit_scale.exp()``, not its logarithm).
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lasoftmoe.moe.checks import at_least_float32
+from lasoftmoe.moe.numerics import at_least_float32
+
+Scale = Float[Tensor, ""] | float
 
 
-def clip_contrastive(image_emb: Tensor, text_emb: Tensor, logit_scale: Tensor | float) -> Tensor:
-    """Eq. 1: image i belongs to text i and to no other, in both directions.
+def clip_contrastive(
+    image_emb: Float[Tensor, "images embed"],
+    text_emb: Float[Tensor, "images embed"],
+    logit_scale: Scale,
+) -> Float[Tensor, ""]:
+    """Compute Eq. 1: image i belongs to text i and to no other, in both directions.
 
-    With equal captions in a batch it cannot reach zero: n equal captions share the
-    probability of an image, so its lower bound is the mean over the batch of ln n; that is
-    ln(N/2) for two captions, N/2 images each.
+    With equal captions in a batch, the loss cannot reach zero. n equal captions share an image's
+    probability, so the lower bound is the batch mean of ln n. For N images and two captions, N/2
+    images each, that is ln(N/2).
 
     Args:
-        image_emb: image embeddings (N, embed).
-        text_emb: embeddings (N, embed) of the captions of the same N images.
-        logit_scale: factor of the cosines in the matrix S.
+        image_emb: Image embeddings.
+        text_emb: Embeddings of the captions of the same images.
+        logit_scale: Factor of the cosines in the matrix S.
 
     Raises:
-        ValueError: embeddings of different shapes.
+        ValueError: If the embeddings differ in shape.
     """
     similarity = _pairwise_similarity(image_emb, text_emb, logit_scale)
     to_text = similarity.log_softmax(dim=1).diagonal()
@@ -35,18 +42,21 @@ def clip_contrastive(image_emb: Tensor, text_emb: Tensor, logit_scale: Tensor | 
 
 
 def class_prompt_cross_entropy(
-    image_emb: Tensor, class_emb: Tensor, is_attack: Tensor, logit_scale: Tensor | float
-) -> Tensor:
-    """Cross-entropy of each image over the two class prompts.
+    image_emb: Float[Tensor, "images embed"],
+    class_emb: Float[Tensor, "2 embed"],
+    is_attack: Shaped[Tensor, " images"],
+    logit_scale: Scale,
+) -> Float[Tensor, ""]:
+    """Compute the cross-entropy of each image over the two class prompts.
 
     Args:
-        image_emb: image embeddings (N, embed).
-        class_emb: embeddings (2, embed) of the class prompts, in the order live, fake.
-        is_attack: (N,), true for fake.
-        logit_scale: factor of the cosines.
+        image_emb: Image embeddings.
+        class_emb: Embeddings of the class prompts, live and then fake.
+        is_attack: True for fake.
+        logit_scale: Factor of the cosines.
 
     Raises:
-        ValueError: shapes other than these.
+        ValueError: If a shape is wrong.
     """
     if class_emb.dim() != 2 or class_emb.shape[0] != 2:
         raise ValueError(
@@ -57,23 +67,25 @@ def class_prompt_cross_entropy(
 
 
 def multi_positive_contrastive(
-    image_emb: Tensor, text_emb: Tensor, labels: Tensor, logit_scale: Tensor | float
-) -> Tensor:
-    """Eq. 1 with each target spread evenly over all captions of the same label.
+    image_emb: Float[Tensor, "images embed"],
+    text_emb: Float[Tensor, "images embed"],
+    labels: Shaped[Tensor, " images"],
+    logit_scale: Scale,
+) -> Float[Tensor, ""]:
+    """Compute Eq. 1 with each target spread evenly over all captions of the same label.
 
-    Where equal labels mean exactly equal text embeddings (one prompt per class, no dropout),
-    this is the same number as :func:`clip_contrastive` and has the same gradients: what Eq. 1
-    takes from the other copies of a caption, it gives back through them. It differs as soon
-    as captions of one label differ.
+    If equal labels mean exactly equal text embeddings (one prompt per class, no dropout), value
+    and gradients equal those of :func:`clip_contrastive`. What Eq. 1 takes from the other copies
+    of a caption, it gives back through them. The two differ if captions of one label differ.
 
     Args:
-        image_emb: image embeddings (N, embed).
-        text_emb: embeddings (N, embed) of the captions of the same N images.
-        labels: (N,), equal where captions count as equal.
-        logit_scale: factor of the cosines.
+        image_emb: Image embeddings.
+        text_emb: Embeddings of the captions of the same images.
+        labels: Equal for captions that count as equal.
+        logit_scale: Factor of the cosines.
 
     Raises:
-        ValueError: shapes other than these.
+        ValueError: If a shape is wrong.
     """
     similarity = _pairwise_similarity(image_emb, text_emb, logit_scale)
     _require_labels("labels", labels, image_emb)
@@ -82,9 +94,7 @@ def multi_positive_contrastive(
     return (F.cross_entropy(similarity, targets) + F.cross_entropy(similarity.T, targets)) / 2
 
 
-def _pairwise_similarity(
-    image_emb: Tensor, text_emb: Tensor, logit_scale: Tensor | float
-) -> Tensor:
+def _pairwise_similarity(image_emb: Tensor, text_emb: Tensor, logit_scale: Scale) -> Tensor:
     if image_emb.dim() != 2 or image_emb.shape != text_emb.shape:
         raise ValueError(
             "expected image_emb and text_emb of one shape (N, embed), "
@@ -93,9 +103,9 @@ def _pairwise_similarity(
     return _similarity(image_emb, text_emb, logit_scale)
 
 
-def _similarity(image_emb: Tensor, text_emb: Tensor, logit_scale: Tensor | float) -> Tensor:
-    """Scaled cosines (images, texts)."""
-    # CLIP's scale grows to 100: a cosine rounded to bfloat16 would be off by 0.4 after it.
+def _similarity(image_emb: Tensor, text_emb: Tensor, logit_scale: Scale) -> Tensor:
+    """Return scaled cosines (images, texts)."""
+    # CLIP's scale grows to 100, which would turn the rounding of bfloat16 into errors of 0.4.
     with torch.autocast(image_emb.device.type, enabled=False):
         images = F.normalize(at_least_float32(image_emb), dim=-1)
         texts = F.normalize(at_least_float32(text_emb), dim=-1)

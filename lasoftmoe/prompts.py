@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 if TYPE_CHECKING:
     from lasoftmoe.clip import ClipBundle
 
 CLASSES = ("live", "fake")
-"""The order of the classes wherever embeddings or logits of both stand side by side."""
+"""Order of the classes in embeddings and logits of both."""
 
 PROMPTS = {
     "T-1": "There is a {label} face in this photo.",
@@ -24,19 +25,19 @@ PROMPTS = {
     "T-7": "The picture is a {label} face.",
     "T-8": "This is an image of a {label} face.",
 }
-"""Table 4 of the paper, T-1 to T-8, with ``{label}`` where it prints <fake/live>."""
+"""Table 4 of the paper, with ``{label}`` in place of <fake/live>."""
 
 EnsembleOrder = Literal["normalize_then_mean", "mean_then_normalize"]
 
 
 def class_prompts(template: str) -> dict[str, str]:
-    """The two sentences of a template: ``{"live": ..., "fake": ...}``.
+    """Return the two sentences of a template, ``{"live": ..., "fake": ...}``.
 
     Args:
-        template: a name of :data:`PROMPTS`, or a text of your own that contains ``{label}``.
+        template: A name of :data:`PROMPTS`, or your own text that contains ``{label}``.
 
     Raises:
-        ValueError: neither of the two.
+        ValueError: If the template is neither.
     """
     text = PROMPTS.get(template, template)
     if "{label}" not in text:
@@ -47,11 +48,8 @@ def class_prompts(template: str) -> dict[str, str]:
     return {label: text.replace("{label}", label) for label in CLASSES}
 
 
-def text_embeddings(bundle: ClipBundle, texts: Sequence[str]) -> Tensor:
-    """L2-normalized embeddings (texts, embed) of ``texts`` under the bundle's text tower.
-
-    Gradients flow unless the caller switches them off.
-    """
+def text_embeddings(bundle: ClipBundle, texts: Sequence[str]) -> Float[Tensor, "texts embed"]:
+    """Embed ``texts`` with the text tower, with gradients; (texts, embed), L2-normalized."""
     return F.normalize(_encode(bundle, texts), dim=-1)
 
 
@@ -59,16 +57,16 @@ def class_embeddings(
     bundle: ClipBundle,
     templates: str | Sequence[str],
     order: EnsembleOrder = "normalize_then_mean",
-) -> Tensor:
-    """L2-normalized embeddings (2, embed) of live and fake, averaged over ``templates``.
+) -> Float[Tensor, "2 embed"]:
+    """Embed live and fake, averaged over ``templates``; (2, embed), L2-normalized.
 
     Args:
         bundle: CLIP model and tokenizer.
-        templates: one template or several, as :func:`class_prompts` takes them.
-        order: see :func:`ensemble`.
+        templates: One template or several; see :func:`class_prompts`.
+        order: See :func:`ensemble`.
 
     Raises:
-        ValueError: an unknown template, an unknown order, no template at all.
+        ValueError: If there is no template, or a template or the order is unknown.
     """
     names = [templates] if isinstance(templates, str) else list(templates)
     if not names:
@@ -78,15 +76,18 @@ def class_embeddings(
     return ensemble(embeddings, order)
 
 
-def ensemble(embeddings: Tensor, order: EnsembleOrder = "normalize_then_mean") -> Tensor:
-    """Average raw text embeddings (templates, classes, embed) over the templates.
+def ensemble(
+    embeddings: Float[Tensor, "templates classes embed"],
+    order: EnsembleOrder = "normalize_then_mean",
+) -> Float[Tensor, "classes embed"]:
+    """Average raw text embeddings over the templates, and normalize the average.
 
-    ``"normalize_then_mean"`` is the recipe of CLIP: normalize each embedding, average,
-    normalize. ``"mean_then_normalize"`` averages the raw embeddings, so that a template with
-    a longer embedding counts for more. Returns (classes, embed), L2-normalized.
+    ``"normalize_then_mean"`` is CLIP's recipe: normalize each embedding, average, normalize.
+    ``"mean_then_normalize"`` averages raw embeddings, so templates with longer embeddings count
+    more.
 
     Raises:
-        ValueError: an unknown order.
+        ValueError: If the order is unknown.
     """
     if order == "normalize_then_mean":
         embeddings = F.normalize(embeddings, dim=-1)

@@ -1,4 +1,4 @@
-"""What tests of several folders share."""
+"""Shapes that are checked while tests run, and fixtures that tests of several folders share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import jaxtyping
 import pytest
+
+# Before anything imports these modules: from here on, calls are checked against the shapes in
+# their annotations.
+jaxtyping.install_import_hook(["lasoftmoe.moe", "lasoftmoe.losses"], "beartype.beartype")
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
@@ -23,3 +28,11 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Leave shapes unchecked: for a function's own errors, compilation, and timing."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

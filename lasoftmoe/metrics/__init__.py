@@ -1,4 +1,7 @@
-"""Error rates, ranking metrics, and intervals of detectors."""
+"""Error rates, ranking metrics, and reports of detectors.
+
+Intervals and their statistics are in ``metrics.intervals`` and ``metrics.statistics``.
+"""
 
 from lasoftmoe.metrics.rates import (
     auc,
@@ -10,9 +13,10 @@ from lasoftmoe.metrics.rates import (
     threshold_at_bpcer,
     tpr_at_fpr,
 )
-from lasoftmoe.metrics.report import Report, reports_to_latex
+from lasoftmoe.metrics.report import HEADLINE, Report, reports_to_latex
 
 __all__ = [
+    "HEADLINE",
     "Report",
     "auc",
     "eer",

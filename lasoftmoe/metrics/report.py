@@ -1,6 +1,6 @@
-"""The figures of one score list at one threshold, as text, JSON, a table or LaTeX.
+"""Report of one list of scores at one threshold, as text, JSON, a table, or LaTeX.
 
-Every form says where the threshold came from: the same scores give other error rates at another.
+Every form names the source of the threshold, because error rates depend on it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from typing import Any
 import pandas as pd
 
 UNSTATED = "given"
-PERCENT = ("ACER", "ACC", "AUC", "EER", "APCER", "BPCER", "ACER worst type")
+HEADLINE = ("ACER", "ACC", "AUC", "EER")
+"""Results that the paper's tables show; in lower case, attributes of :class:`Report`."""
+PERCENT = (*HEADLINE, "APCER", "BPCER", "ACER worst type")
 
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one score list at one threshold; all rates are fractions.
+    """Results of one list of scores at one threshold; all rates are fractions.
 
-    ``apcer_worst`` and ``acer_worst`` are ``None`` where attack types were not given.
-    ``threshold_source`` says where the threshold came from: "dev EER", say. "own EER" means that it
-    was chosen on these very scores, which flatters them; "given" that the caller did not say.
+    ``apcer_worst`` and ``acer_worst`` are ``None`` if attack types were not given.
+    ``threshold_source`` says where the threshold comes from, such as "dev EER". "own EER" means
+    that it was chosen on these very scores, which flatters them. "given" means that the caller did
+    not say.
 
     Raises:
-        ValueError: ``threshold_source`` is empty.
+        ValueError: If ``threshold_source`` is empty.
     """
 
     apcer: float
@@ -46,24 +49,24 @@ class Report:
 
     def __post_init__(self) -> None:
         if not self.threshold_source.strip():
-            raise ValueError("threshold_source is empty: say where the threshold comes from")
+            raise ValueError("threshold_source is empty; say where the threshold comes from")
 
     @property
     def worst_type(self) -> str | None:
-        """The attack type missed most often, the first by name among equals."""
+        """Attack type missed most often; among equals, the first by name."""
         rates = self.apcer_per_type
         return min(rates, key=lambda name: (-rates[name], name)) if rates else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and words, ready for JSON."""
+        """Return plain numbers and strings, ready for JSON."""
         return asdict(self)
 
     def to_json(self) -> str:
-        """``to_dict`` as a JSON object; ``Report(**json.loads(text))`` reads it back."""
+        """Return a JSON object; ``Report(**json.loads(text))`` restores the report."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def to_frame(self, name: str = "") -> pd.DataFrame:
-        """One row of headline figures in percent and the threshold, to be put below each other."""
+        """Return one row, ready to stack: results in percent, the threshold, and its source."""
         worst = math.nan if self.acer_worst is None else self.acer_worst
         rates = (self.acer, self.acc, self.auc, self.eer, self.apcer, self.bpcer, worst)
         row = {key: 100 * rate for key, rate in zip(PERCENT, rates, strict=True)}
@@ -71,7 +74,7 @@ class Report:
         return pd.DataFrame(row, index=[name])
 
     def to_text(self) -> str:
-        """Six or seven lines to be read."""
+        """Return six or seven lines to read."""
         lines = [
             f"ACER  {self.acer:7.2%}   (APCER {self.apcer:.2%}, BPCER {self.bpcer:.2%})",
             f"ACC   {self.acc:7.2%}",
@@ -83,13 +86,13 @@ class Report:
             rates = f"APCER {self.apcer_worst:.2%} of {self.worst_type}, BPCER {self.bpcer:.2%}"
             lines.append(f"ACER  {self.acer_worst:7.2%}   of the worst type ({rates})")
         stated = self.threshold_source != UNSTATED
-        source = f"from {self.threshold_source}" if stated else "given, its origin is not stated"
+        source = f"from {self.threshold_source}" if stated else "given, its source is not stated"
         counts = f"{self.n_live} live, {self.n_attack} attacks"
         lines.append(f"threshold {self.threshold:.4g} {source}; {counts}")
         return "\n".join(lines)
 
     def to_latex(self, name: str = "detector", caption: str | None = None) -> str:
-        """A table of one row; see :func:`reports_to_latex`."""
+        """Return a table of one row; see :func:`reports_to_latex`."""
         return reports_to_latex({name: self}, caption)
 
     def __str__(self) -> str:
@@ -97,21 +100,21 @@ class Report:
 
 
 def reports_to_latex(reports: Mapping[str, Report], caption: str | None = None) -> str:
-    """A LaTeX table (package booktabs), one row a report, figures in percent.
+    """Return a LaTeX table (package booktabs) with one row per report, in percent.
 
     Args:
-        reports: by the name of the detector; names and threshold sources are escaped.
-        caption: LaTeX source, put in as it is.
+        reports: Reports by name of the detector. Names and threshold sources are escaped.
+        caption: LaTeX source, inserted unchanged.
 
     Raises:
-        ValueError: no report, or one that does not say where its threshold came from.
+        ValueError: If there is no report, or one does not say where its threshold comes from.
     """
     if not reports:
         raise ValueError("no reports to make a table of")
     unstated = [name for name, report in reports.items() if report.threshold_source == UNSTATED]
     if unstated:
         raise ValueError(
-            f"where does the threshold of {', '.join(map(repr, unstated))} come from? Name it: "
+            f"the threshold of {', '.join(map(repr, unstated))} has no stated source; name it: "
             "evaluate(..., threshold_source='dev EER')"
         )
     table = pd.concat([report.to_frame(name) for name, report in reports.items()])

@@ -1,6 +1,7 @@
-"""Soft MoE, La-SoftMoE and their sparse ancestor, one idea a file (paper, section 3)."""
+"""Soft MoE, La-SoftMoE, and their sparse ancestor, one idea per file (paper, Section 3)."""
 
 from lasoftmoe.moe.adapter import MoEAdapter
+from lasoftmoe.moe.branch import add_moe, moe_parameters
 from lasoftmoe.moe.build import MoEConfig, build_moe, routing_loss
 from lasoftmoe.moe.experts import Experts
 from lasoftmoe.moe.la_soft_moe import LaSoftMoE
@@ -21,9 +22,11 @@ __all__ = [
     "SoftMoE",
     "SoftmaxAttention",
     "TopKMoE",
+    "add_moe",
     "balance_loss",
     "build_moe",
     "capture_routing",
+    "moe_parameters",
     "routing_loss",
     "z_loss",
 ]

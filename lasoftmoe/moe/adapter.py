@@ -1,27 +1,28 @@
-"""The MoE module of the paper's figure 2: a Linear layer, the MoE, a Linear layer."""
+"""MoE module of the paper's Figure 2: a Linear layer, the MoE, a Linear layer."""
 
 from __future__ import annotations
 
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lasoftmoe.moe.checks import require_positive, require_tokens, without_masked
 
 
 class MoEAdapter(nn.Module):
-    """Linear dim -> rank, ``moe`` at width rank, Linear rank -> dim.
+    """Linear layer dim -> rank, ``moe`` at width rank, Linear layer rank -> dim.
 
-    The last layer starts at zero, so that the branch adds nothing at step 0 and training
-    starts from exactly the CLIP it was put into. Figure 2 draws the two Linear layers but
-    gives neither their width nor their initial values; ``rank == dim`` is its full-width
-    reading.
+    The last layer starts at zero, so at step 0, the branch adds nothing and training starts from
+    exactly the CLIP that it was put into. Figure 2 draws the two Linear layers but gives neither
+    their width nor their initial values. ``rank == dim`` is its full-width reading.
 
     Args:
-        dim: width of the block's tokens.
-        rank: width at which the MoE works.
-        moe: a layer (batch, tokens, rank) -> (batch, tokens, rank) with an attribute ``dim``.
+        dim: Width of the block's tokens.
+        rank: Width at which the MoE works.
+        moe: Layer (batch, tokens, rank) -> (batch, tokens, rank) with an attribute ``dim``.
 
     Raises:
-        ValueError: a size below 1, a MoE of another width, tokens of the wrong shape.
+        ValueError: If a size is below 1, the MoE has another width, or ``forward`` gets tokens of
+            the wrong shape.
     """
 
     def __init__(self, dim: int, rank: int, moe: nn.Module) -> None:
@@ -40,11 +41,10 @@ class MoEAdapter(nn.Module):
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What the branch adds to tokens ``x`` (batch, tokens, dim); the same shape.
-
-        ``mask`` is bool (batch, tokens); tokens where it is false get zeros.
-        """
+    def forward(
+        self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
+    ) -> Float[Tensor, "batch tokens dim"]:
+        """Return what the branch adds to the tokens: zeros where ``mask`` is false."""
         require_tokens(x, self.dim)
         added = self.up(self.moe(self.down(without_masked(x, mask)), mask))
         return without_masked(added, mask)

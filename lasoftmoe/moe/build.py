@@ -1,4 +1,4 @@
-"""From a run's configuration to the branch beside one block's MLP."""
+"""Branch beside one block's MLP, built from a run's configuration."""
 
 from __future__ import annotations
 
@@ -6,54 +6,53 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from lasoftmoe.moe.adapter import MoEAdapter
 from lasoftmoe.moe.checks import require_choice, require_positive
-from lasoftmoe.moe.la_soft_moe import VARIANTS, LaSoftMoE
+from lasoftmoe.moe.la_soft_moe import Attention, LaSoftMoE, Variant
+from lasoftmoe.moe.linear_attention import FeatureMap
 from lasoftmoe.moe.routing import RoutedLayer, Routing
 from lasoftmoe.moe.soft_moe import SoftMoE
 from lasoftmoe.moe.sparse_moe import TopKMoE, balance_loss, z_loss
 from lasoftmoe.settings import CHECKED, Count, NonNegative, Positive
 
-KINDS = ("soft", "la", "topk")
+BranchKind = Literal["soft", "la", "topk"]
+Kind = Literal["none", BranchKind]
 
 
 @dataclass(frozen=True, config=CHECKED)
 class MoEConfig:
-    """The branch beside each block's MLP (paper, Algorithms 1 and 2).
+    """Branch beside each block's MLP (paper, Algorithms 1 and 2).
 
-    ``kind="none"`` leaves CLIP as it is. ``variant="paper"`` routes by raw logits, as Eq. 2-4 and
-    Algorithm 2 print it; ``"stable"`` routes by normalized ones, and with ``kind="la"`` also
-    keeps combine weights non-negative.
-    ``rank`` is the width of the adapter around the MoE (``None``: the block's own width);
-    the paper draws the two Linear layers of the adapter in figure 2 without giving their width.
-    ``hidden_ratio`` is the experts' hidden width over ``rank``; the paper does not give it.
-    ``blocks`` lists the blocks that get a branch (``None``: all of them, as in Algorithm 1).
-
-    ``kind="la"`` has more choices that the paper leaves open: ``heads`` of the attention over
-    the logits, its ``feature_map`` and whether to ``normalize`` by Katharopoulos' denominator,
-    which Eq. 6 drops. ``attention="softmax"`` puts Eq. 5 in the place of Eq. 6, to compare.
-
-    The rest matters for ``kind="topk"`` only, a sparse MoE to compare with, which has no slots
-    and is not in the paper: ``top_k`` experts per token, ``capacity_factor`` (places in the
-    experts' queues over choices made; ``None``: no token is ever dropped), ``router_noise``
-    (standard deviation of the noise on its logits in training), and the factors with which the
-    balance loss and the z-loss of each block enter the training loss (the values are those of
-    ST-MoE).
+    Args:
+        kind: ``"none"`` leaves CLIP as it is. ``"topk"`` is a sparse MoE to compare with; it has no
+            slots and is not in the paper.
+        variant: ``"paper"`` routes by raw logits, as in Eq. 2-4 and Algorithm 2. ``"stable"``
+            routes by normalized ones, and with ``kind="la"`` keeps combine weights non-negative.
+        num_experts, slots_per_expert: See :class:`SoftMoE`.
+        rank: Width of the adapter around the MoE; ``None`` means the block's own width. Figure 2
+            of the paper draws its two Linear layers without a width.
+        hidden_ratio: The experts' hidden width over ``rank``, which the paper does not give.
+        blocks: Numbers of the blocks that get a branch; ``None`` means all, as in Algorithm 1.
+        attention, heads, feature_map, normalize: See :class:`LaSoftMoE`; for ``kind="la"`` only.
+        top_k, capacity_factor, router_noise: See :class:`TopKMoE`; for ``kind="topk"`` only.
+        balance_coefficient, z_coefficient: Factors of each block's balance loss and z-loss in the
+            training loss, by default those of ST-MoE; for ``kind="topk"`` only.
     """
 
-    kind: Literal["none", "soft", "la", "topk"] = "none"
-    variant: Literal["paper", "stable"] = "paper"
+    kind: Kind = "none"
+    variant: Variant = "paper"
     num_experts: Count = 4
     slots_per_expert: Count = 49
     rank: Count | None = None
     hidden_ratio: Positive = 4.0
     blocks: list[int] | None = None
-    attention: Literal["linear", "softmax"] = "linear"
+    attention: Attention = "linear"
     heads: Count = 1
-    feature_map: Literal["elu", "relu"] = "elu"
+    feature_map: FeatureMap = "elu"
     normalize: bool = True
     top_k: Count = 2
     capacity_factor: Positive | None = 1.25
@@ -63,7 +62,7 @@ class MoEConfig:
 
 
 class BranchSizes(NamedTuple):
-    """The sizes of a MoE, in the order in which the layers take them."""
+    """Sizes of a MoE, in the order of the layers' arguments."""
 
     rank: int
     num_experts: int
@@ -72,14 +71,12 @@ class BranchSizes(NamedTuple):
 
 
 def branch_sizes(dim: int, config: MoEConfig) -> BranchSizes:
-    """The sizes that ``config`` gives the MoE beside a block of width ``dim``.
+    """Return the sizes that ``config`` gives the MoE beside a block of width ``dim``.
 
     Raises:
-        ValueError: ``kind="none"`` (there is nothing to build), an unknown kind or variant,
-            a size below 1.
+        ValueError: If the kind is "none" (nothing to build) or a size is below 1.
     """
-    require_choice("kind of MoE", config.kind, KINDS)
-    require_choice("variant", config.variant, VARIANTS)
+    require_choice("kind of MoE", config.kind, BranchKind)
     rank = dim if config.rank is None else config.rank
     sizes = BranchSizes(
         rank=rank,
@@ -92,13 +89,13 @@ def branch_sizes(dim: int, config: MoEConfig) -> BranchSizes:
 
 
 def build_moe(dim: int, config: MoEConfig) -> MoEAdapter:
-    """The branch that ``config`` describes, for a block whose tokens have width ``dim``.
+    """Build the branch that ``config`` describes, for a block whose tokens have width ``dim``.
 
-    ``kind="soft"`` and ``kind="la"`` differ in the combine weights only: both route by raw
-    logits with ``variant="paper"`` and by normalized ones with ``variant="stable"``.
+    The kinds "soft" and "la" differ only in the combine weights. Both route by raw logits in the
+    variant "paper" and by normalized logits in the variant "stable".
 
     Raises:
-        ValueError: as in :func:`branch_sizes`, and what the layers raise.
+        ValueError: As in :func:`branch_sizes` and the layers.
     """
     sizes = branch_sizes(dim, config)
     return MoEAdapter(dim, sizes.rank, _build_layer(sizes, config))
@@ -126,15 +123,14 @@ def _build_layer(sizes: BranchSizes, config: MoEConfig) -> RoutedLayer:
     )
 
 
-def routing_loss(routing: Mapping[str, Routing], config: MoEConfig) -> Tensor:
-    """What sparse routing adds to the training loss, summed over the blocks (Switch, ST-MoE).
+def routing_loss(routing: Mapping[str, Routing], config: MoEConfig) -> Float[Tensor, ""]:
+    """Compute what sparse routing adds to the training loss, summed over blocks (Switch, ST-MoE).
+
+    It is zero for the soft kinds, which leave no expert without tokens.
 
     Args:
-        routing: of a model's branches, from ``capture_routing(model, detach=False)``.
-        config: what the branches were built from; gives k and the two coefficients.
-
-    Returns:
-        A scalar; zero for the soft kinds, which leave no expert without tokens.
+        routing: Routing of a model's branches, from ``capture_routing(model, detach=False)``.
+        config: Configuration of the branches, with k and the two coefficients.
     """
     total = torch.zeros(())
     if config.kind != "topk":

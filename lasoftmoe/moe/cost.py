@@ -1,4 +1,4 @@
-"""What a branch costs: parameters and multiply-adds of each part, from formulas."""
+"""Cost of a branch: parameters and multiply-adds of each part, from formulas."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ COLUMNS = ["parameters", "multiply_adds"]
 
 
 def cost_table(dim: int, tokens: int, config: MoEConfig) -> pd.DataFrame:
-    """Cost of the branch beside one block's MLP, part by part.
+    """Compute the cost of the branch beside one block's MLP, part by part.
 
-    Multiply-adds are those of the matrix products for one image, forward only (a FLOP counter
-    shows twice as many); norms, softmax, denominators and activations are left out.
+    Multiply-adds are those of the matrix products for one image, forward only. A FLOP counter
+    shows twice as many. Norms, softmax, denominators, and activations are not counted.
 
     Args:
-        dim: width of the block's tokens.
-        tokens: number of tokens of one image, the class token included.
-        config: the branch, as :func:`lasoftmoe.moe.build_moe` takes it.
+        dim: Width of the block's tokens.
+        tokens: Number of tokens of one image, including the class token.
+        config: See :func:`lasoftmoe.moe.build_moe`.
 
     Returns:
-        One row a part, with the columns ``parameters`` and ``multiply_adds``; ``.sum()`` is
-        the cost of the branch.
+        One row per part with the columns ``parameters`` and ``multiply_adds``; ``.sum()`` is the
+        cost of the branch.
 
     Raises:
-        ValueError: a size below 1, or a kind or variant that cannot be built.
+        ValueError: If a size is below 1, or the kind or variant cannot be built.
     """
     require_positive(dim=dim, tokens=tokens)
     sizes = branch_sizes(dim, config)
@@ -54,22 +54,22 @@ def cost_table(dim: int, tokens: int, config: MoEConfig) -> pd.DataFrame:
 
 
 def _attention_cost(tokens: int, width: int, config: MoEConfig) -> int:
-    """Multiply-adds of the attention over the logits, without its projections."""
+    """Return the multiply-adds of the attention over the logits, without its projections."""
     if config.attention == "softmax":
         return 2 * tokens**2 * width  # Q K^T, and the weights times V
     return 2 * tokens * width**2 // config.heads  # in each head phi(K)^T V, and phi(Q) times that
 
 
 def block_cost(dim: int, tokens: int, mlp_ratio: float = 4.0) -> pd.DataFrame:
-    """Cost of the transformer block that the branch is put into, to compare with.
+    """Compute the cost of the transformer block that the branch is put into, to compare.
 
     Args:
-        dim: width of the block.
-        tokens: number of tokens of one image.
-        mlp_ratio: hidden width of the MLP over ``dim``.
+        dim: Width of the block.
+        tokens: Number of tokens of one image.
+        mlp_ratio: Hidden width of the MLP over ``dim``.
 
     Returns:
-        A table as :func:`cost_table` returns it.
+        A table as in :func:`cost_table`.
     """
     require_positive(dim=dim, tokens=tokens)
     hidden = int(mlp_ratio * dim)

@@ -1,9 +1,10 @@
-"""The experts of Eq. 3: one small MLP each, all of them run in one batched product."""
+"""Experts of Eq. 3: one small MLP each, all run in one batched product."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lasoftmoe.moe.checks import require_positive
@@ -13,12 +14,12 @@ class Experts(nn.Module):
     """Two-layer GELU MLPs, one per expert: dim -> hidden_dim -> dim (Eq. 3).
 
     Args:
-        num_experts: number of experts e.
-        dim: width d of a slot, in and out.
-        hidden_dim: width h between the two layers.
+        num_experts: Number of experts e.
+        dim: Width d of a slot, in and out.
+        hidden_dim: Width h between the two layers.
 
     Raises:
-        ValueError: a size below 1, or slots of the wrong shape in ``forward``.
+        ValueError: If a size is below 1, or ``forward`` gets slots of the wrong shape.
     """
 
     def __init__(self, num_experts: int, dim: int, hidden_dim: int) -> None:
@@ -31,15 +32,17 @@ class Experts(nn.Module):
         self.bias_in = nn.Parameter(torch.zeros(num_experts, hidden_dim))
         self.weight_out = nn.Parameter(torch.empty(num_experts, hidden_dim, dim))
         self.bias_out = nn.Parameter(torch.zeros(num_experts, dim))
-        # By hand: torch's initializers would read e and d of a 3-D weight as one fan-in.
+        # By hand: torch's initializers would take e and d of a 3-D weight for one fan-in.
         nn.init.normal_(self.weight_in, std=dim**-0.5)
         nn.init.normal_(self.weight_out, std=hidden_dim**-0.5)
 
-    def forward(self, slots: Tensor) -> Tensor:
-        """Run expert i on ``slots[:, i]``; slots and result are (batch, experts, slots, dim)."""
+    def forward(
+        self, slots: Float[Tensor, "batch experts slots dim"]
+    ) -> Float[Tensor, "batch experts slots dim"]:
+        """Run expert i on ``slots[:, i]``."""
         batch, _, per_expert, _ = self._require_slots(slots)
         x = slots.transpose(0, 1).reshape(self.num_experts, batch * per_expert, self.dim)
-        # Adding in place saves a pass over memory, and under autocast keeps half precision half.
+        # Adding in place saves a pass over memory and, under autocast, keeps half precision.
         hidden = F.gelu(torch.bmm(x, self.weight_in).add_(self.bias_in[:, None]))
         y = torch.bmm(hidden, self.weight_out).add_(self.bias_out[:, None])
         return y.view(self.num_experts, batch, per_expert, self.dim).transpose(0, 1)

@@ -1,23 +1,24 @@
-"""Which token goes to which slot: what every MoE layer decides and what plots look at."""
+"""Routing of tokens to slots: the part that differs between MoE layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lasoftmoe.moe.checks import require_tokens, without_masked
 
 
 class Routing(NamedTuple):
-    """The weights of one MoE layer for one batch, each (batch, tokens, experts, slots).
+    """Routing weights of one MoE layer for one batch, each (batch, tokens, experts, slots).
 
-    ``logits`` is X Phi, ``dispatch`` is D of Eq. 2 and ``combine`` is C of Eq. 4 or Eq. 7. In a
-    sparse layer a slot is a place in an expert's queue; its router knows experts only, so that
-    its ``logits`` are (batch, tokens, experts, 1).
+    ``logits`` is X Phi, ``dispatch`` is D of Eq. 2, and ``combine`` is C of Eq. 4 or Eq. 7. In a
+    sparse layer, a slot is a place in an expert's queue. Its router knows experts only, so its
+    ``logits`` are (batch, tokens, experts, 1).
     """
 
     logits: Tensor
@@ -25,31 +26,30 @@ class Routing(NamedTuple):
     combine: Tensor
 
     def detach(self) -> Routing:
-        """The same weights, cut from the graph of gradients."""
+        """Return the same weights, detached from the graph of gradients."""
         return Routing(*(weights.detach() for weights in self))
 
 
 class RoutedLayer(nn.Module):
-    """A layer that differs from other MoE layers in its ``route`` and in nothing else.
+    """Base class of all MoE layers, which differ only in their ``route``.
 
-    The base class of every MoE layer; it is what :func:`capture_routing` looks for. A layer
-    needs ``dim``, ``num_experts``, ``experts`` and a ``route``.
+    A layer needs ``dim``, ``num_experts``, ``experts``, and ``route``. :func:`capture_routing`
+    finds layers by this class.
     """
 
     dim: int
     num_experts: int
     experts: nn.Module
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Send tokens ``x`` through the experts.
+    def forward(
+        self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
+    ) -> Float[Tensor, "batch tokens dim"]:
+        """Send tokens through the experts.
 
         Args:
-            x: (batch, tokens, dim).
-            mask: bool (batch, tokens), false where a token is padding: it gets zeros, and no
-                other token can tell that it was there. ``None`` keeps all tokens.
-
-        Returns:
-            (batch, tokens, dim).
+            x: Tokens.
+            mask: False where a token is padding: it gets zeros and does not affect other tokens.
+                ``None`` keeps all tokens.
         """
         require_tokens(x, self.dim)
         x = without_masked(x, mask)
@@ -59,19 +59,21 @@ class RoutedLayer(nn.Module):
         outputs = self.experts(slots.unflatten(1, (self.num_experts, -1)))
         return combine @ outputs.flatten(1, 2)  # Eq. 4
 
-    def route(self, x: Tensor, mask: Tensor | None = None) -> Routing:
-        """The routing of tokens ``x`` (batch, tokens, dim); ``mask`` as in ``forward``."""
-        raise NotImplementedError(f"{type(self).__name__} has to define route(x, mask)")
+    def route(
+        self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
+    ) -> Routing:
+        """Compute the routing of tokens; arguments as in :meth:`forward`."""
+        raise NotImplementedError(f"{type(self).__name__} must define route(x, mask)")
 
 
 @contextmanager
-def capture_routing(module: nn.Module, detach: bool = True) -> Iterator[dict[str, Routing]]:
-    """Record the routing of every MoE layer inside ``module`` while the context is open.
+def capture_routing(module: nn.Module, detach: bool = True) -> Generator[dict[str, Routing]]:
+    """Record the routing of every MoE layer in ``module`` while the context is open.
 
-    Yields a dictionary from a layer's name in ``module.named_modules()`` (the empty string
-    when ``module`` is itself such a layer) to the :class:`Routing` of its latest forward pass,
-    cut from the graph of gradients unless ``detach`` is false (for a loss on the routing).
-    Outside the context a layer runs exactly the code it runs without it.
+    Yields a dictionary from a layer's name in ``module.named_modules()`` (the empty string if
+    ``module`` is itself such a layer) to the :class:`Routing` of its latest forward pass, detached
+    unless ``detach`` is false (for a loss on the routing). Outside the context, a layer runs
+    exactly the code that it runs without it.
 
     >>> layer = SoftMoE(dim=8, num_experts=2, slots_per_expert=3)
     >>> with capture_routing(layer) as routing:

@@ -1,24 +1,27 @@
-"""Other ways from queries, keys and values to averages of values, beside linear attention.
+"""Softmax attention (paper, Eq. 5) and two cheaper forms of it, to compare with linear attention.
 
-All of them take (..., tokens, dim) and are written to be read; none replaces PyTorch's fused
-``scaled_dot_product_attention``.
+They are written to be read. None replaces PyTorch's fused ``scaled_dot_product_attention``.
 """
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lasoftmoe.moe.checks import at_least_float32
+from lasoftmoe.moe.numerics import at_least_float32
 from lasoftmoe.moe.self_attention import SelfAttention
 
 
 def softmax_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, keep: Tensor | None = None
-) -> Tensor:
-    """Eq. 5: softmax(Q K^T / sqrt(d)) V. Compares every query with every key: tokens² products.
+    queries: Float[Tensor, "*batch queries width"],
+    keys: Float[Tensor, "*batch keys width"],
+    values: Float[Tensor, "*batch keys dim"],
+    keep: Bool[Tensor, "*#batch keys 1"] | None = None,
+) -> Float[Tensor, "*batch queries dim"]:
+    """Compute Eq. 5, softmax(Q K^T / sqrt(d)) V, which compares every query with every key.
 
-    ``keep`` is bool (..., tokens, 1), false for keys that nobody may read.
+    No query reads a key where ``keep`` is false.
     """
     scores = at_least_float32(queries @ keys.transpose(-1, -2)) * queries.shape[-1] ** -0.5
     if keep is not None:
@@ -26,26 +29,30 @@ def softmax_attention(
     return scores.softmax(dim=-1).to(values.dtype) @ values
 
 
-def efficient_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Shen et al. 2021: linear attention whose feature maps are two softmaxes.
+def efficient_attention(
+    queries: Float[Tensor, "*batch queries width"],
+    keys: Float[Tensor, "*batch keys width"],
+    values: Float[Tensor, "*batch keys dim"],
+) -> Float[Tensor, "*batch queries dim"]:
+    """Compute the linear attention of Shen et al. (2021), whose feature maps are two softmaxes.
 
-    A query is a distribution over the features, each feature of the keys one over the tokens.
-    Their product has rows that sum to one, so that no denominator is needed.
+    A query is a distribution over the features, and each feature of the keys is one over the
+    tokens. The rows of their product sum to one, so no denominator is needed.
     """
     summary = keys.softmax(dim=-2).transpose(-1, -2) @ values
     return queries.softmax(dim=-1) @ summary
 
 
 def linformer_attention(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    key_projection: Tensor,
-    value_projection: Tensor,
-) -> Tensor:
-    """Wang et al. 2020: softmax attention over a few learned mixtures of the tokens.
+    queries: Float[Tensor, "*batch queries width"],
+    keys: Float[Tensor, "*batch keys width"],
+    values: Float[Tensor, "*batch keys dim"],
+    key_projection: Float[Tensor, "mixtures keys"],
+    value_projection: Float[Tensor, "mixtures keys"],
+) -> Float[Tensor, "*batch queries dim"]:
+    """Compute softmax attention over a few learned mixtures of the tokens (Wang et al., 2020).
 
-    The projections (mixtures, tokens) are parameters, so that the number of tokens is fixed.
+    The projections are parameters, so the number of tokens is fixed.
     """
     return softmax_attention(queries, key_projection @ keys, value_projection @ values)
 

@@ -1,4 +1,4 @@
-"""Sparse MoE: each token goes to its k best experts, as long as they have room.
+"""Sparse MoE, in which each token goes to its k best experts while they have space.
 
 Shazeer et al. 2017 (noisy top-k gating), Lepikhin et al. 2021 (GShard: capacity), Fedus et al.
 2022 (Switch: k = 1, balance loss) and Zoph et al. 2022 (ST-MoE: z-loss).
@@ -7,13 +7,14 @@ Shazeer et al. 2017 (noisy top-k gating), Lepikhin et al. 2021 (GShard: capacity
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from lasoftmoe.moe.checks import (
-    at_least_float32,
     require_choice,
     require_mask,
     require_positive,
@@ -21,42 +22,42 @@ from lasoftmoe.moe.checks import (
     without_masked,
 )
 from lasoftmoe.moe.experts import Experts
+from lasoftmoe.moe.numerics import at_least_float32
 from lasoftmoe.moe.routing import RoutedLayer, Routing
 
-PRIORITIES = ("position", "weight")
+Priority = Literal["position", "weight"]
 
 
 class TopKMoE(RoutedLayer):
-    """Every token goes to k experts; an expert that is full drops what comes later.
+    """Sparse MoE layer: every token goes to k experts, and a full expert drops later tokens.
 
-    The queues are those of one image, so that images of a batch do not compete. All first
-    choices of an image are served before any second choice (GShard). A dropped choice adds
-    nothing to its token: in a transformer the residual connection carries it on.
+    Each image has its own queues, so images of a batch do not compete. All first choices of an
+    image are served before any second choice (GShard). A dropped choice adds nothing to its token;
+    in a transformer, the residual connection still carries the token.
 
-    ``route`` says where everything went: ``dispatch`` (batch, tokens, experts, capacity) is one
-    where a token took a place in a queue, ``combine`` holds the gate weight there. The forward
-    pass is the same two matrix products as in Soft MoE, with these weights; that costs no
-    indexing and no synchronization with a GPU, but multiplies mostly zeros.
+    In its :class:`Routing`, ``dispatch`` (batch, tokens, experts, capacity) is one where a token
+    took a place in a queue, and ``combine`` has the gate weight there. The forward pass is the same
+    two matrix products as in Soft MoE. They need no indexing and no synchronization with a GPU, but
+    multiply mostly zeros.
 
     Args:
-        dim: width of the tokens.
-        num_experts: number of experts.
-        k: experts per token, at most ``num_experts``.
-        capacity_factor: places for an image's choices over the number of these choices, as
-            :func:`expert_capacity` takes it; ``None`` drops nothing.
-        hidden_dim: hidden width of the experts; ``None`` means 4 * dim.
-        normalize_gates: make a token's k gate weights sum to one before any is dropped (GShard,
-            ST-MoE). Off, they are the router's probabilities; with k = 1 only these send a
-            gradient to the router (Switch). ``None`` means on for k > 1.
-        priority: who is served first within a round of choices: ``"position"`` (the earlier
-            token) or ``"weight"`` (the token surest of its first choice; V-MoE's batch
-            prioritized routing, here within an image).
-        noise: standard deviation of the normal noise on the logits in training (0: none).
+        dim: Width of the tokens.
+        num_experts: Number of experts.
+        k: Experts per token, at most ``num_experts``.
+        capacity_factor: See :func:`expert_capacity`; ``None`` drops nothing.
+        hidden_dim: Hidden width of the experts; ``None`` means 4 * dim.
+        normalize_gates: Make a token's k gate weights sum to one before any is dropped (GShard,
+            ST-MoE). Otherwise, they are the router's probabilities. With k = 1, only these send a
+            gradient to the router (Switch). ``None`` means True for k > 1.
+        priority: Order within a round of choices: ``"position"`` (earlier tokens first) or
+            ``"weight"`` (tokens surest of their first choice first; V-MoE's batch prioritized
+            routing, here within an image).
+        noise: Standard deviation of the normal noise on the logits in training.
 
     Raises:
-        ValueError: a size below 1, k above num_experts, a capacity factor of 0 or less,
-            negative noise, an unknown priority; tokens or a mask of the wrong shape in
-            ``forward``.
+        ValueError: If a size is below 1, k is above num_experts, the capacity factor is not
+            positive, the noise is negative, the priority is unknown, or ``forward`` gets tokens or
+            a mask of the wrong shape.
     """
 
     def __init__(
@@ -68,15 +69,15 @@ class TopKMoE(RoutedLayer):
         hidden_dim: int | None = None,
         *,
         normalize_gates: bool | None = None,
-        priority: str = "position",
+        priority: Priority = "position",
         noise: float = 0.0,
     ) -> None:
         super().__init__()
         require_positive(dim=dim)
         expert_capacity(1, num_experts, k, capacity_factor)
-        require_choice("priority", priority, PRIORITIES)
+        require_choice("priority", priority, Priority)
         if noise < 0:
-            raise ValueError(f"noise is a standard deviation, at least 0, got {noise}")
+            raise ValueError(f"noise is a standard deviation and must be at least 0, got {noise}")
         self.dim = dim
         self.num_experts = num_experts
         self.k = k
@@ -87,28 +88,34 @@ class TopKMoE(RoutedLayer):
         self.router = nn.Parameter(torch.randn(num_experts, dim) * dim**-0.5)
         self.experts = Experts(num_experts, dim, 4 * dim if hidden_dim is None else hidden_dim)
 
-    def route(self, x: Tensor, mask: Tensor | None = None) -> Routing:
-        """Who goes where, for tokens ``x`` (batch, tokens, dim)."""
+    def route(
+        self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
+    ) -> Routing:
+        """Choose experts and places in their queues for the tokens."""
         require_tokens(x, self.dim)
         logits = self.router_logits(without_masked(x, mask))
         dispatch, combine = self.assign(logits.softmax(dim=-1), mask)
         return Routing(logits[..., None], dispatch.to(x.dtype), combine.to(x.dtype))
 
-    def router_logits(self, x: Tensor) -> Tensor:
-        """(batch, tokens, experts), in float32 at least: who wins must not hang on rounding."""
+    def router_logits(
+        self, x: Float[Tensor, "batch tokens dim"]
+    ) -> Float[Tensor, "batch tokens experts"]:
+        """Compute logits in at least float32, so that rounding does not decide who wins."""
         with torch.autocast(x.device.type, enabled=False):
             logits = at_least_float32(x) @ at_least_float32(self.router).T
         if self.training and self.noise:
             logits = logits + self.noise * torch.randn_like(logits)
         return logits
 
-    def assign(self, probabilities: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Dispatch and combine weights, each (batch, tokens, experts, capacity).
-
-        Args:
-            probabilities: (batch, tokens, experts).
-            mask: bool (batch, tokens); a token where it is false takes no place.
-        """
+    def assign(
+        self,
+        probabilities: Float[Tensor, "batch tokens experts"],
+        mask: Bool[Tensor, "batch tokens"] | None = None,
+    ) -> tuple[
+        Bool[Tensor, "batch tokens experts capacity"],
+        Float[Tensor, "batch tokens experts capacity"],
+    ]:
+        """Return dispatch and combine weights; tokens where ``mask`` is false take no place."""
         tokens = probabilities.shape[1]
         capacity = expert_capacity(tokens, self.num_experts, self.k, self.capacity_factor)
         gates, chosen = probabilities.topk(self.k, dim=-1)
@@ -119,7 +126,7 @@ class TopKMoE(RoutedLayer):
             choices = choices * mask[:, :, None, None]
         surest_first = probabilities.amax(dim=-1) if self.priority == "weight" else None
         places = queue_places(choices, surest_first)
-        # A token chooses an expert once at most, so that its k choices fit into one row.
+        # A token chooses an expert at most once, so its k choices fit into one row.
         place = (places * choices).sum(dim=2)[..., None]
         taken = place == torch.arange(capacity, device=place.device)
         dispatch = taken & choices.any(dim=2)[..., None]
@@ -137,13 +144,14 @@ class TopKMoE(RoutedLayer):
 def expert_capacity(
     tokens: int, num_experts: int, k: int, capacity_factor: float | None = 1.25
 ) -> int:
-    """Places in each expert's queue for one image: ceil(factor * k * tokens / experts).
+    """Return the places in each expert's queue for one image, factor * k * tokens / experts.
 
-    With a factor of one there is exactly room for all choices if all experts are chosen equally
-    often. No expert can be chosen by a token twice, so that ``tokens`` places are always enough.
+    The result is rounded up. A factor of one leaves just enough places if all experts are chosen
+    equally often. No token can choose an expert twice, so ``tokens`` places are always enough, and
+    a factor of ``None`` means that many.
 
     Raises:
-        ValueError: a size below 1, k above num_experts, a factor of 0 or less.
+        ValueError: If a size is below 1, k is above num_experts, or the factor is not positive.
     """
     require_positive(tokens=tokens, num_experts=num_experts, k=k)
     if k > num_experts:
@@ -151,20 +159,23 @@ def expert_capacity(
     if capacity_factor is None:
         return tokens
     if not capacity_factor > 0:
-        raise ValueError(f"capacity_factor has to be greater than 0 or None, got {capacity_factor}")
+        raise ValueError(f"capacity_factor must be greater than 0 or None, got {capacity_factor}")
     # The factor may be a rounded decimal: 1.1 * 10 is a hair above 11.
     return min(tokens, math.ceil(capacity_factor * k * tokens / num_experts - 1e-9))
 
 
-def queue_places(choices: Tensor, priority: Tensor | None = None) -> Tensor:
-    """The place, from 0, that each choice has in its expert's queue.
+def queue_places(
+    choices: Int[Tensor, "batch tokens k experts"],
+    priority: Num[Tensor, "batch tokens"] | None = None,
+) -> Int[Tensor, "batch tokens k experts"]:
+    """Return the place, from 0, that each choice has in its expert's queue.
 
     Args:
-        choices: (batch, tokens, k, experts), one for the expert chosen, else zero.
-        priority: (batch, tokens), the highest is served first; ``None``: the first token.
+        choices: One for the chosen expert, otherwise zero.
+        priority: Tokens with the highest values are served first; ``None`` means by position.
 
     Returns:
-        Places of the shape of ``choices``; those of experts not chosen mean nothing.
+        Places; those of experts not chosen mean nothing.
     """
     if priority is not None:
         order = priority.argsort(dim=1, descending=True, stable=True)
@@ -176,25 +187,27 @@ def queue_places(choices: Tensor, priority: Tensor | None = None) -> Tensor:
     return places.view_as(rounds).transpose(1, 2)
 
 
-def balance_loss(logits: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
-    """1 when experts are used evenly, up to experts / k when the same few get all (Switch, Eq. 4).
+def balance_loss(
+    logits: Float[Tensor, "batch tokens *experts"],
+    k: int,
+    mask: Bool[Tensor, "batch tokens"] | None = None,
+) -> Float[Tensor, ""]:
+    """Measure how unevenly experts are used (Switch, Eq. 4).
 
-    experts * sum over experts of (share of the choices that it got, dropped ones included) *
+    The loss is experts * sum over experts of (its share of the choices, including dropped ones) *
     (mean probability that the router gave it). The shares are counts without a gradient; the
-    probabilities carry it.
+    probabilities have one. The loss is 1 for even use and rises to experts / k if the same few
+    experts get all tokens.
 
-    Exactly 1 when the shares, or the mean probabilities, are equal for all experts. That is not
-    quite the minimum: where the expert chosen most often has the lower mean probability, because
-    it wins narrowly and the others clearly, the loss is a little below 1 (two experts, k = 1: down
-    to 7/8).
+    It is exactly 1 if the shares, or the mean probabilities, are equal for all experts. That is not
+    quite the minimum. If the expert chosen most often has the lower mean probability, because it
+    wins narrowly and the others clearly, the loss is a little below 1 (for two experts and k = 1,
+    down to 7/8).
 
     Args:
-        logits: (batch, tokens, experts) or, as in :class:`Routing`, (..., experts, 1).
-        k: choices per token that count; Switch and GShard count the first one only.
-        mask: bool (batch, tokens), false for tokens that do not count.
-
-    Returns:
-        A scalar.
+        logits: (batch, tokens, experts) or, as in :class:`Routing`, (batch, tokens, experts, 1).
+        k: Choices per token that count. Switch and GShard count only the first.
+        mask: False for tokens that do not count.
     """
     logits, weights = _counted(logits, mask)
     experts = logits.shape[-1]
@@ -204,17 +217,19 @@ def balance_loss(logits: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
     return experts * (shares * probabilities).sum()
 
 
-def z_loss(logits: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean squared log of the softmax's denominator: keeps logits small (ST-MoE, Eq. 5).
+def z_loss(
+    logits: Float[Tensor, "batch tokens *experts"], mask: Bool[Tensor, "batch tokens"] | None = None
+) -> Float[Tensor, ""]:
+    """Return the mean squared log of the softmax's denominator (ST-MoE, Eq. 5).
 
-    Arguments as in :func:`balance_loss`.
+    It keeps logits small. Arguments are as in :func:`balance_loss`.
     """
     logits, weights = _counted(logits, mask)
     return (logits.logsumexp(dim=-1, keepdim=True).square() * weights).sum()
 
 
 def _counted(logits: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Logits (batch, tokens, experts) and the weights (batch, tokens, 1) of a mean over tokens."""
+    """Return logits (batch, tokens, experts) and weights (batch, tokens, 1) of a token mean."""
     if logits.dim() == 4 and logits.shape[-1] == 1:
         logits = logits.squeeze(-1)
     if logits.dim() != 3:

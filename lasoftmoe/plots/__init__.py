@@ -1,4 +1,4 @@
-"""Figures of scores, images, routing, training, and costs."""
+"""Plots of scores, images, routing, training, and costs."""
 
 from lasoftmoe.plots.scores import (
     LINES,

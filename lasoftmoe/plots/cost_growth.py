@@ -1,4 +1,4 @@
-"""Figures of what the layers cost, from a record that ``python -m benchmarks.moe --out`` wrote."""
+"""Plots of the layers' cost, from a record of ``python -m benchmarks.moe --out``."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ LABELS = {
 def cost_growth(
     record: dict[str, Any], title: str, sweeps: Sequence[str] = ("tokens", "slots", "experts")
 ) -> Figure:
-    """Measured training time (markers) on the time predicted from FLOPs (lines), log-log.
+    """Plot measured training time (markers) over time predicted from FLOPs (lines), log-log.
 
     Args:
-        record: the parsed JSON of a benchmark, with its ``growth``.
-        title: the finding.
-        sweeps: which sizes to show, one panel each; ``"attention"`` compares linear with softmax
+        record: Parsed JSON of a benchmark, with its ``growth``.
+        title: The finding.
+        sweeps: Sizes to show, one panel each; ``"attention"`` compares linear with softmax
             attention over the logits.
 
     Raises:
-        ValueError: an empty title, or a sweep that the record does not hold.
+        ValueError: If the title is empty or the record lacks a sweep.
     """
     if not title:
-        raise ValueError("a figure needs a title that says its finding")
+        raise ValueError("a figure needs a title that states its finding")
     rows = pd.DataFrame(record.get("growth", []), columns=["sweep", "size", "layer", *TIMES])
     missing = set(sweeps) - set(rows["sweep"])
     if missing:
@@ -60,7 +60,7 @@ def cost_growth(
         _panel(axes, rows[rows["sweep"] == sweep], SIZES[sweep])
     panels[0][0].set_ylabel("forward and backward, ms")
     figure.suptitle(title)
-    plt.close(figure)  # returned, so a notebook shows it once
+    plt.close(figure)  # a notebook shows the returned figure; an open one, it would show again
     return figure
 
 

@@ -1,4 +1,4 @@
-"""A figure in a notebook that grows while a detector is being trained."""
+"""Plot in a notebook that grows while a detector is trained."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ SMOOTHING_STEPS = 10
 
 
 class LivePlot:
-    """Draws loss and, where the log has it, the AUC on dev, at most once a second.
+    """Plot of the loss and, if the log has it, the AUC on dev, drawn at most once per second.
 
-    A callback for ``train(on_step=...)`` and ``experiment.run(on_step=...)``::
+    It is a callback for ``train(on_step=...)`` and ``experiment.run(on_step=...)``::
 
         with LivePlot("Eq. 1 stops at its floor") as plot:
             run = experiment.run("vanilla", on_step=plot)
 
-    The figure is finished when the block ends; a page that was built from the notebook shows that
-    last state. A run that is read back takes no steps; give its log to ``training_curve`` then.
+    The figure is finished when the block ends, and a page built from the notebook shows this last
+    state. A run loaded from cache takes no steps; give its log to ``training_curve``.
     """
 
     def __init__(self, title: str = "training", floor: float | None = None) -> None:
-        """``floor`` is a bound that the loss cannot pass, drawn as a line."""
+        """Start an empty plot; ``floor``, a lower bound of the loss, is drawn as a line."""
         self.title, self.floor = title, floor
         self.rows: list[dict[str, Any]] = []
         self._drawn = 0.0
         self._handle: DisplayHandle | None = None
 
     def __call__(self, row: dict[str, Any]) -> None:
-        """Take in one step's row of the log."""
+        """Add one step's row of the log."""
         self.rows.append(row)
         if time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
             self._draw()
@@ -58,12 +58,12 @@ class LivePlot:
 
 
 def training_curve(log: pd.DataFrame, title: str, floor: float | None = None) -> Figure:
-    """Loss over steps, each step's and a running mean; AUC on dev on a second axis.
+    """Plot each step's loss and a running mean, with the AUC on dev on a second axis.
 
     Args:
-        log: what ``train`` returns, ``Run.log``.
-        title: the finding.
-        floor: a bound that the loss cannot pass, drawn as a line.
+        log: Result of ``train``, or ``Run.log``.
+        title: The finding.
+        floor: Lower bound of the loss, drawn as a line.
     """
     with style():
         figure, axes = plt.subplots(figsize=(6.0, 3.4), layout="constrained")
@@ -79,7 +79,7 @@ def training_curve(log: pd.DataFrame, title: str, floor: float | None = None) ->
         if "dev_auc" in log and log["dev_auc"].notna().any():
             _dev_auc(axes, log.dropna(subset="dev_auc"))
         axes.legend(loc="upper right")
-    plt.close(figure)  # a notebook shows the returned figure; an open one it would show again
+    plt.close(figure)  # a notebook shows the returned figure; an open one, it would show again
     return figure
 
 

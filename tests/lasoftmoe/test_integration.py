@@ -77,7 +77,10 @@ def test_losses_of_captured_routing_survive_checkpointing():
 
 # --- compiling and exporting ------------------------------------------------------------------
 
+unchecked = pytest.mark.usefixtures("unchecked")
 
+
+@unchecked
 @every_branch
 def test_forward_and_backward_are_one_graph_each(branch):
     """Traced as for compiling, run as they are; no code is generated."""
@@ -90,6 +93,7 @@ def test_forward_and_backward_are_one_graph_each(branch):
 
 
 @slow
+@unchecked
 def test_compiles_with_inductor():
     visual = tower("stable", blocks=1)
     wanted = own_gradients(visual)
@@ -100,6 +104,7 @@ def test_compiles_with_inductor():
     assert_same_gradients(gradients(visual), wanted, rtol=1e-3, atol=1e-4)
 
 
+@unchecked
 @every_branch
 def test_exports_for_any_batch_size(branch):
     visual = tower(branch).eval()
@@ -112,6 +117,7 @@ def test_exports_for_any_batch_size(branch):
 
 
 @slow
+@unchecked
 @every_branch
 def test_onnx_runtime_computes_the_same(branch, tmp_path):
     pytest.importorskip("onnxscript")

@@ -196,6 +196,7 @@ def test_autocast_does_not_round_the_cosines():
         assert loss.dtype == torch.float32 and loss.isfinite()
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_errors():
     images, texts, label = torch.zeros(4, 6), torch.zeros(4, 6), torch.zeros(4)
     for loss in (clip_contrastive, lambda i, t, s: multi_positive_contrastive(i, t, label, s)):

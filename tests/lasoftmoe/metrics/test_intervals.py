@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
+from data_prep.synthetic.nuisance import NO_NUISANCE
 from lasoftmoe import metrics
-from lasoftmoe.metrics import intervals
+from lasoftmoe.metrics import intervals, statistics
 from lasoftmoe.metrics.intervals import (
-    RATES,
     acer_difference,
     acer_interval,
     bootstrap_interval,
@@ -35,8 +35,8 @@ def test_estimate_is_the_acer_of_the_metrics_module():
     assert interval.low < report.acer < interval.high
 
 
-def _figure(name):
-    """A figure of the report, as the slow way asks for it."""
+def _result(name):
+    """Return a result of the report, as the slow way asks for it."""
 
     def statistic(scores, threshold):
         columns = scores["attack_score"], scores["is_attack"]
@@ -46,7 +46,7 @@ def _figure(name):
     return statistic
 
 
-@pytest.mark.parametrize("name", [*RATES, "auc"])
+@pytest.mark.parametrize("name", [n for n in statistics.STATISTICS if n != "reprocessed_gap"])
 def test_quick_statistics_equal_the_report_on_every_resample(name):
     scores = _scores(subjects=12).round({"attack_score": 1})  # with ties
     scores["id"] = [str(i) for i in range(len(scores))]
@@ -54,7 +54,7 @@ def test_quick_statistics_equal_the_report_on_every_resample(name):
     for unit in ("subject", "id"):
         options = {"resamples": 60, "unit": unit, "seed": 3}
         quick = bootstrap_interval(name, (scores, 0.5), **options)
-        slow = bootstrap_interval(_figure(name), (scores, 0.5), **options)
+        slow = bootstrap_interval(_result(name), (scores, 0.5), **options)
         assert (quick.estimate, quick.low, quick.high) == pytest.approx(
             (slow.estimate, slow.low, slow.high)
         )
@@ -83,6 +83,10 @@ def test_gap_of_reprocessed_images_equals_the_slow_way_and_sees_a_real_gap():
     assert worse.estimate > quick.estimate and worse.low > 0
 
 
+def test_gap_calls_clean_what_the_embedded_data_calls_clean():
+    assert statistics.CLEAN == NO_NUISANCE
+
+
 def test_gap_needs_to_know_what_was_done_to_the_images():
     with pytest.raises(ValueError, match="no column 'nuisance'"):
         bootstrap_interval("reprocessed_gap", (_scores(), 0.5))
@@ -91,7 +95,8 @@ def test_gap_needs_to_know_what_was_done_to_the_images():
 def test_resamples_in_parts_are_the_same_resamples(monkeypatch):
     scores = _scores(subjects=12)
     whole = [bootstrap_interval(name, (scores, 0.5), resamples=50) for name in ("auc", "acer")]
-    monkeypatch.setattr(intervals, "CHUNK", 40)
+    for module in (intervals, statistics):
+        monkeypatch.setattr(module, "CHUNK", 40)
     assert whole == [
         bootstrap_interval(name, (scores, 0.5), resamples=50) for name in ("auc", "acer")
     ]
@@ -231,7 +236,7 @@ def test_unusable_requests_are_refused_in_words():
     scores = _scores()
     with pytest.raises(ValueError, match="no statistic 'eer2'"):
         bootstrap_interval("eer2", (scores, 0.5))
-    with pytest.raises(ValueError, match="column 'split' with dev"):
+    with pytest.raises(ValueError, match="column 'split' with test"):
         bootstrap_interval("acer", scores)
     with pytest.raises(ValueError, match="no runs"):
         paired_difference((scores, 0.5), [])
@@ -245,5 +250,20 @@ def test_other_subjects_and_single_classes_are_refused():
     scores = _scores()
     with pytest.raises(ValueError, match="same subjects"):
         acer_difference((scores, 0.5), (scores.assign(subject="other"), 0.5))
-    with pytest.raises(ValueError, match="both live images and attacks"):
+    with pytest.raises(ValueError, match="only attacks among 300 scores"):
         acer_interval(scores[scores["is_attack"]], 0.5)
+
+
+@pytest.mark.parametrize("name", statistics.STATISTICS)
+def test_scores_that_are_not_finite_are_refused(name):
+    scores = _scores().assign(nuisance="none")
+    scores.loc[3, "attack_score"] = np.nan
+    with pytest.raises(ValueError, match=r"attack_score\[3\] is nan"):
+        bootstrap_interval(name, (scores, 0.5))
+
+
+def test_a_threshold_between_two_single_precision_numbers_is_not_rounded():
+    scores = _scores().assign(attack_score=np.float32(0.1))
+    above = float(np.nextafter(np.float64(np.float32(0.1)), 1))
+    assert acer_interval(scores, 0.1).estimate == 0.5  # all are called attacks
+    assert bootstrap_interval("bpcer", (scores, above)).estimate == 0

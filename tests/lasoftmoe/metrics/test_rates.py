@@ -198,8 +198,8 @@ def test_huge_scores_do_not_overflow():
         ([1.0, 2.0], [True], "one length"),
         ([1.0, 2.0], ["live", "fake"], "label == 'fake'"),
         (["1.0", "2.0"], [True, False], "must hold numbers"),
-        ([1.0, None], [True, False], r"attack_score\[1\] is nan"),
-        ([1.0, 2.0], [0, 2], "booleans"),
+        ([1.0, None], [True, False], r"attack_score\[1\] is None"),
+        ([1.0, 2.0], [0, 2], "not a boolean"),
     ],
 )
 @pytest.mark.parametrize("function", [metrics.evaluate, metrics.auc, metrics.eer_threshold])
@@ -265,6 +265,14 @@ def test_a_video_of_two_kinds_is_refused_by_name(column):
     table = frames()
     table.loc[2, column] = table.loc[3, column] if column in ("is_attack", "attack_type") else "x"
     with pytest.raises(ValueError, match=f"images of video 'v' differ in {column}"):
+        metrics.per_video(table)
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, None])
+def test_a_score_that_is_not_finite_is_refused_with_its_image(score):
+    table = frames().astype({"attack_score": object})
+    table.loc[2, "attack_score"] = score
+    with pytest.raises(ValueError, match="attack_score of image 'c' is "):
         metrics.per_video(table)
 
 

@@ -1,4 +1,4 @@
-"""A report's forms say the same, and none leaves out where the threshold came from."""
+"""A report's forms say the same, and all name the source of the threshold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lasoftmoe import metrics
-from lasoftmoe.metrics.report import Report, reports_to_latex
+from lasoftmoe.metrics.report import HEADLINE, PERCENT, Report, reports_to_latex
 
 TYPES = ["live", "cw", "pgd"]
 
@@ -29,6 +29,12 @@ def test_a_row_is_in_percent_and_names_the_source(report):
     assert row["ACER"] == pytest.approx(25.0)
     assert row["ACER worst type"] == pytest.approx(50.0)
     assert (row["threshold"], row["threshold from"]) == (1.5, "dev EER")
+
+
+def test_headline_results_are_attributes_of_a_report(report):
+    row = report.to_frame().iloc[0]
+    assert tuple(row.index[: len(HEADLINE)]) == HEADLINE == PERCENT[:4]
+    assert [row[name] for name in HEADLINE] == [100 * getattr(report, n.lower()) for n in HEADLINE]
 
 
 def test_text_has_both_readings_of_acer(report):
@@ -71,10 +77,10 @@ def test_a_report_without_a_source_is_refused(report):
 
 def test_a_table_for_print_insists_on_the_origin_of_every_threshold(report):
     unstated = metrics.evaluate([0.0, 1.0], [False, True], 0.5)
-    assert "threshold 0.5 given, its origin is not stated" in str(unstated)
+    assert "threshold 0.5 given, its source is not stated" in str(unstated)
     assert unstated.to_frame()["threshold from"].item() == "given"
     assert json.loads(unstated.to_json())["threshold_source"] == "given"
-    with pytest.raises(ValueError, match="where does the threshold of 'b' come from"):
+    with pytest.raises(ValueError, match="the threshold of 'b' has no stated source"):
         reports_to_latex({"a": report, "b": unstated})
     with pytest.raises(ValueError, match="no reports"):
         reports_to_latex({})

@@ -1,17 +1,18 @@
-"""The paper's equations as loops over single numbers, to hold the fast layers against.
+"""References for the fast layers: the package's naive forms, attention and experts as loops.
 
-Nothing here is shared with the package but the parameters of a layer. Slots are numbered
-j = expert * s + slot, as "e s -> (e s)" in Algorithm 2 numbers them.
+The loops run over single numbers and share only a layer's parameters with the package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lasoftmoe.moe import Experts, LaSoftMoE, SoftmaxAttention, SoftMoE, TopKMoE
+from lasoftmoe.moe import Experts, LaSoftMoE, SoftmaxAttention, SoftMoE, TopKMoE, naive
 from lasoftmoe.moe.self_attention import SelfAttention
 
 
@@ -22,42 +23,6 @@ def matrix(rows: int, columns: int, entry: Callable[[int, int], Tensor]) -> Tens
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     return sum((a[k] * b[k] for k in range(len(a))), start=torch.zeros((), dtype=a.dtype))
-
-
-def unit(vector: Tensor) -> Tensor:
-    return vector / dot(vector, vector).sqrt()
-
-
-def routing_logits(x: Tensor, phi: Tensor, scale: Tensor | None) -> Tensor:
-    """X Phi of one image: x (n, d), phi (e, s, d) -> (n, e * s)."""
-    columns = [vector for expert in phi for vector in expert]
-
-    def entry(i: int, j: int) -> Tensor:
-        if scale is None:
-            return dot(x[i], columns[j])
-        return scale[0] * dot(unit(x[i]), unit(columns[j]))
-
-    return matrix(len(x), len(columns), entry)
-
-
-def dispatch(logits: Tensor) -> Tensor:
-    """Eq. 2."""
-    n, slots = logits.shape
-
-    def entry(i: int, j: int) -> Tensor:
-        return logits[i, j].exp() / sum(logits[other, j].exp() for other in range(n))
-
-    return matrix(n, slots, entry)
-
-
-def combine_softmax(logits: Tensor) -> Tensor:
-    """Eq. 4."""
-    n, slots = logits.shape
-
-    def entry(i: int, j: int) -> Tensor:
-        return logits[i, j].exp() / sum(logits[i, other].exp() for other in range(slots))
-
-    return matrix(n, slots, entry)
 
 
 def feature(name: str, x: Tensor) -> Tensor:
@@ -96,25 +61,6 @@ def attention(layer: SelfAttention, x: Tensor) -> Tensor:
     return matrix(n, width, entry)
 
 
-def instance_norm(weights: Tensor) -> Tensor:
-    """Algorithm 2, line 8: each token's weights to zero mean and unit variance."""
-    n, slots = weights.shape
-    means = [sum(weights[i, j] for j in range(slots)) / slots for i in range(n)]
-    variances = [
-        sum((weights[i, j] - means[i]) ** 2 for j in range(slots)) / slots for i in range(n)
-    ]
-    return matrix(n, slots, lambda i, j: (weights[i, j] - means[i]) / (variances[i] + 1e-5).sqrt())
-
-
-def combine_positive(logits: Tensor, attended: Tensor) -> Tensor:
-    """The stable variant: softplus of logits plus attention, over the sum of the row."""
-    n, slots = logits.shape
-    positive = matrix(
-        n, slots, lambda i, j: (1 + (logits[i, j] + attended[i, j]).exp()).log() + 1e-6
-    )
-    return matrix(n, slots, lambda i, j: positive[i, j] / sum(positive[i]))
-
-
 def expert(layer: Experts, index: int, slot: Tensor) -> Tensor:
     """One expert of Eq. 3 on one slot (d,)."""
     w_in, b_in = layer.weight_in[index], layer.bias_in[index]
@@ -126,24 +72,41 @@ def expert(layer: Experts, index: int, slot: Tensor) -> Tensor:
     return torch.stack([dot(torch.stack(hidden), w_out[:, k]) + b_out[k] for k in range(layer.dim)])
 
 
-def combine(layer: SoftMoE, logits: Tensor) -> Tensor:
-    if not isinstance(layer, LaSoftMoE):
-        return combine_softmax(logits)
-    attended = instance_norm(attention(layer.attention, logits))
-    return attended if layer.variant == "paper" else combine_positive(logits, attended)
+def run_experts(layer: Experts, slots: Tensor) -> Tensor:
+    """Eq. 3 on slots (batch, experts, slots, dim)."""
+    images = [
+        torch.stack([torch.stack([expert(layer, e, slot) for slot in own]) for e, own in pairs])
+        for pairs in (enumerate(image) for image in slots)
+    ]
+    return torch.stack(images)
 
 
 def soft_moe(layer: SoftMoE, x: Tensor) -> Tensor:
-    """Algorithm 2 (or Eq. 2-4, for a SoftMoE) on one image x (n, d)."""
-    n, d = x.shape
-    logits = routing_logits(x, layer.phi, layer.scale)
-    to_slots, to_tokens = dispatch(logits), combine(layer, logits)
-    slots = logits.shape[1]
-    outputs = []
-    for j in range(slots):
-        slot = sum(to_slots[i, j] * x[i] for i in range(n))
-        outputs.append(expert(layer.experts, j // layer.slots_per_expert, slot))
-    return matrix(n, d, lambda i, k: sum(to_tokens[i, j] * outputs[j][k] for j in range(slots)))
+    """A layer as the paper prints it, with attention and experts as loops; x (batch, n, d)."""
+    experts = partial(run_experts, layer.experts)
+    if not isinstance(layer, LaSoftMoE):
+        return ours(layer, x) if layer.scale is not None else naive.soft_moe(x, layer.phi, experts)
+    if layer.variant == "stable" or layer.scale is not None:
+        return ours(layer, x)
+    return naive.la_soft_moe(x, layer.phi, partial(expected, layer.attention), experts)
+
+
+def ours(layer: SoftMoE, x: Tensor) -> Tensor:
+    """The same with what the paper lacks: normalized routing, and the stable variant."""
+    tokens, phi = x, layer.phi.flatten(0, 1)
+    if layer.scale is not None:
+        tokens = x / x.square().sum(dim=-1, keepdim=True).sqrt()
+        phi = layer.scale * phi / phi.square().sum(dim=-1, keepdim=True).sqrt()
+    logits = tokens @ phi.T
+    if not isinstance(layer, LaSoftMoE):
+        combine = logits.softmax(dim=-1)
+    else:
+        combine = F.instance_norm(expected(layer.attention, logits))
+        if layer.variant == "stable":
+            positive = (1 + (logits + combine).exp()).log() + 1e-6
+            combine = positive / positive.sum(dim=-1, keepdim=True)
+    slots = (logits.softmax(dim=1).mT @ x).unflatten(1, layer.phi.shape[:2])
+    return combine @ run_experts(layer.experts, slots).flatten(1, 2)
 
 
 def sparse_routing(layer: TopKMoE, logits: Tensor, capacity: int, mask: list[bool]):
@@ -185,14 +148,15 @@ def sparse_moe(layer: TopKMoE, x: Tensor, capacity: int, mask: list[bool] | None
 
 
 def expected(layer: nn.Module, x: Tensor) -> Tensor:
-    """What ``layer`` has to return for x (batch, n, d), image by image."""
+    """What ``layer`` must return for x (batch, n, d)."""
     if isinstance(layer, TopKMoE):
         factor = layer.capacity_factor
         room = x.shape[1] if factor is None else factor * layer.k * x.shape[1] / layer.num_experts
         capacity = next(c for c in range(1, x.shape[1] + 1) if c >= min(room, x.shape[1]) - 1e-9)
         return torch.stack([sparse_moe(layer, image, capacity) for image in x])
-    one_image = attention if isinstance(layer, SelfAttention) else soft_moe
-    return torch.stack([one_image(layer, image) for image in x])
+    if isinstance(layer, SelfAttention):
+        return torch.stack([attention(layer, image) for image in x])
+    return soft_moe(layer, x)
 
 
 def randomize(layer: nn.Module, seed: int = 0) -> nn.Module:
@@ -206,7 +170,7 @@ def randomize(layer: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def assert_matches(layer: nn.Module, x: Tensor) -> None:
-    """Values and gradients of ``layer`` at x equal those of the loops."""
+    """Check that values and gradients of ``layer`` at x equal those of the reference."""
     x = x.detach().requires_grad_()
     inputs = (x, *layer.parameters())
     actual, wanted = layer(x), expected(layer, x)

@@ -1,3 +1,5 @@
+"""Errors of the layers in their own words, as users see them without checked shapes."""
+
 from __future__ import annotations
 
 import pytest
@@ -13,16 +15,18 @@ from lasoftmoe.moe import (
     build_moe,
 )
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 CONSTRUCTIONS = {
-    "num_experts has to be .* at least 1, got 0": lambda: SoftMoE(8, num_experts=0),
-    "slots_per_expert has to be .* got -1": lambda: LaSoftMoE(8, slots_per_expert=-1),
-    "dim has to be .* got 0": lambda: SoftMoE(0),
-    "hidden_dim has to be .* got 0": lambda: Experts(2, 8, 0),
+    "num_experts must be .* at least 1, got 0": lambda: SoftMoE(8, num_experts=0),
+    "slots_per_expert must be .* got -1": lambda: LaSoftMoE(8, slots_per_expert=-1),
+    "dim must be .* got 0": lambda: SoftMoE(0),
+    "hidden_dim must be .* got 0": lambda: Experts(2, 8, 0),
     "whole number .* got 2.5": lambda: SoftMoE(8, num_experts=2.5),
     "whole number .* got True": lambda: SoftMoE(8, num_experts=True),
     "dim=10 is not divisible by heads=3": lambda: LinearAttention(10, heads=3),
     "dim=6 is not divisible by heads=4": lambda: LaSoftMoE(8, 2, 3, heads=4),
-    "heads has to be .* got 0": lambda: LinearAttention(10, heads=0),
+    "heads must be .* got 0": lambda: LinearAttention(10, heads=0),
     "unknown feature_map 'cosine'; choose one of elu, relu": lambda: LinearAttention(
         8, feature_map="cosine"
     ),
@@ -30,13 +34,13 @@ CONSTRUCTIONS = {
     "unknown attention 'flash'; choose one of linear, softmax": lambda: LaSoftMoE(
         8, attention="flash"
     ),
-    "at least two slots in all, got 1": lambda: LaSoftMoE(8, 1, 1),
+    "at least two slots in total, got 1": lambda: LaSoftMoE(8, 1, 1),
     "only with normalize_routing": lambda: SoftMoE(8, routing_scale=1.0),
     "works at width 8, but rank is 4": lambda: MoEAdapter(16, 4, SoftMoE(8)),
-    "rank has to be .* got 0": lambda: MoEAdapter(16, 0, SoftMoE(8)),
+    "rank must be .* got 0": lambda: MoEAdapter(16, 0, SoftMoE(8)),
     "unknown kind of MoE 'none'; choose one of soft, la, topk": lambda: build_moe(8, MoEConfig()),
-    "unknown variant 'x'": lambda: build_moe(8, MoEConfig(kind="soft", variant="x")),
-    "hidden_dim has to be": lambda: build_moe(8, MoEConfig(kind="soft", hidden_ratio=0.0)),
+    "should be 'paper' or 'stable'": lambda: MoEConfig(kind="soft", variant="x"),
+    "hidden_dim must be": lambda: build_moe(8, MoEConfig(kind="soft", hidden_ratio=0.01)),
 }
 
 

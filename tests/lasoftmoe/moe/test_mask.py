@@ -151,6 +151,7 @@ def test_the_branch_passes_the_mask_on(kind, mask):
     ],
     ids=["float", "too long", "one image", "per number"],
 )
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["soft", "paper", "top-k"])
 def test_a_wrong_mask_is_named(name, wrong):
     layer = EVERY[name]()

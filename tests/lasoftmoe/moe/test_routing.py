@@ -73,5 +73,5 @@ def test_a_routed_layer_without_route_says_so():
     class Empty(RoutedLayer):
         pass
 
-    with pytest.raises(NotImplementedError, match="Empty has to define route"):
+    with pytest.raises(NotImplementedError, match="Empty must define route"):
         Empty().route(torch.zeros(1, 1, 1))

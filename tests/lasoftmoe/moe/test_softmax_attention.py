@@ -72,5 +72,5 @@ def test_build_follows_the_configuration():
 
 
 def test_an_attention_without_attend_says_so():
-    with pytest.raises(NotImplementedError, match="SelfAttention has to define attend"):
+    with pytest.raises(NotImplementedError, match="SelfAttention must define attend"):
         SelfAttention(4)(torch.zeros(1, 2, 4))

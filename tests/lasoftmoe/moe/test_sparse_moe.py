@@ -263,16 +263,17 @@ def test_build_follows_the_configuration():
     assert (layer.capacity_factor, layer.noise) == (2.0, 0.5)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"k": 5}, "cannot choose k=5 of 4 experts"),
-        ({"k": 0}, "k has to be .* at least 1, got 0"),
-        ({"num_experts": 0}, "num_experts has to be .* got 0"),
-        ({"capacity_factor": 0.0}, "capacity_factor has to be greater than 0 or None, got 0.0"),
-        ({"noise": -1.0}, "noise is a standard deviation, at least 0, got -1.0"),
+        ({"k": 0}, "k must be .* at least 1, got 0"),
+        ({"num_experts": 0}, "num_experts must be .* got 0"),
+        ({"capacity_factor": 0.0}, "capacity_factor must be greater than 0 or None, got 0.0"),
+        ({"noise": -1.0}, "noise is a standard deviation and must be at least 0, got -1.0"),
         ({"priority": "random"}, "unknown priority 'random'; choose one of position, weight"),
-        ({"hidden_dim": 0}, "hidden_dim has to be"),
+        ({"hidden_dim": 0}, "hidden_dim must be"),
     ],
 )
 def test_construction_errors(options, message):

@@ -70,7 +70,7 @@ def test_token_grid_leaves_the_class_token_out():
     assert plots.token_grid(weights).tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert plots.token_grid(torch.zeros(2, 64)).shape == (2, 8, 8)
     assert plots.token_grid(torch.zeros(2, 4, 197)).shape == (2, 4, 14, 14)
-    with pytest.raises(ValueError, match="12 tokens are no square"):
+    with pytest.raises(ValueError, match="12 tokens do not fill a square"):
         plots.token_grid(torch.zeros(12))
 
 
