@@ -58,9 +58,14 @@ class ClipBundle:
     name: str = "small"
 
     @property
+    def visual(self) -> nn.Module:
+        """The vision tower."""
+        return self.model.get_submodule("visual")
+
+    @property
     def device(self) -> torch.device:
         """Where the model's parameters are now."""
-        return self.model.logit_scale.device
+        return next(self.model.parameters()).device
 
     def preprocess(self, images: Tensor) -> Tensor:
         """What the vision tower expects; differentiable if ``images`` is floating point.
@@ -79,7 +84,7 @@ class ClipBundle:
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"Expected images (batch, 3, h, w), got {tuple(images.shape)}.")
         # Resizing is not implemented, or not exact, in half precision.
-        dtype = self.model.logit_scale.dtype
+        dtype = next(self.model.parameters()).dtype
         pixels = to_unit_range(images, torch.promote_types(dtype, torch.float32))
         if images.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)

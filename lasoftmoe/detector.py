@@ -109,6 +109,7 @@ class Detector(nn.Module, ABC):
         return {}
 
 
+@dataclass(frozen=True)
 class MethodConfig:
     """Base of each method's settings: a frozen dataclass made with ``lasoftmoe.settings``."""
 

@@ -174,6 +174,8 @@ def _evaluate_command(options: Namespace) -> None:
 
     run = experiment.read_run(options.run_folder)
     folder = options.get("data") or experiment.data_folder(run.config)
+    if folder is None:
+        raise ValueError("no dataset: name one with --data, or set LASOFTMOE_DATA")
     protocol = options.get("protocol") or run.config.data.protocol
     size = run.config.data.image_size
     test = data.open_dataset(folder, protocol, size, splits=["test"])["test"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -96,12 +96,13 @@ class FaceDataset(Dataset):
         """Return several items at once, see ``lasoftmoe.detector.Batch``."""
         rows = self._rows[indices]
         images = {"image": self.images, **self._maps}
-        return {
+        batch = {
             **{name: torch.from_numpy(np.asarray(array[rows])) for name, array in images.items()},
             "is_attack": self.is_attack[indices],
             **{name: present[indices] for name, present in self._present.items()},
             **{name: [values[i] for i in indices] for name, values in self._strings.items()},
         }
+        return cast(Batch, batch)
 
     # The data loader asks for whole batches through this name, which spares it stacking items.
     __getitems__ = batch
@@ -123,7 +124,7 @@ class FaceDataset(Dataset):
 
 
 def _file_of(array: np.ndarray) -> np.ndarray | Path:
-    return Path(array.filename) if isinstance(array, np.memmap) else array
+    return Path(str(array.filename)) if isinstance(array, np.memmap) else array
 
 
 def _mapped(array: np.ndarray | Path) -> np.ndarray:
@@ -205,7 +206,7 @@ def epoch_loader(
     )
 
 
-def _already_collated(batch: Batch) -> Batch:
+def _already_collated(batch: Any) -> Any:
     return batch
 
 

@@ -22,6 +22,7 @@ from filelock import FileLock
 from PIL import Image
 
 from data_prep import manifest, provenance
+from data_prep.contract.packed import PackedFile
 from data_prep.manifest import DatasetError, PreparedDataset, check_files, read_and_digest
 from data_prep.media import images
 from lasoftmoe.paths import runs_folder
@@ -109,7 +110,9 @@ def image_reader(dataset: PreparedDataset, size: int, column: str = "path") -> R
     return read_picture if column == "path" else read_map
 
 
-def _at_size(image: Image.Image, path: Path, declared: int | None, size: int) -> np.ndarray:
+def _at_size(
+    image: Image.Image, path: Path | PackedFile, declared: int | None, size: int
+) -> np.ndarray:
     width, height = image.size
     if declared is not None and (height, width) != (declared, declared):
         raise DatasetError(
@@ -194,7 +197,7 @@ def _decode_all(output: BinaryIO, read: Reader, shape: tuple[int, ...]) -> dict[
                 digests[row] = digest
         with lock:
             output.seek(start + rows.start * image_bytes)
-            output.write(images)
+            output.write(images.data)
         return len(rows)
 
     # Several images a task: handing out a task costs a good part of decoding a small image.

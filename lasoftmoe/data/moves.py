@@ -5,6 +5,8 @@ Nothing resamples, jitters colors, or adds noise: the finest textures reveal man
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,7 @@ def move_batch(
     """
     places = _places(batch["image"], generator, flip, shift_pixels, part, parts)
     moved = {name: _take(batch[name], *places) for name in ("image", *MAPS) if name in batch}
-    return {**batch, **moved}
+    return cast(Batch, {**batch, **moved})
 
 
 def flip_and_shift(

@@ -158,7 +158,7 @@ def dry_run(
     yield _requirement(weights_problems(config.detector), f"weights: {found}")
     problems = dataset_problems(config, data)
     yield _requirement(problems, f"dataset: {data}, protocol {config.data.protocol}")
-    counts = None if problems else _counts(config, data)
+    counts = _counts(config, data) if data and not problems else None
     if isinstance(counts, DatasetError):
         yield Line("MISSING", f"a dataset that can be read: {counts}")
     elif counts is not None:

@@ -85,7 +85,7 @@ class CentralDifferenceConv2d(nn.Conv2d):
         """Return the kernel of the one convolution, (out_channels, in_channels, k, k)."""
         if self.theta == 0:
             return self.weight
-        center = F.pad(self.weight.sum((2, 3), keepdim=True), 4 * [self.padding[0]])
+        center = F.pad(self.weight.sum((2, 3), keepdim=True), 4 * [self.kernel_size[0] // 2])
         return self.weight - self.theta * center
 
 
@@ -140,7 +140,7 @@ class CDCN(Detector):
 
     def depth(self, images: Tensor) -> Tensor:
         """Return the predicted depth, (batch, 1, map_size, map_size), 0 or more."""
-        pixels = to_unit_range(images, self.stem[0].weight.dtype)
+        pixels = to_unit_range(images, next(self.parameters()).dtype)
         x = self.stem(2 * pixels - 1)
         size = (self.config.map_size, self.config.map_size)
         stages = []

@@ -97,7 +97,7 @@ class ClipDetector(Detector):
         """
         if self.config.moe.kind != "topk":
             return self._class_loss(self.embed(batch["image"]), batch["is_attack"])
-        with capture_routing(self.clip.visual, detach=False) as routing:
+        with capture_routing(self.bundle.visual, detach=False) as routing:
             image_embeddings = self.embed(batch["image"])
         return {
             "class": self._class_loss(image_embeddings, batch["is_attack"]),
@@ -165,7 +165,7 @@ def _build(config: ClipDetectorConfig) -> ClipDetector:
     generator = torch.Generator().manual_seed(torch.initial_seed())
     clip = config.clip
     bundle = load_clip(clip.name, clip.pretrained, device=torch.get_default_device())
-    add_moe(bundle.model.visual, config.moe, generator)
+    add_moe(bundle.visual, config.moe, generator)
     return ClipDetector(bundle, config)
 
 

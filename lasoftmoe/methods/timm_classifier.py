@@ -84,7 +84,7 @@ class TimmClassifier(Detector):
 
     def _features(self, images: Tensor) -> Tensor:
         """Pooled features, (batch, features), at the images' own size."""
-        pixels = (to_unit_range(images, self.mean.dtype) - self.mean) / self.std
+        pixels = (to_unit_range(images, next(self.parameters()).dtype) - self.mean) / self.std
         return self.network.forward_head(self.network.forward_features(pixels), pre_logits=True)
 
 

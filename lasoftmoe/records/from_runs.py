@@ -138,7 +138,7 @@ def _curve(log: pd.DataFrame) -> dict[str, list[float]]:
     if log.empty:
         return {"step": [], "loss": []}
     ranges = np.array_split(np.arange(len(log)), min(CURVE_POINTS, len(log)))
-    curve = {
+    curve: dict[str, list[float]] = {
         "step": [int(log["step"].iloc[rows[-1]]) for rows in ranges],
         "loss": [round(float(log["loss"].iloc[rows].mean()), 5) for rows in ranges],
     }

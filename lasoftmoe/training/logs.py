@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 Row = dict[str, Any]
 FLUSH_SECONDS = 1.0
@@ -25,7 +25,8 @@ class CsvLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = self._writer = None
+        self._file: TextIO | None = None
+        self._writer: csv.DictWriter[str] | None = None
         self._flushed = 0.0
 
     def __call__(self, row: Row) -> None:
@@ -45,8 +46,8 @@ class CsvLog:
             # a killed process may have left half a row
             whole = [row for row in rows if None not in row and None not in row.values()]
             kept = [row for row in whole if int(row["step"]) < first_step]
-        self._file = self.path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, list(first))
+        self._file = file = self.path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(file, list(first))
         self._writer.writeheader()
         self._writer.writerows(kept)
 
@@ -90,7 +91,7 @@ class Logs:
         on_step: Callable[[Row], None] | None = None,
     ) -> None:
         """Writes ``folder/log.csv`` and, if asked to, ``folder/tensorboard/``."""
-        self._files = [CsvLog(folder / "log.csv")]
+        self._files: list[CsvLog | TensorBoardLog] = [CsvLog(folder / "log.csv")]
         if tensorboard:
             self._files.append(TensorBoardLog(folder / "tensorboard"))
         self._callbacks = [*self._files, *([on_step] if on_step else [])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -133,7 +133,7 @@ class _Loop:
                     row = self.step(batch, len(state.log), order.epoch)
                     state.log.append(row)
                     state.epoch, into_epoch = divmod(len(state.log), len(order))
-                    if into_epoch == 0 and self.config.watches_dev:
+                    if into_epoch == 0 and dev_set is not None and self.config.watches_dev:
                         self.measure_dev(dev_set, state)
                     if checkpoint and not hidden and self.is_due(state, len(order)):
                         checkpoint.save(self.detector, self.optimizer, state, settings)
@@ -147,11 +147,11 @@ class _Loop:
         """Change the weights once; return the step's row of the log."""
         rates = set_learning_rates(self.optimizer, self.config, step, self.total)
         terms = self.losses(batch, step)
-        loss = sum(terms.values())
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
         means = {
             name: self.accelerator.reduce(term.detach(), "mean") for name, term in terms.items()
         }
-        total_loss = sum(means.values())
+        total_loss = torch.stack(list(means.values())).sum()
         self.require_finite("loss", total_loss, batch, step, rates)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
@@ -168,12 +168,7 @@ class _Loop:
         config, accelerator = self.config, self.accelerator
         part, parts = accelerator.process_index, accelerator.num_processes
         shared, own = _seed_step(self.seed, step, part)
-        batch = {
-            key: value.to(accelerator.device, non_blocking=True)
-            if torch.is_tensor(value)
-            else value
-            for key, value in batch.items()
-        }
+        batch = _to_device(batch, accelerator.device)
         batch = move_batch(batch, shared, config.flip, config.shift_pixels, part, parts)
         batch = self.detector.augment(batch, own)
         bf16 = config.precision == "bf16"
@@ -206,10 +201,12 @@ class _Loop:
         self, checkpoint: Checkpoint | None, settings: dict[str, Any]
     ) -> TrainingState | None:
         """The state that the checkpoint holds, put into detector and optimizer."""
-        state = checkpoint and checkpoint.load(self.detector, self.optimizer, settings)
+        state = None
+        if checkpoint is not None:
+            state = checkpoint.load(self.detector, self.optimizer, settings)
         steps = torch.tensor([len(state.log) if state else 0], device=self.accelerator.device)
         found = self.accelerator.gather(steps).tolist()
-        if len(set(found)) > 1:
+        if checkpoint is not None and len(set(found)) > 1:
             raise TrainingError(
                 f"the processes found checkpoints of {found} steps at {checkpoint.path}: put it "
                 "into a folder that all machines share"
@@ -229,6 +226,15 @@ class _Loop:
         best = state.best_dev_auc is None or auc > state.best_dev_auc
         if self.config.keep_epoch == "best_on_dev" and best:
             state.best_dev_auc, state.best_weights = auc, copy_weights(self.detector)
+
+
+def _to_device(batch: Batch, device: torch.device) -> Batch:
+    tensors = {
+        name: value.to(device, non_blocking=True)
+        for name, value in batch.items()
+        if isinstance(value, Tensor)
+    }
+    return cast(Batch, {**batch, **tensors})
 
 
 class _TrainingLoss(nn.Module):
@@ -275,7 +281,11 @@ def _seed_step(seed: int, step: int, process: int) -> tuple[torch.Generator, tor
     shared, *own = np.random.SeedSequence([seed, step]).spawn(2 + process)
     torch.manual_seed(_number(own[-1]))
     augmenting = own[-1].spawn(1)[0]
-    return tuple(torch.Generator().manual_seed(_number(s)) for s in (shared, augmenting))
+    return _generator(shared), _generator(augmenting)
+
+
+def _generator(stream: np.random.SeedSequence) -> torch.Generator:
+    return torch.Generator().manual_seed(_number(stream))
 
 
 def _number(stream: np.random.SeedSequence) -> int:

@@ -114,7 +114,7 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, values: int) -> None:
         values *= process_count()
-        self.num_batches_tracked += 1
+        self.num_batches_tracked.add_(1)
         unbiased = variance * values / (values - 1)
         for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
             running.lerp_(now.to(running.dtype), self.momentum)
