@@ -23,6 +23,7 @@ ENGINE = (
     "data/sampling.py",
     "detector.py",
     "evaluation.py",
+    "metrics/columns.py",
     "metrics/ranking.py",
     "metrics/rates.py",
     "pixels.py",
