@@ -97,7 +97,7 @@ def train_surrogate(
     card = {
         "name": network.description,
         **Origin.now(command).to_dict(),
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
         "training": asdict(training) | {"seed": seed},
         "wall_seconds": {
             "captures": round(rendered - started),
