@@ -71,7 +71,7 @@ def write_faces(folder: Path, count: int, size: int, suffix: str) -> Path:
         rows.append({"id": str(number), "path": path, "subject": str(number), **row})
     table = pd.DataFrame(rows).assign(source="portrait", frame=0)
     split = ["train"] * (count - 4) + ["dev"] * 2 + ["test"] * 2
-    info = {"name": "benchmark", "version": "1", "licence": "CC0-1.0", "seed": 0}
+    info = {"name": "benchmark", "version": "1", "license": "CC0-1.0", "seed": 0}
     info |= {"generator": "benchmarks.data", "image_size": size}
     write_dataset(folder, table, {"p1": pd.DataFrame({"id": table["id"], "split": split})}, info)
     return folder

@@ -3,7 +3,7 @@
 - ``manifest.parquet``: one row an image (columns in ``checks.MANIFEST_SCHEMA``; more are allowed);
 - ``protocols/<name>.parquet``: which image ids are train, dev and test;
 - further tables ``<name>.parquet`` with an ``id`` column, where a dataset has them (captions);
-- ``dataset.json``: name, version, licence, seed, generator, image_size, counts, checksums.
+- ``dataset.json``: name, version, license, seed, generator, image_size, counts, checksums.
 
 A dataset made from a release uses the images where they lie. ``dataset.json`` then declares the
 release's folder as ``root``, relative to the dataset's folder, and the paths of such images start

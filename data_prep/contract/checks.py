@@ -16,7 +16,7 @@ UNKNOWN = "unknown"  # the family and the type of an attack whose release says o
 INFO_KEYS = (
     "name",
     "version",
-    "licence",
+    "license",
     "seed",
     "generator",
     "image_size",

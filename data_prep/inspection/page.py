@@ -149,7 +149,7 @@ def _facts(inspection: Inspection) -> str:
         "images": f"{len(manifest):,} ({live:,} live, {len(manifest) - live:,} fake)",
         "people": f"{manifest['subject'].nunique():,}",
         "version": info["version"],
-        "license": info["licence"],
+        "license": info["license"],
         "made by": info["generator"],
         "checksum": info["checksums"]["dataset"][:16],
     }

@@ -33,7 +33,7 @@ def dataset_info(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "version": "1",
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
         "seed": recipe["seed"],
         "generator": GENERATOR,
         "image_size": CAPTURE_SIZE,

@@ -14,7 +14,7 @@ from data_prep.manifest import PreparedDataset, write_dataset
 INFO = {
     "name": "small",
     "version": "1",
-    "licence": "CC0-1.0",
+    "license": "CC0-1.0",
     "seed": 0,
     "generator": "tests",
     "image_size": 8,

@@ -63,8 +63,8 @@ def test_unreadable_files_are_named(tmp_path):
 
 def test_incomplete_information_is_an_error(tmp_path):
     write_images(tmp_path)
-    info = {key: value for key, value in INFO.items() if key != "licence"}
-    with pytest.raises(DatasetError, match="lacks licence"):
+    info = {key: value for key, value in INFO.items() if key != "license"}
+    with pytest.raises(DatasetError, match="lacks license"):
         write_dataset(tmp_path, manifest(), {}, info)
 
 

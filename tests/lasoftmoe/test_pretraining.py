@@ -109,7 +109,7 @@ def folder(tmp_path_factory) -> Path:
     info = {
         "name": "tiny",
         "version": "1",
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
         "seed": 0,
         "generator": "test",
         "image_size": 96,

@@ -50,7 +50,7 @@ def write_tiny_dataset(
     number = manifest["subject"].str[1:].astype(int)
     split = number.map(lambda n: ("train", "train", "dev", "test")[n % 4])
     protocol = pd.DataFrame({"id": manifest["id"], "split": split})
-    info = {"name": "tiny", "version": "1", "licence": "CC0-1.0", "seed": seed}
+    info = {"name": "tiny", "version": "1", "license": "CC0-1.0", "seed": seed}
     info |= {"generator": "tests", "image_size": size if declared == -1 else declared}
     protocols = {"p1": protocol, "swapped": protocol.iloc[::-1].reset_index(drop=True)}
     write_dataset(folder, manifest, protocols, info)

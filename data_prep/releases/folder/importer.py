@@ -196,7 +196,7 @@ def _write(
     info = {
         "name": out.name,
         "version": "1",
-        "licence": "as the user's own files",
+        "license": "as the user's own files",
         "seed": recipe["seed"],
         "generator": GENERATOR,
         "image_size": recipe["crop"]["size"] if recipe["crop"] else None,

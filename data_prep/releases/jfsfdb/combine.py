@@ -158,7 +158,7 @@ def _info(
     return {
         "name": f"jfsfdb-{'-'.join(parts)}",
         "version": "1",
-        "licence": "; ".join(info["licence"] for info in infos),
+        "license": "; ".join(info["license"] for info in infos),
         "seed": 0,
         "generator": GENERATOR,
         "image_size": infos[0]["image_size"],

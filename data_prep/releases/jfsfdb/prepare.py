@@ -287,7 +287,7 @@ def _info(
     return {
         "name": f"jfsfdb-{subset.name}",
         "version": "1",
-        "licence": f"{subset.title}: {subset.access}",
+        "license": f"{subset.title}: {subset.access}",
         "seed": 0,
         "generator": GENERATOR,
         "image_size": wishes.crop.size,

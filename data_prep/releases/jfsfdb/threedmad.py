@@ -25,7 +25,7 @@ SUBSET = Subset(
     half="spoofing",
     trains=True,
     layout="subject_session_recording.hdf5",
-    access="licence agreement with Idiap (known from memory only)",
+    access="license agreement with Idiap (known from memory only)",
     read=read,
     rules={
         "patterns": [r"(?P<subject>\d+)_(?P<session>\d+)_(?P<recording>\d+)"],

@@ -24,7 +24,7 @@ from data_prep.releases.uniattackdata.options import Options
 from data_prep.releases.uniattackdata.present import drop_absent, read_contents
 
 GENERATOR = "data_prep.releases.uniattackdata"
-LICENCE = "given out by its authors on application; their agreement holds"
+LICENSE = "given out by its authors on application; their agreement holds"
 
 
 def import_uniattackdata(
@@ -109,7 +109,7 @@ def _write(
     info = {
         "name": f"uniattackdata-{protocol}",
         "version": layout.distribution,
-        "licence": LICENCE,
+        "license": LICENSE,
         "seed": facts["recipe"]["seed"],
         "generator": GENERATOR,
         "image_size": None,  # they differ; the reader brings all to one size

@@ -1,4 +1,4 @@
-"""Training the surrogate and measuring whether it recognizes people."""
+"""Training of the surrogate, and measurement of how well it recognizes people."""
 
 from __future__ import annotations
 
@@ -65,12 +65,15 @@ def train_surrogate(
     workers: int | None = None,
     network: Recognizer = SURROGATE,
 ) -> dict[str, Any]:
-    """Train, measure on unseen identities, write the weights to ``out`` and a card beside it.
+    """Train a network, measure it on unseen identities, and write weights and a card.
 
-    ``network`` is what to train: the surrogate, or a recognizer built in another way.
+    Args:
+        out: File for the weights. The card is written next to it, as ``.json``.
+        training, seed, workers: Size of the training, seed of its data and weights, processes.
+        network: The surrogate, or a recognizer with another architecture.
 
     Returns:
-        The card: command, data, wall-clock seconds, verification figures.
+        The card: origin, size of the training, wall-clock seconds, and verification results.
     """
     training = training or SurrogateTraining()
     started = time.perf_counter()
@@ -82,7 +85,7 @@ def train_surrogate(
     torch.set_num_threads(1)
     try:
         surrogate = _fit(torch.stack(people[: training.identities]), training, seed, network)
-        # Ship and measure half precision: the attacks then meet the very weights in the file.
+        # Ship and measure half precision, so that attacks use exactly the weights in the file.
         surrogate = surrogate.half().float()
         fitted = time.perf_counter()
         unseen = torch.stack(people[training.identities :])
@@ -94,7 +97,7 @@ def train_surrogate(
     card = {
         "name": network.description,
         **Origin.now(command).to_dict(),
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
         "training": asdict(training) | {"seed": seed},
         "wall_seconds": {
             "captures": round(rendered - started),

@@ -42,7 +42,7 @@ def write(folder, spoil=lambda picture, kind: (picture, {})):
     manifest = pd.DataFrame(rows)
     number = manifest["subject"].str[1:].astype(int)
     split = np.select([number < 40, number < 70], ["train", "dev"], "test")
-    info = {"name": "planted", "version": "1", "licence": "CC0-1.0", "seed": 0}
+    info = {"name": "planted", "version": "1", "license": "CC0-1.0", "seed": 0}
     info |= {"generator": "tests", "image_size": 24}
     protocol = pd.DataFrame({"id": manifest["id"], "split": split})
     write_dataset(folder, manifest, {"p1": protocol}, info)
@@ -174,7 +174,7 @@ def test_a_split_without_live_images_is_an_error(tmp_path):
         audit_dataset(tmp_path / "set")
 
 
-BARE = {"name": "a", "version": "1", "licence": "CC0-1.0", "seed": 0, "generator": "tests"}
+BARE = {"name": "a", "version": "1", "license": "CC0-1.0", "seed": 0, "generator": "tests"}
 BARE["image_size"] = 24
 
 

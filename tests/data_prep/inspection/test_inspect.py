@@ -182,7 +182,7 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nasty")
     name = f'{NASTY}"><img src=https://example.org/x onerror=alert(2)>'
     dataset = source(folder / "set", shots=4, name=name)
-    info = {**dataset.info, "licence": NASTY, "generator": NASTY}
+    info = {**dataset.info, "license": NASTY, "generator": NASTY}
     shutil.copy(folder / "set/images/0-0.png", folder / "set/images/1-0.png")
     manifest = dataset.manifest.assign(type=lambda t: t["type"].replace("print", NASTY))
     declared = {NASTY: {"family": "physical", "description": "", "source": ""}}

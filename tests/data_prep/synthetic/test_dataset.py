@@ -32,7 +32,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_everything_in_it_is_valid(tiny):
     dataset = validate(tiny.folder)
     assert dataset.info["name"] == "synthetic-tiny"
-    assert dataset.info["licence"] == "CC0-1.0"
+    assert dataset.info["license"] == "CC0-1.0"
     assert set(dataset.manifest["type"]) == {"live", *ATTACK_TYPES}
     assert dataset.info["counts"]["subjects"] == 12
 
