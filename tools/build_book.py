@@ -22,6 +22,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from tools import machine
 from tools.fingerprint import notebook_fingerprint, shared_fingerprint, site_fingerprint
 from tools.run_notebooks import Run, Store, execute_all
 
@@ -51,6 +52,13 @@ def check_preset(preset: str) -> None:
         check_requirements(config, data_folder(config))
     except (ConfigError, PresetError) as error:
         raise SystemExit(str(error)) from None
+
+
+def check_machine(jobs: int) -> None:
+    """Stop before any notebook runs when its processes could not work here."""
+    lacking = machine.problems(jobs)
+    if lacking:
+        raise SystemExit("notebooks cannot run here:\n" + "\n".join(f"  {line}" for line in lacking))
 
 
 def datasets() -> list[Path]:
@@ -139,6 +147,7 @@ def build(jobs: int) -> None:
     store = Store(BUILD / "executed" / preset)
     if not all(store.find(path.stem, mark) for path, mark in marks.items()):
         check_preset(preset)
+        check_machine(jobs)
     print(f"preset {preset}: {len(paths)} notebooks, at most {jobs} at a time", flush=True)
     runs = asyncio.run(execute_all(marks, jobs, timeout, store))
     print_times(runs)

@@ -40,6 +40,19 @@
     }
   }
 
+  // Paper does not scroll: what is wider than a page of A4 or Letter is made smaller.
+  const PAPER = 680; // CSS pixels between the margins
+  const WIDE = 'article table, mjx-container[display="true"]';
+  function fitToPaper() {
+    for (const box of document.querySelectorAll(WIDE)) {
+      if (box.scrollWidth > PAPER) box.style.zoom = PAPER / box.scrollWidth;
+    }
+  }
+  window.addEventListener("beforeprint", fitToPaper);
+  window.addEventListener("afterprint", () => {
+    for (const box of document.querySelectorAll(WIDE)) box.style.zoom = "";
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     watchForSliders();
     // On a wide screen the sidebar is no dialog, and the logo in it belongs to no landmark.

@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from sphinx.domains.math import MathDomain
 from sphinx.environment import BuildEnvironment
 
+PROSE_WORDS = 4  # in a cell; no number with its unit has as many
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 # The fold's words are its name; a label of other words hides them.
 FOLD_LABEL = '<summary aria-label="Toggle hidden content">'
@@ -32,6 +33,7 @@ def repair(body: str) -> str:
 def head_table(table: str) -> str:
     """Give every header cell of ``table`` its scope; an empty one becomes a plain cell."""
     soup = BeautifulSoup(table, "html.parser")
+    align_prose(soup)
     for cell in soup.find_all("th"):
         if not cell.get_text(strip=True) and not cell.find("img"):
             cell.name = "td"
@@ -39,6 +41,15 @@ def head_table(table: str) -> str:
         whole = "group" if int(cell.get("colspan", 1)) > 1 or int(cell.get("rowspan", 1)) > 1 else ""
         cell["scope"] = ("col" if cell.find_parent("thead") else "row") + whole
     return str(soup)
+
+
+def align_prose(table: BeautifulSoup) -> None:
+    """Mark the cells of columns that hold sentences, which read badly when aligned as numbers."""
+    rows = [row.find_all("td") for row in table.select("tbody tr")]
+    for cells in zip(*rows, strict=False):
+        if any(len(cell.get_text().split()) >= PROSE_WORDS for cell in cells):
+            for cell in cells:
+                cell["class"] = [*cell.get("class", []), "prose"]
 
 
 def has_equation(env: BuildEnvironment, page: str, body: str) -> bool:
