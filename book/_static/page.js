@@ -41,7 +41,7 @@
   }
 
   // Paper does not scroll: what is wider than a page of A4 or Letter is made smaller.
-  const PAPER = 680; // CSS pixels between the margins
+  const PAPER = 660; // CSS pixels between the margins
   const WIDE = 'article table, mjx-container[display="true"]';
   function fitToPaper() {
     for (const box of document.querySelectorAll(WIDE)) {
