@@ -58,7 +58,9 @@ def check_machine(jobs: int) -> None:
     """Stop before any notebook runs when its processes could not work here."""
     lacking = machine.problems(jobs)
     if lacking:
-        raise SystemExit("notebooks cannot run here:\n" + "\n".join(f"  {line}" for line in lacking))
+        raise SystemExit(
+            "notebooks cannot run here:\n" + "\n".join(f"  {line}" for line in lacking)
+        )
 
 
 def datasets() -> list[Path]:

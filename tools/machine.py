@@ -19,7 +19,9 @@ SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 SOCKET_NAME = len("/pymp-12345678/listener-12345678")
 TEMPORARY_MB = 100  # for each notebook at a time
 SHARED_MEMORY = Path("/dev/shm")
-SHARED_MB = 64  # for each notebook at a time: two batches of 224 x 224 pixels for each of its workers
+SHARED_MB = (
+    64  # for each notebook at a time: two batches of 224 x 224 pixels for each of its workers
+)
 
 
 def problems(jobs: int) -> list[str]:

@@ -33,7 +33,9 @@ def printed(page: Any) -> str:
 
 def code_lines(page: Any) -> list[str]:
     """Every line of code on a page, folded or not."""
-    cells = page.locator("article .cell_input pre").evaluate_all("all => all.map(e => e.textContent)")
+    cells = page.locator("article .cell_input pre").evaluate_all(
+        "all => all.map(e => e.textContent)"
+    )
     return [line for cell in cells for line in cell.splitlines() if line.strip()]
 
 

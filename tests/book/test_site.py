@@ -11,6 +11,7 @@ from tests.book.conftest import CHAPTERS, PAGES
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
 
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_loads_from_file_without_failed_or_outside_requests(visit, name: str) -> None:
     opened = visit(name)

@@ -24,9 +24,7 @@ BUILD = ROOT / "_build"
 SINGLE_PAGE = BUILD / "singlehtml" / "index.html"
 PDF = BUILD / "la-softmoe-clip.pdf"
 MARGIN = {"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"}
-PAGE_NUMBER = (
-    '<div style="width: 100%; font-size: 8px; text-align: center"><span class="pageNumber"></span></div>'
-)
+PAGE_NUMBER = '<div style="width: 100%; font-size: 8px; text-align: center"><span class="pageNumber"></span></div>'
 SETTLED = "document.readyState === 'complete' && (!window.MathJax || MathJax.startup.promise)"
 
 
