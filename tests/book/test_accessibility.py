@@ -98,7 +98,8 @@ def test_a_phone_shows_code_and_equations_whole(visit, name: str) -> None:
     page = visit(name, width=390).page
     page.wait_for_load_state("networkidle")
     cut = page.evaluate(
-        """() => [...document.querySelectorAll('article pre, article table, mjx-container[display]')]
+        """() => [...document.querySelectorAll(
+            'article pre, article table, mjx-container[display]')]
         .filter(box => box.checkVisibility() && box.getBoundingClientRect().width > 0)
         .filter(box => {
             for (let e = box; e.tagName !== 'ARTICLE'; e = e.parentElement) {

@@ -40,7 +40,7 @@ def configure(config: Config) -> None:
 
 
 def write_sitemap(app: Sphinx, error: Exception | None) -> None:
-    """Write ``sitemap.xml``, and the ``robots.txt`` that points to it, where there is an address."""
+    """Write ``sitemap.xml``, and a ``robots.txt`` that names it, where there is an address."""
     base, folder = app.config.html_baseurl, Path(app.outdir)
     if error or app.builder.name != "html" or not base:
         return

@@ -38,10 +38,8 @@ def head_table(table: str) -> str:
         if not cell.get_text(strip=True) and not cell.find("img"):
             cell.name = "td"
             continue
-        whole = (
-            "group" if int(cell.get("colspan", 1)) > 1 or int(cell.get("rowspan", 1)) > 1 else ""
-        )
-        cell["scope"] = ("col" if cell.find_parent("thead") else "row") + whole
+        spans = {cell.get("colspan", "1"), cell.get("rowspan", "1")} != {"1"}
+        cell["scope"] = ("col" if cell.find_parent("thead") else "row") + ("group" if spans else "")
     return str(soup)
 
 

@@ -7,7 +7,7 @@ from html import escape
 from sphinx.config import Config
 
 import lasoftmoe
-from lasoftmoe.provenance import commit
+from data_prep.provenance import commit
 
 
 def configure(config: Config) -> None:

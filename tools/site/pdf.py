@@ -24,7 +24,10 @@ BUILD = ROOT / "_build"
 SINGLE_PAGE = BUILD / "singlehtml" / "index.html"
 PDF = BUILD / "la-softmoe-clip.pdf"
 MARGIN = {"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"}
-PAGE_NUMBER = '<div style="width: 100%; font-size: 8px; text-align: center"><span class="pageNumber"></span></div>'
+PAGE_NUMBER = (
+    '<div style="width: 100%; font-size: 8px; text-align: center">'
+    '<span class="pageNumber"></span></div>'
+)
 SETTLED = "document.readyState === 'complete' && (!window.MathJax || MathJax.startup.promise)"
 
 
@@ -53,8 +56,8 @@ def print_page(page: Page, target: Path) -> None:
     page.wait_for_function(SETTLED)
     headings = page.locator("article :is(h1, h2, h3, h4, h5, h6)")
     titles = headings.evaluate_all(
-        "found => found.map(h => [...h.childNodes].filter(n => !n.classList?.contains('headerlink'))"
-        ".map(n => n.textContent).join(''))"
+        "found => found.map(h => [...h.childNodes]"
+        ".filter(n => !n.classList?.contains('headerlink')).map(n => n.textContent).join(''))"
     )
     page.add_style_tag(content='[id^="document-"] + section { break-before: page }')
     page.pdf(
