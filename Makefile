@@ -12,6 +12,7 @@ HOLDS_CHECKOUT := $(if $(ACTIVE),$(shell grep -ls 'file://$(CURDIR)"' \
 VENV ?= $(if $(HOLDS_CHECKOUT),$(ACTIVE),.venv)
 JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu)
 PORT ?= 8000
+SOLUTIONS ?= folded
 
 BIN := $(VENV)/bin
 DATA := data/synthetic-laptop
@@ -20,11 +21,11 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 .PHONY: help book test lint data serve pdf lab lock clean
 
 help:  ## list the targets
-	@echo "usage: make TARGET [JOBS=n] [PORT=n]"
+	@echo "usage: make TARGET [JOBS=n] [PORT=n] [SOLUTIONS=folded|shown|none]"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 book: $(VENV)/.installed-book $(DATA)/dataset.json  ## environment, data, all notebooks, the site in _build/html
-	@$(BIN)/python -m tools.build_book --jobs $(JOBS)
+	@$(BIN)/python -m tools.build_book --jobs $(JOBS) --solutions $(SOLUTIONS)
 
 test: $(VENV)/.installed-test $(DATA)/dataset.json  ## all tests, slow ones too (those of the site after make book)
 	$(BIN)/python -m pytest -q -ra
@@ -40,7 +41,7 @@ serve: $(VENV)/.installed-book  ## look at the built site on this machine: PORT=
 	$(BIN)/python -m tools.site.serve --port $(PORT)
 
 pdf: $(VENV)/.installed-test book  ## the whole book as one PDF, through Chromium
-	$(BIN)/python -m tools.site.pdf
+	$(BIN)/python -m tools.site.pdf --solutions $(SOLUTIONS)
 
 lab: $(VENV)/.installed-lab $(DATA)/dataset.json  ## work in the notebooks: JupyterLab, boxes and formulas shown
 	$(BIN)/jupyter lab --notebook-dir=book

@@ -6,13 +6,14 @@ this one connects them to Sphinx's events.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from tools.site import addresses, markup, metadata, origin
+from tools.site import addresses, downloads, markup, metadata, origin, solutions
 
 AFTER_OTHER_EXTENSIONS = 900
 
@@ -31,6 +32,8 @@ def finish_page(
         context["metatags"] += metadata.tags(app, page, context["title"], document)
     if "body" in context:
         context["body"] = markup.repair(context["body"])
+    if document is not None and solutions.chosen() != "none":
+        downloads.add_solved_button(page, Path(app.env.doc2path(page)), context)
     if not markup.has_equation(app.env, page, context.get("body", "")):
         markup.drop_mathjax(context["script_files"])
 
@@ -38,6 +41,7 @@ def finish_page(
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.connect("config-inited", configure)
+    app.connect("doctree-resolved", solutions.apply)
     app.connect("html-page-context", finish_page, priority=AFTER_OTHER_EXTENSIONS)
     app.connect("build-finished", addresses.write_sitemap)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

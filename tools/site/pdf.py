@@ -19,6 +19,8 @@ from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
+from tools.site import solutions
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "_build"
 SINGLE_PAGE = BUILD / "singlehtml" / "index.html"
@@ -100,7 +102,13 @@ def name_bookmarks(pdf: Path, titles: list[str]) -> None:
 def main() -> None:
     """Read the command line, put the pages together, print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.parse_args()
+    parser.add_argument(
+        "--solutions",
+        choices=solutions.CHOICES,
+        default="folded",
+        help="of the exercises: none leaves them out, anything else prints them",
+    )
+    os.environ[solutions.VARIABLE] = parser.parse_args().solutions
     browser_path = chromium()
     build_single_page()
     with sync_playwright() as playwright:
