@@ -4,22 +4,28 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-VENV ?= .venv
+# The active conda or virtual environment is used if it holds this checkout (as `conda env create`
+# with environment.yml leaves it); any other is left alone, and .venv is made.
+ACTIVE := $(or $(CONDA_PREFIX),$(VIRTUAL_ENV))
+HOLDS_CHECKOUT := $(if $(ACTIVE),$(shell grep -ls 'file://$(CURDIR)"' \
+    $(ACTIVE)/lib/python3.1[12]/site-packages/lasoftmoe-*.dist-info/direct_url.json))
+VENV ?= $(if $(HOLDS_CHECKOUT),$(ACTIVE),.venv)
 JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu)
 PORT ?= 8000
+SOLUTIONS ?= folded
 
 BIN := $(VENV)/bin
 DATA := data/synthetic-laptop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help book test lint data assignments grade serve lock clean
+.PHONY: help book test lint data assignments grade serve pdf lab lock clean
 
 help:  ## list the targets
-	@echo "usage: make TARGET [JOBS=n] [PORT=n]"
+	@echo "usage: make TARGET [JOBS=n] [PORT=n] [SOLUTIONS=folded|shown|none]"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 book: $(VENV)/.installed-book $(DATA)/dataset.json  ## environment, data, all notebooks, the site in _build/html
-	@$(BIN)/python -m tools.build_book --jobs $(JOBS)
+	@$(BIN)/python -m tools.build_book --jobs $(JOBS) --solutions $(SOLUTIONS)
 
 test: $(VENV)/.installed-test $(DATA)/dataset.json  ## all tests, slow ones too (those of the site after make book)
 	$(BIN)/python -m pytest -q -ra
@@ -42,9 +48,14 @@ grade: $(VENV)/.installed-book  ## grade a class: CHAPTER=06 SUBMISSIONS=DIR OUT
 	    $(if $(ROSTER),--roster "$(ROSTER)") $(if $(SECRET),--secret "$(SECRET)") $(if $(DUE),--due "$(DUE)") \
 	    $(if $(PENALTY),--penalty $(PENALTY)) $(if $(RESUME),--resume)
 
-serve:  ## look at the built site on this machine: PORT=8000
-	@test -f _build/html/index.html || { echo "_build/html/index.html does not exist: run make book first" >&2; exit 1; }
-	$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+serve: $(VENV)/.installed-book  ## look at the built site on this machine: PORT=8000
+	$(BIN)/python -m tools.site.serve --port $(PORT)
+
+pdf: $(VENV)/.installed-test book  ## the whole book as one PDF, through Chromium
+	$(BIN)/python -m tools.site.pdf --solutions $(SOLUTIONS)
+
+lab: $(VENV)/.installed-lab $(DATA)/dataset.json  ## work in the notebooks: JupyterLab, boxes and formulas shown
+	$(BIN)/jupyter lab --notebook-dir=book
 
 lock: $(VENV)/.installed-test  ## choose the newest allowed versions again: writes constraints.txt
 	$(BIN)/python -m pip install --quiet uv
@@ -53,18 +64,22 @@ lock: $(VENV)/.installed-test  ## choose the newest allowed versions again: writ
 clean:  ## delete what was built: site, runs, embedded data (not the environment)
 	rm -rf _build runs $(DATA)
 
-$(VENV)/pyvenv.cfg:
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \
 	    v[:2] in ((3, 11), (3, 12)) or sys.exit("$(PYTHON) is Python %d.%d; the book needs 3.11 or 3.12. Name another one: make book PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed-book: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+$(VENV)/.installed-book: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing packages into $(VENV) (about 6 GB, some minutes)"
 	$(PIP_INSTALL) -e ".[book]"
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed-book
 	$(PIP_INSTALL) -e ".[book,test]"
+	@touch $@
+
+$(VENV)/.installed-lab: $(VENV)/.installed-book
+	$(PIP_INSTALL) -e ".[book,lab]"
 	@touch $@
 
 $(DATA)/dataset.json: $(VENV)/.installed-book $(shell find data_prep -name '*.py' -o -name '*.safetensors')

@@ -92,12 +92,12 @@ def test_environment_yml_installs_this_project_with_its_extras_at_locked_version
     assert (ROOT / options["constraint"]).samefile(ROOT / "constraints.txt")
     folder, extras = re.fullmatch(r"(.+)\[(.+)\]", options["editable"]).groups()
     assert (ROOT / folder).samefile(ROOT)
-    assert set(extras.split(",")) == {"book", "test"} <= EXTRAS.keys()
+    assert set(extras.split(",")) == {"book", "lab"} <= EXTRAS.keys()
 
 
 @pytest.mark.slow
 def test_pip_section_of_environment_yml_asks_for_nothing_else() -> None:
-    """A dry run of pip in this environment, whose versions are the locked ones.
+    """A dry run of pip in this environment plans locked versions only.
 
     Conda itself cannot be run on the machines that build this project (no channel to reach), so
     the python and channel lines of environment.yml are only parsed, by the tests above. Like
@@ -108,8 +108,10 @@ def test_pip_section_of_environment_yml_asks_for_nothing_else() -> None:
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     planned = re.findall(r"^Would install (.*)$", done.stdout, re.MULTILINE)
-    names = {item.rsplit("-", 1)[0] for line in planned for item in line.split()}
-    assert names <= {"lasoftmoe"}, f"not at their locked versions: {names}"
+    items = [item.rsplit("-", 1) for line in planned for item in line.split()]
+    known = {**LOCKED, "lasoftmoe": PROJECT["version"]}
+    wrong = {name: number for name, number in items if known.get(name) != number}
+    assert not wrong, f"not at their locked versions: {wrong}"
 
 
 @pytest.fixture(scope="module")
@@ -208,10 +210,40 @@ def test_citation_matches_the_package() -> None:
     assert citation["references"][0]["doi"] in (ROOT / "book" / "references.bib").read_text()
 
 
+def make_plan(*settings: str) -> str:
+    """What make would do for the target lint, the environment of this process left aside."""
+    command = ["make", "--no-print-directory", "--dry-run", "lint", "VIRTUAL_ENV=", *settings]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("holds", "used"), [(ROOT, True), (Path("/another/clone"), False)])
+def test_make_uses_an_active_environment_that_holds_this_checkout(
+    tmp_path: Path, holds: Path, used: bool
+) -> None:
+    """As conda and Binder leave it; an environment for something else is left alone."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    info = tmp_path / "lib" / "python3.11" / "site-packages" / "lasoftmoe-0.1.0.dist-info"
+    info.mkdir(parents=True)
+    url = {"dir_info": {"editable": True}, "url": holds.as_uri()}
+    (info / "direct_url.json").write_text(json.dumps(url))
+    commands = make_plan(f"CONDA_PREFIX={tmp_path}")
+    assert (f"{tmp_path}/bin/ruff check" in commands) is used
+    assert ("-m venv .venv" in commands or ".venv/bin/ruff" in commands) is not used
+
+
+def test_binder_renders_the_data_that_notebooks_read() -> None:
+    hook = ROOT / "postBuild"
+    assert os.access(hook, os.X_OK), "Binder runs it only if it is executable"
+    plain = re.search(r"python -m data_prep .*--out \S+", (ROOT / "Makefile").read_text())[0]
+    wanted = plain.replace("$(DATA)", "data/synthetic-laptop").removesuffix(" --workers")
+    assert wanted in hook.read_text()
+
+
 def test_every_make_target_of_the_readme_exists() -> None:
     """Also those that CONTRIBUTING.md names, with a plain command for each."""
     targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {"book", "test", "lint", "data", "serve", "lock", "clean", "help"} <= targets
+    assert {"book", "test", "lint", "data", "serve", "pdf", "lab", "lock", "clean"} <= targets
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     named = set(re.findall(r"`make ([a-z]+)", contributing + (ROOT / "README.md").read_text()))
     assert named <= targets, f"no such target: {named - targets}"

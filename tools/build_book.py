@@ -22,8 +22,10 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from tools import machine
 from tools.fingerprint import notebook_fingerprint, shared_fingerprint, site_fingerprint
 from tools.run_notebooks import Run, Store, execute_all
+from tools.site import downloads, solutions
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -51,6 +53,15 @@ def check_preset(preset: str) -> None:
         check_requirements(config, data_folder(config))
     except (ConfigError, PresetError) as error:
         raise SystemExit(str(error)) from None
+
+
+def check_machine(jobs: int) -> None:
+    """Stop before any notebook runs when its processes could not work here."""
+    lacking = machine.problems(jobs)
+    if lacking:
+        raise SystemExit(
+            "notebooks cannot run here:\n" + "\n".join(f"  {line}" for line in lacking)
+        )
 
 
 def datasets() -> list[Path]:
@@ -121,17 +132,18 @@ def print_times(runs: list[Run]) -> None:
     RUN_TIMES.write_text(json.dumps(records, indent=1) + "\n")
 
 
-def build(jobs: int) -> None:
+def build(jobs: int, shown_solutions: str) -> None:
     """Bring runs and site up to date; exits with 1 when a cell fails or the site has a warning."""
     preset = os.environ.get("LASOFTMOE_PRESET") or "laptop"
     kernel_environment(preset)
     # Notebooks of the big preset share one GPU: one after the other.
     jobs = jobs if preset == "laptop" else 1
-    timeout = yaml.safe_load((ROOT / "_config.yml").read_text())["execute"]["timeout"]
+    os.environ[solutions.VARIABLE] = shown_solutions
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
     shared = shared_fingerprint(ROOT, datasets())
     paths = chapters(ROOT / "book")
     marks = {path: notebook_fingerprint(shared, path) for path in paths}
-    site = site_fingerprint(ROOT, marks.values())
+    site = f"{site_fingerprint(ROOT, marks.values())} {shown_solutions}"
     if INDEX.exists() and SITE_STAMP.exists() and json.loads(SITE_STAMP.read_text()) == site:
         print(f"nothing changed: {INDEX.relative_to(ROOT)}")
         return
@@ -139,8 +151,9 @@ def build(jobs: int) -> None:
     store = Store(BUILD / "executed" / preset)
     if not all(store.find(path.stem, mark) for path, mark in marks.items()):
         check_preset(preset)
+        check_machine(jobs)
     print(f"preset {preset}: {len(paths)} notebooks, at most {jobs} at a time", flush=True)
-    runs = asyncio.run(execute_all(marks, jobs, timeout, store))
+    runs = asyncio.run(execute_all(marks, jobs, config["execute"]["timeout"], store))
     print_times(runs)
     failures = [run.error.strip().splitlines() for run in runs if run.error]
     if failures:
@@ -148,15 +161,24 @@ def build(jobs: int) -> None:
         raise SystemExit("\n".join(["no site is built, these failed (tracebacks above):", *told]))
     fill_cache(paths, runs, store)
     build_site()
+    repository = config["repository"]["url"]
+    downloads.write_all(paths, INDEX.parent, repository, with_solved=shown_solutions != "none")
     SITE_STAMP.write_text(json.dumps(site))
 
 
 def main() -> None:
     """Read the command line, build, say where the site lies."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="notebooks at a time")
+    parser.add_argument(
+        "--solutions",
+        choices=solutions.CHOICES,
+        default="folded",
+        help="of the exercises, on the pages: default folded",
+    )
+    given = parser.parse_args()
     start = time.perf_counter()
-    build(parser.parse_args().jobs)
+    build(given.jobs, given.solutions)
     print(f"{INDEX} ({time.perf_counter() - start:.0f} s)")
 
 

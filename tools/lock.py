@@ -18,8 +18,8 @@ LINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+]+")
 
 
 def compile_constraints(pins: tuple[str, ...] = PINS) -> str:
-    """Resolve pyproject.toml with the extras book and test to exact versions."""
-    command = ["uv", "pip", "compile", "pyproject.toml", "--extra", "book", "--extra", "test"]
+    """Resolve pyproject.toml with all its extras to exact versions."""
+    command = ["uv", "pip", "compile", "pyproject.toml", "--all-extras"]
     command += ["--python-version", LOWEST_PYTHON, "--upgrade", "--constraint", "-"]
     command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
     uv = Path(sys.executable).parent / "uv"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
@@ -73,13 +73,36 @@ class Store:
 
 
 def describe_failure(path: Path, notebook: NotebookNode, cell: int, error: Exception) -> str:
-    """Say which notebook and which cell failed, with its code and the traceback."""
+    """Say which notebook and which cell failed, with its code, the cause, and what to do.
+
+    The last line is the one to quote.
+    """
     if isinstance(error, CellExecutionError):
         reason = error.traceback  # shows the code, too
     else:
-        reason = f"{notebook.cells[cell].source}\n{type(error).__name__}: {error}"
+        reason = f"{notebook.cells[cell].source}\n{explain(error)}"
     text = f"{path.name}, cell {cell + 1} of {len(notebook.cells)}:\n{reason}"
     return ANSI_COLOR.sub("", text)
+
+
+def explain(error: Exception) -> str:
+    """Say in one line why a notebook's kernel was lost, and what to do about it."""
+    if isinstance(error, DeadKernelError):
+        return (
+            "The process that ran this notebook ended, most often because the system stopped it "
+            "when memory ran out. Run fewer notebooks at a time: make book JOBS=1"
+        )
+    if isinstance(error, CellTimeoutError):
+        return (
+            "The cell reached the time limit. If it only needs longer here, raise execute.timeout "
+            "(seconds) in _config.yml"
+        )
+    if isinstance(error, RuntimeError) and "Kernel" in str(error):  # from jupyter_client
+        return (
+            f"The process that should run this notebook did not start ({error}). Its own message, "
+            "if any, is above. If the machine is busy, run fewer at a time: make book JOBS=1"
+        )
+    return f"{type(error).__name__}: {error}"
 
 
 def sockets(folder: str) -> Config:
@@ -117,7 +140,7 @@ async def execute(path: Path, fingerprint: str, timeout: int, store: Store) -> R
         )
         try:
             await client.async_execute()
-        except (CellExecutionError, TimeoutError, RuntimeError) as error:
+        except Exception as error:  # whatever was lost, the message names the notebook
             run.error = describe_failure(path, notebook, progress["cell"], error)
         finally:
             pulse.cancel()

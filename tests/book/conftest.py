@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -37,3 +40,53 @@ def site() -> Path:
     if not (HTML / "index.html").exists():
         pytest.skip("no built site: run make book first")
     return HTML
+
+
+SETTLED = "document.readyState === 'complete' && (!window.MathJax || MathJax.startup.promise)"
+
+
+@dataclass
+class Visit:
+    """A page of Playwright and all that went wrong while it loaded."""
+
+    page: Any
+    failed: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.page.on("requestfailed", lambda request: self.failed.append(request.url))
+        self.page.on("request", self._note_outside)
+        self.page.on("console", self._note_console)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note_outside(self, request: Any) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.outside.append(request.url)
+
+    def _note_console(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def problems(self) -> dict[str, list[str]]:
+        found = {"failed": self.failed, "outside": self.outside, "console": self.errors}
+        return {kind: what for kind, what in found.items() if what}
+
+
+@pytest.fixture
+def visit(site: Path, chromium: Any) -> Iterator[Callable[..., Visit]]:
+    """Open a page of the site by name; closes what was opened."""
+    opened = []
+
+    def open_page(name: str, width: int = 1200, **options: str) -> Visit:
+        page = chromium.new_page(viewport={"width": width, "height": 900}, **options)
+        opened.append(page)
+        visit = Visit(page)
+        visit.watch()
+        page.goto((site / f"{name}.html").as_uri())
+        page.wait_for_function(SETTLED)
+        return visit
+
+    yield open_page
+    for page in opened:
+        page.close()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -13,61 +10,6 @@ from tests.book.conftest import CHAPTERS, PAGES
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
-
-SETTLED = "document.readyState === 'complete' && (!window.MathJax || MathJax.startup.promise)"
-
-
-@dataclass
-class Visit:
-    """A page and all that went wrong while it loaded."""
-
-    page: sync_api.Page
-    failed: list[str] = field(default_factory=list)
-    outside: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        self.page.on("requestfailed", lambda request: self.failed.append(request.url))
-        self.page.on("request", self._note_outside)
-        self.page.on("console", self._note_console)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def _note_outside(self, request: sync_api.Request) -> None:
-        if not request.url.startswith(("file:", "data:", "blob:")):
-            self.outside.append(request.url)
-
-    def _note_console(self, message: sync_api.ConsoleMessage) -> None:
-        if message.type == "error":
-            self.errors.append(message.text)
-
-    def problems(self) -> dict[str, list[str]]:
-        found = {"failed": self.failed, "outside": self.outside, "console": self.errors}
-        return {kind: what for kind, what in found.items() if what}
-
-
-@pytest.fixture(scope="session")
-def browser(site: Path, chromium: sync_api.Browser) -> sync_api.Browser:
-    """Chromium, where there is a site to look at."""
-    return chromium
-
-
-@pytest.fixture
-def visit(browser: sync_api.Browser, site: Path) -> Iterator:
-    """Open a page by name; closes what was opened."""
-    opened: list[sync_api.Page] = []
-
-    def open_page(name: str, width: int = 1200, **options: str) -> Visit:
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        opened.append(page)
-        visit = Visit(page)
-        visit.watch()
-        page.goto((site / f"{name}.html").as_uri())
-        page.wait_for_function(SETTLED)
-        return visit
-
-    yield open_page
-    for page in opened:
-        page.close()
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -20,16 +20,18 @@ CODE = "from pathlib import Path\nprint(Path('../lasoftmoe/answer.txt').read_tex
 pytestmark = pytest.mark.slow
 
 
-def write_chapter(project: Path, prose: str = "# Chapter", code: str = CODE) -> None:
-    cells = [new_markdown_cell(prose), new_code_cell(code)]
+def write_chapter(
+    project: Path, prose: str = "# Chapter", code: str = CODE, tags: list[str] | None = None
+) -> None:
+    cells = [new_markdown_cell(prose), new_code_cell(code, metadata={"tags": tags or []})]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, project / "book" / "chapter.ipynb")
 
 
-def build(project: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def build(project: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tools.build_book", "--jobs", "1"],
+        [sys.executable, "-m", "tools.build_book", "--jobs", "1", *options],
         cwd=project,
         env={**os.environ, "LASOFTMOE_PRESET": "laptop", **environment},
         capture_output=True,
@@ -50,7 +52,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, project / name, ignore=ignored)
     for name in ("_config.yml", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, project)
-    shutil.copytree(ROOT / "book" / "_static", project / "book" / "_static")
+    for name in ("_static", "_templates"):
+        shutil.copytree(ROOT / "book" / name, project / "book" / name)
     (project / "book" / "_vendor").mkdir()
     (project / "book" / "_toc.yml").write_text(TOC)
     (project / "book" / "index.md").write_text("# Index\n")
@@ -110,6 +113,51 @@ def test_a_warning_of_the_site_fails_the_build(project: Path) -> None:
     done = build(project)
     assert done.returncode == 1 and "nobody2000" in done.stdout + done.stderr
     assert not (project / "_build" / "html").exists()
+
+
+def test_a_machine_where_sockets_cannot_work_is_told_before_anything_runs(
+    project: Path, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    write_chapter(project, code="print('again')")
+    done = build(project, TMPDIR=str(deep))
+    assert done.returncode == 1
+    assert str(deep) in done.stderr and "TMPDIR=/tmp make book" in done.stderr
+    assert "running" not in done.stdout and "Traceback" not in done.stderr
+
+
+def test_addresses_in_the_configuration_appear_on_the_pages(project: Path) -> None:
+    config = (project / "_config.yml").read_text()
+    config = config.replace('url: ""', "url: https://github.com/owner/name", 1)
+    config = config.replace('baseurl: ""', "baseurl: https://owner.github.io/name/")
+    (project / "_config.yml").write_text(config)
+    done = build(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = page(project)
+    assert '<link rel="canonical" href="https://owner.github.io/name/chapter.html"' in text
+    assert "https://mybinder.org/v2/gh/owner/name/main?urlpath=lab/tree/book/chapter.ipynb" in text
+    assert (
+        "https://colab.research.google.com/github/owner/name/blob/main/book/chapter.ipynb" in text
+    )
+    assert "https://github.com/owner/name/edit/main/book/chapter.ipynb" in text
+    assert (project / "_build" / "html" / "sitemap.xml").exists()
+
+
+def test_a_site_without_solutions_holds_none_anywhere(project: Path) -> None:
+    code = "def double(x):\n    # BEGIN SOLUTION\n    return 2 * x\n    # END SOLUTION"
+    write_chapter(project, code=code, tags=["hide-input"])
+    for choice, there in (("folded", True), ("none", False)):
+        done = build(project, "--solutions", choice)
+        assert done.returncode == 0, done.stdout + done.stderr
+        site = (project / "_build" / "html").rglob("*.*")
+        found = {path.name for path in site if b"2 * x" in path.read_bytes()}
+        assert bool(found) is there, found
+        assert (
+            "raise NotImplementedError"
+            in (project / "_build" / "html" / "_sources" / "chapter.ipynb").read_text()
+        )
+    assert "read back" in done.stdout, "the choice runs no notebook again"
 
 
 def test_an_unknown_preset_is_refused_with_the_known_names(project: Path) -> None:

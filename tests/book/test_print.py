@@ -1,0 +1,71 @@
+"""Pages printed by Chromium: everything is on paper, and no line is cut."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+
+from tests.book.conftest import CHAPTERS, PAGES
+
+pypdf = pytest.importorskip("pypdf")
+pytestmark = pytest.mark.slow
+
+PAPER = 680  # CSS pixels between the margins of A4 and Letter
+OUTSIDE_PAPER = """() => [...document.querySelectorAll('article *')]
+    .filter(e => !e.closest('mjx-assistive-mml') && e.getBoundingClientRect().width > 0)
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+    .map(e => e.outerHTML.slice(0, 120))"""
+
+
+def squeeze(text: str) -> str:
+    """Only what is printed in ink: a line may break anywhere."""
+    return re.sub(r"\s+", "", text)
+
+
+def printed(page: Any) -> str:
+    """The text of a page on paper, without white space."""
+    reader = pypdf.PdfReader(io.BytesIO(page.pdf(format="A4")))
+    return squeeze("".join(sheet.extract_text() for sheet in reader.pages))
+
+
+def code_lines(page: Any) -> list[str]:
+    """Every line of code on a page, folded or not."""
+    cells = page.locator("article .cell_input pre").evaluate_all(
+        "all => all.map(e => e.textContent)"
+    )
+    return [line for cell in cells for line in cell.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_all_code_is_on_paper_folded_parts_too(visit, name: str) -> None:
+    page = visit(name).page
+    page.wait_for_load_state("networkidle")
+    lines, paper = code_lines(page), printed(page)
+    assert lines
+    assert [line for line in lines if squeeze(line) not in paper] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_reaches_beyond_the_edge_of_the_paper(visit, name: str) -> None:
+    page = visit(name, width=PAPER).page
+    page.wait_for_load_state("networkidle")
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(OUTSIDE_PAPER) == []
+
+
+def test_a_line_that_the_paper_cuts_would_be_noticed(visit) -> None:
+    page = visit("07_linear_attention", width=PAPER).page
+    page.add_style_tag(content="article pre { white-space: pre !important; min-width: 900px }")
+    page.emulate_media(media="print")
+    assert page.evaluate(OUTSIDE_PAPER)
+
+
+def test_the_bar_around_the_text_stays_on_the_screen(visit) -> None:
+    page = visit("07_linear_attention").page
+    paper = printed(page)
+    assert "7.Linearattention" in paper, "the chapter's number belongs to its title"
+    assert "Showcodecellsource" not in paper
