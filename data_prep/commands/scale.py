@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands.options import (
+    MOST_WORKERS,
     add_backend_options,
     add_out_options,
     add_workers_option,
@@ -31,7 +32,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     inspect.add_argument("--seed", type=at_least(0), default=0, help="which are shown (default: 0)")
     inspect.add_argument(
-        "--workers", type=at_least(1), help="threads that read files (default: one a CPU core)"
+        "--workers",
+        type=at_least(1, MOST_WORKERS),
+        help="threads that read files (default: one a CPU core)",
     )
 
     shards = commands.add_parser(

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from data_prep.contract.shape import check_shape
+from data_prep.errors import DatasetError, shown
 from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, LABELS, LIVE, family_of
 
 SPLITS = ("train", "dev", "test")
 UNKNOWN = "unknown"  # the family and the type of an attack whose release says only that it is one
-INFO_KEYS = (
-    "name",
-    "version",
-    "licence",
-    "seed",
-    "generator",
-    "image_size",
-    "counts",
-    "checksums",
-)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class DatasetError(ValueError):
-    """A prepared dataset is missing, unfinished or breaks the contract."""
+class _Required(TypedDict):
+    name: str
+    version: str
+    licence: str
+    seed: int
+    generator: str
+    image_size: int | None
+    counts: dict[str, Any]
+    checksums: dict[str, str]
+
+
+class Info(_Required, total=False):
+    """What ``dataset.json`` holds; a command may add more."""
+
+    root: str | None
+    attack_types: dict[str, Any]
+    subjects_cross_splits: bool
+    images_checked_by: Literal["sha256", "size"]
+    shards: str
+    recipe: dict[str, Any]
+    subset: dict[str, Any]
+
+
+LARGEST_SIDE = 8_192
+"""Largest ``image_size`` that a dataset may declare, in pixels."""
 
 
 def _stays_inside(path: str, root: str | None) -> bool:
@@ -156,15 +173,24 @@ def check_info(info: dict[str, Any], path: Path) -> None:
     Raises:
         DatasetError: names the missing keys or the wrong value.
     """
-    missing = [key for key in INFO_KEYS if key not in info]
-    if missing:
-        raise DatasetError(f"{path} lacks {', '.join(missing)}")
-    root = info.get("root")
-    if root is not None and (
-        not isinstance(root, str) or not root or PurePosixPath(root).is_absolute()
-    ):
+    check_shape(info, Info, str(path))
+    size = info["image_size"]
+    if size is not None and not 1 <= size <= LARGEST_SIDE:
         raise DatasetError(
-            f"{path}: root is {root!r}; expected the release's folder, relative to the dataset's"
+            f"{path}: image_size is {shown(size)}; expected the side of its images in pixels, 1 to "
+            f"{LARGEST_SIDE:,}, or null where they differ"
+        )
+    for name, checksum in info["checksums"].items():
+        if not _SHA256.fullmatch(checksum):
+            raise DatasetError(
+                f"{path}: the checksum of {shown(name)} is {shown(checksum)}; expected 64 "
+                "hexadecimal digits"
+            )
+    root = info.get("root")
+    if root is not None and (not root or PurePosixPath(root).is_absolute() or "\0" in root):
+        raise DatasetError(
+            f"{path}: root is {shown(root)}; expected the release's folder, relative to the "
+            "dataset's"
         )
     check_types(info.get("attack_types", {}), path)
 
@@ -179,13 +205,13 @@ def check_types(declared: dict[str, dict[str, str]], path: Path) -> None:
         family = facts.get("family") if isinstance(facts, dict) else None
         if family not in (*FAMILIES, UNKNOWN):
             raise DatasetError(
-                f"{path}: the attack type {name!r} has the family {family!r}; expected one of: "
-                f"{', '.join((*FAMILIES, UNKNOWN))}"
+                f"{path}: the attack type {shown(name)} has the family {shown(family)}; "
+                f"expected one of: {', '.join((*FAMILIES, UNKNOWN))}"
             )
         if name == LIVE or (name in ATTACK_TYPES and family_of(name) != family):
             raise DatasetError(
-                f"{path}: declares the attack type {name!r} as {family!r}, but data_prep.taxonomy "
-                "has that name for something else; choose another name"
+                f"{path}: declares the attack type {shown(name)} as {shown(family)}, but "
+                "data_prep.taxonomy has that name for something else; choose another name"
             )
 
 
@@ -193,7 +219,10 @@ def _check_schema(schema: pa.DataFrameSchema, table: pd.DataFrame, path: Path) -
     absent = [name for name, column in schema.columns.items() if column.required]
     absent = [name for name in absent if name not in table.columns]
     if absent:
-        raise DatasetError(f"{path}: column {absent[0]!r} is missing; columns: {list(table)}")
+        raise DatasetError(
+            f"{path}: column {absent[0]!r} is missing; columns: {shown(list(table), 400)}"
+        )
+    table = table.reset_index(drop=True)
     try:
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -204,8 +233,9 @@ def _first_failure(failures: pd.DataFrame, table: pd.DataFrame, path: Path) -> s
     failure = failures.iloc[0]
     check, value = str(failure["check"]), failure["failure_case"]
     if check.startswith("dtype"):
-        return f"{path}: column {failure['column']!r} holds {value}; expected {check}"
+        return f"{path}: column {failure['column']!r} holds {shown(value)}; expected {check}"
     expected = {"field_uniqueness": "no id twice", "not_nullable": "a value"}.get(check, check)
-    row = table.loc[int(failure["index"]), "id"]
+    # By position: a table from elsewhere may have an index of words, or one that repeats.
+    row = table["id"].iloc[int(failure["index"])]
     value = value.item() if isinstance(value, np.generic) else value
-    return f"{path}: row {row!r}, {failure['column']} is {value!r}; expected {expected}"
+    return f"{path}: row {shown(row)}, {failure['column']} is {shown(value)}; expected {expected}"

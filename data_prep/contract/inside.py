@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError
 
 
 def common_folder(folders: Sequence[Path], advice: str) -> Path:
@@ -63,8 +63,8 @@ class Inside:
         if not f"{real}{os.sep}".startswith(self._beginnings):
             allowed = " and ".join(self._folders)
             raise DatasetError(
-                f"{path} leads out of {allowed} to {real}; nothing outside is read. Where a link "
-                "to other storage is meant, name that storage's folder itself"
+                f"{path} points outside {allowed}, to {real}, so it was not read. If a link to "
+                "other storage is meant, name that storage's folder itself"
             )
         return path
 

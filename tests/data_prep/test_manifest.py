@@ -257,11 +257,11 @@ def test_a_link_that_leads_out_is_refused_wherever_it_is_followed(tmp_path):
     image = tmp_path / "release/images/anna-live.png"
     image.rename(secret)
     image.symlink_to(secret)
-    with pytest.raises(DatasetError, match=r"anna-live.png leads out of .*secret.png"):
+    with pytest.raises(DatasetError, match=r"anna-live.png points outside .*secret.png"):
         read_dataset(folder).locate(table["path"].iloc[0])
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         validate(folder)
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         write_dataset(folder, table, {}, info)
 
 
@@ -270,7 +270,7 @@ def test_a_directory_that_links_out_and_a_loop_are_refused(tmp_path):
     dataset = write_dataset(folder, table, {}, info)
     (tmp_path / "outside").mkdir()
     (tmp_path / "release/more").symlink_to(tmp_path / "outside")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         dataset.locate("../../release/more/x.png")
     (tmp_path / "release/round").symlink_to(tmp_path / "release/round")
     with pytest.raises(DatasetError, match="cannot be followed"):
@@ -296,7 +296,9 @@ def test_a_root_that_went_away_is_told(tmp_path):
 @pytest.mark.parametrize("root", ["/data", "", 3])
 def test_the_root_is_a_relative_path(tmp_path, root):
     folder, table, info = in_place(tmp_path)
-    with pytest.raises(DatasetError, match="expected the release's folder, relative"):
+    with pytest.raises(
+        DatasetError, match="expected the release's folder, relative|root: expected text or null"
+    ):
         write_dataset(folder, table, {}, {**info, "root": root})
 
 

@@ -15,7 +15,7 @@ from skimage.data import astronaut
 
 from data_prep.cli import main
 from data_prep.manifest import DatasetError, read_dataset, read_image, validate
-from data_prep.media.faces import CropRules
+from data_prep.media.faces import CropRules, EmbeddedDetector
 from data_prep.releases.folder import FolderOptions, import_folders
 from data_prep.releases.folder.collect import SubjectRule, collect
 from data_prep.releases.folder.splits import split_subjects
@@ -306,7 +306,7 @@ def test_faces_are_cropped_and_pictures_without_one_are_skipped(home):
     assert dataset.info["report"]["faces"]["cut"] == 6
     assert dataset.info["recipe"]["detector"]["name"] == "embedded"
     assert dataset.info["image_size"] == 64
-    assert dataset.info["report"]["skipped"] == {"no face found": 15}
+    assert dataset.info["report"]["skipped"] == {f"no face found ({EmbeddedDetector().reach})": 15}
     assert open_dataset(home / "out")["train"][0]["image"].shape == (3, 64, 64)
 
 

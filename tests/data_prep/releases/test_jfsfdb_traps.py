@@ -304,7 +304,7 @@ def test_subject_in_no_list_and_folder_without_a_split(tmp_path):
     with pytest.raises(DatasetError, match=r"the subject '054' of .* is in no list"):
         prepare(root, "faceforensics")
     (root / "splits/val.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"val\.json: not JSON"):
+    with pytest.raises(DatasetError, match=r"val\.json is not readable JSON"):
         prepare(root, "faceforensics")
     video(tmp_path / "siw/003-1-1-1-1.mov")
     with pytest.raises(DatasetError, match="lies in no folder named train or test"):
@@ -353,7 +353,7 @@ def test_links_out_of_the_release_are_errors_and_loops_are_not_followed(root):
     assert prepare(root).info["clips"]["used"] == 1
     video(root.parent / "outside.mp4")
     (root / "G_NT_IP_g_E_3_1.mp4").symlink_to(root.parent / "outside.mp4")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         prepare(root)
 
 
@@ -381,7 +381,7 @@ def test_a_picture_that_is_a_link_out_of_the_release_is_an_error(tmp_path):
     pictures(tmp_path / "release/Real/0928_018/16")
     Image.fromarray(face()).save(tmp_path / "outside.png")
     (tmp_path / "release/Real/0928_018/16/3.png").symlink_to(tmp_path / "outside.png")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         prepare(tmp_path / "release", "threedmask")
 
 
@@ -395,7 +395,7 @@ def test_a_list_that_is_a_link_out_of_the_release_is_an_error(tmp_path):
     root = msu_mfsd(tmp_path / "release")
     (root / "test_sub_list.txt").rename(tmp_path / "outside.txt")
     (root / "test_sub_list.txt").symlink_to(tmp_path / "outside.txt")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         prepare(root, "msu_mfsd")
 
 
