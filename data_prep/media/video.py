@@ -19,6 +19,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 from numpy.typing import NDArray
@@ -246,13 +247,16 @@ def _jumping(
 ) -> Iterator[tuple[int, av.VideoFrame, float]]:
     """Start at the keyframe before a frame wherever that passes over frames."""
     with _open(path) as (container, stream):
-        position: int | None = None  # time of the last frame decoded
+        position, done = None, 0  # time and number of the last frame decoded
         frames: Iterator[av.VideoFrame] = iter(())
         for index in wanted:
             target = int(info.times[index])
             before = int(np.searchsorted(info.keyframes, target, "right"))
             start = int(info.keyframes[before - 1]) if before else None
-            if start is not None and (position is None or start > position):
+            passes_over = start is not None and (
+                position is None or start > int(info.times[min(done + 1, info.frames - 1)])
+            )
+            if passes_over:
                 container.seek(start, stream=stream, backward=True, any_frame=False)
                 frames = _frames(container, stream)
             elif position is None:
@@ -262,7 +266,7 @@ def _jumping(
                 # The jump led past the frame: the slow way is always right.
                 yield from _decoding_all(path, wanted[wanted.index(index) :], info)
                 return
-            position = target
+            position, done = target, index
             yield index, frame, _pixel_ratio(stream)
 
 
@@ -293,7 +297,8 @@ def _display(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     The display matrix takes the point (x, y) of the stored picture to (a x + c y, b x + d y). Its
     scale is left out, because containers give it as the shape of a pixel.
     """
-    data = frame.side_data.get(SideData.DISPLAYMATRIX)
+    # Not frame.side_data, which keeps a frame alive until Python next looks for cycles.
+    data = SideDataContainer(frame).get(SideData.DISPLAYMATRIX)
     if data is None:
         return False, False, False
     a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(data), "=i4")[:5])
