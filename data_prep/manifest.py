@@ -38,6 +38,8 @@ from data_prep.contract.checks import (
     check_info,
     check_manifest,
     check_protocol,
+    check_table,
+    check_written_info,
 )
 from data_prep.contract.inside import Inside
 from data_prep.contract.packed import PackedFile, Shards, image_bytes
@@ -133,6 +135,8 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
         check_protocol(protocols[path.stem], manifest, path, _subjects_may_cross(info))
     paths = [path for path in sorted(folder.glob("*.parquet")) if path.stem != "manifest"]
     tables = {path.stem: read_table(inside.locate(path)) for path in paths}
+    for name, table in tables.items():
+        check_table(table, folder / f"{name}.parquet")
     # Results are kept under the dataset's checksum, which must not outlive what it stands for.
     everything = _named_tables(manifest, protocols, tables, info)
     expected = {k: v for k, v in info["checksums"].items() if k not in ("dataset", "images")}
@@ -262,7 +266,7 @@ def _subjects_may_cross(info: dict[str, Any]) -> bool:
 
 def _read_info(path: Path) -> dict[str, Any]:
     info = read_json(path)
-    check_info(info, path)
+    check_written_info(info, path)
     return info
 
 

@@ -14,7 +14,7 @@ from data_prep.commands.options import (
     at_least,
     chosen_backend,
 )
-from data_prep.commands.summary import summary
+from data_prep.commands.summary import say, summary
 
 if TYPE_CHECKING:
     from data_prep.media.faces import CropRules, Detector
@@ -165,14 +165,14 @@ def _run_subset(options: argparse.Namespace) -> None:
         options.overwrite,
     )
     info = dataset.info
-    print(summary(dataset))
-    print("clips: " + ", ".join(f"{count} {status}" for status, count in info["clips"].items()))
-    print(f"faces: {FaceReport(**info['faces'])}")
+    say(summary(dataset))
+    say("clips: " + ", ".join(f"{count} {status}" for status, count in info["clips"].items()))
+    say(f"faces: {FaceReport(**info['faces'])}")
     for difference in info["differences"]:
-        print(f"differs from the published set: {difference}")
+        say(f"differs from the published set: {difference}")
     if info["unverified_rules"]:
         rules = ", ".join(info["unverified_rules"])
-        print(f"known from memory only, check against your copy: {rules} (see --rules)")
+        say(f"known from memory only, check against your copy: {rules} (see --rules)")
 
 
 def _run_combine(options: argparse.Namespace) -> None:
@@ -181,12 +181,12 @@ def _run_combine(options: argparse.Namespace) -> None:
     dataset = combine(
         options.folders, options.out, options.protocol, options.allow_missing, options.overwrite
     )
-    print(summary(dataset))
+    say(summary(dataset))
     for name, table in dataset.protocols.items():
         splits = table["split"].value_counts()
         lacks = dataset.info["absent"].get(name)
         without = f", without {', '.join(lacks)}" if lacks else ""
-        print(f"{name}: " + ", ".join(f"{splits[s]} {s}" for s in splits.index) + without)
+        say(f"{name}: " + ", ".join(f"{splits[s]} {s}" for s in splits.index) + without)
 
 
 def chosen_detector(options: argparse.Namespace) -> Detector:
@@ -210,6 +210,6 @@ def chosen_detector(options: argparse.Namespace) -> Detector:
 def _run_fetch(options: argparse.Namespace) -> None:
     from data_prep.media.yunet import SHA256, URL, fetch
 
-    print(f"downloading {URL}\nexpected SHA-256 {SHA256}")
+    say(f"downloading {URL}\nexpected SHA-256 {SHA256}")
     fetch(options.out, URL, SHA256)
-    print(f"{options.out}: verified")
+    say(f"{options.out}: verified")

@@ -42,6 +42,25 @@ class Info(_Required, total=False):
     subset: dict[str, Any]
 
 
+class _Counts(TypedDict):
+    images: int
+    subjects: int
+    label: dict[str, int]
+    family: dict[str, int]
+    type: dict[str, int]
+    protocols: dict[str, dict[str, dict[str, int]]]
+
+
+class _Sums(TypedDict):
+    dataset: str
+    images: str
+
+
+class _Written(TypedDict):
+    counts: _Counts
+    checksums: _Sums
+
+
 LARGEST_SIDE = 8_192
 """Largest ``image_size`` that a dataset may declare, in pixels."""
 
@@ -50,6 +69,8 @@ def _stays_inside(path: str, root: str | None) -> bool:
     """Whether a path keeps to the dataset's folder or, written as ``root/...``, to its root."""
     if root is not None and path.startswith(f"{root}/"):
         path = path[len(root) + 1 :]
+    if "\0" in path:
+        return False
     drive = len(path) > 1 and path[0].isalpha() and path[1] == ":"
     return not (path.startswith("/") or ".." in path.split("/") or "\\" in path or drive)
 
@@ -96,6 +117,7 @@ def manifest_schema(types: tuple[str, ...] = (), root: str | None = None) -> pa.
 MANIFEST_SCHEMA = manifest_schema()
 PATH_COLUMNS = ("path", "mask", "depth")
 
+_TABLE_SCHEMA = pa.DataFrameSchema({"id": pa.Column(str)})
 PROTOCOL_SCHEMA = pa.DataFrameSchema({"id": pa.Column(str), "split": _column(SPLITS)})
 
 
@@ -195,6 +217,25 @@ def check_info(info: dict[str, Any], path: Path) -> None:
     check_types(info.get("attack_types", {}), path)
 
 
+def check_written_info(info: dict[str, Any], path: Path) -> None:
+    """Check ``dataset.json`` as it is read: also the counts and checksums that writing adds.
+
+    Raises:
+        DatasetError: names the missing keys or the wrong value.
+    """
+    check_info(info, path)
+    check_shape(info, _Written, str(path))
+
+
+def check_table(table: pd.DataFrame, path: Path) -> None:
+    """Check that a further table has an ``id`` column.
+
+    Raises:
+        DatasetError: names the column or the row.
+    """
+    _check_schema(_TABLE_SCHEMA, table, path)
+
+
 def check_types(declared: dict[str, dict[str, str]], path: Path) -> None:
     """Check the attack types that a dataset declares beside the taxonomy's.
 
@@ -216,6 +257,9 @@ def check_types(declared: dict[str, dict[str, str]], path: Path) -> None:
 
 
 def _check_schema(schema: pa.DataFrameSchema, table: pd.DataFrame, path: Path) -> None:
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise DatasetError(f"{path}: two columns are named {shown(twice[0])}; keep the right one")
     absent = [name for name, column in schema.columns.items() if column.required]
     absent = [name for name in absent if name not in table.columns]
     if absent:

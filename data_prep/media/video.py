@@ -363,7 +363,9 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except VideoError as error:
-        raise (error if str(path) in str(error) else VideoError(f"{path}: {error}")) from error
+        if str(path) in str(error):
+            raise
+        raise VideoError(f"{path}: {error}") from error
     except _FAILURES as error:
         raise VideoError(
             f"{path}: cannot be read to its end, or a frame does not decode ({_reason(error)})"

@@ -297,7 +297,7 @@ def test_a_root_that_went_away_is_told(tmp_path):
 def test_the_root_is_a_relative_path(tmp_path, root):
     folder, table, info = in_place(tmp_path)
     with pytest.raises(
-        DatasetError, match="expected the release's folder, relative|root: expected text or null"
+        DatasetError, match=r"expected the release's folder, relative|root: expected text or null"
     ):
         write_dataset(folder, table, {}, {**info, "root": root})
 
