@@ -27,8 +27,6 @@ GROWTH = 900 * 2**20
 
 RULES = "dev_share: 0.3\ntypes: {1: live, 2: print}\nrotation: {phone: 90}\npatterns: ['(x)']\n"
 WORDS = (b"[", b'{"a":', b"null", b"9" * 40, b"NaN", b"&a ", b"*a", b"\x1b[2J", b"../")
-    "dev_share: 0.3\ntypes: {1: live, 2: print}\nrotation: {phone: 90}\npatterns: ['(?P<a>x)']\n"
-)
 LIST = b"".join(
     b"UniAttackData/Data/live/east-asia/EA-%03d/real.rssdk/color/%04d.jpg 0\n" % (n, n)
     for n in range(20)
@@ -88,8 +86,6 @@ def damaged(data: bytes, draw: np.random.Generator) -> bytes:
         else:
             word = WORDS[int(draw.integers(0, len(WORDS)))]
             changed[place:place] = word * int(draw.integers(1, 90))
-                draw.integers(1, 90)
-            )
     return bytes(changed)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from data_prep.media.video import VideoError, probe, read_frames, sample_frames, spread
-from tests.data_prep.videos import cut, numbered, tag_rotation, write_video
+from tests.data_prep.videos import cut, numbered, tag_display, tag_rotation, write_video
 
 KINDS = {
     "h264.mp4": "libx264",
@@ -202,3 +203,97 @@ def test_bad_arguments(tmp_path):
         list(read_frames(path, [3, 1]))
     with pytest.raises(VideoError, match="no frame 9; it has 4"):
         list(read_frames(path, [9]))
+
+
+# Of a display matrix: what a player does to the stored picture.
+SHOWN = {
+    (-1, 0, 0, 1): lambda picture: picture[:, ::-1],
+    (1, 0, 0, -1): lambda picture: picture[::-1],
+    (0, 1, 1, 0): lambda picture: picture.transpose(1, 0, 2),
+    (0, -1, -1, 0): lambda picture: picture[::-1, ::-1].transpose(1, 0, 2),
+    (-1, 0, 0, -1): lambda picture: picture[::-1, ::-1],
+    (0, 1, -1, 0): lambda picture: np.rot90(picture, -1),
+    (0, -1, 1, 0): lambda picture: np.rot90(picture),
+}
+
+
+@pytest.mark.parametrize("matrix", SHOWN)
+def test_frames_are_mirrored_and_turned_as_a_player_shows_them(tmp_path, matrix):
+    plain = write_video(tmp_path / "plain.mp4", numbered(4))
+    tagged = tmp_path / "tagged.mp4"
+    tagged.write_bytes(plain.read_bytes())
+    tag_display(tagged, matrix)
+    for (_, stored), (_, upright) in zip(sampled(plain, 2), sampled(tagged, 2), strict=True):
+        np.testing.assert_array_equal(upright, SHOWN[matrix](stored))
+    for (_, stored), (_, as_told) in zip(
+        sampled(plain, 2), sampled(tagged, 2, rotation=0), strict=True
+    ):
+        np.testing.assert_array_equal(as_told, stored)
+
+
+@pytest.mark.parametrize("matrix", [(1, 0.5, 0, 1), (0.7, 0.7, -0.7, 0.7), (0, 0, 0, 0)])
+def test_a_slanted_picture_is_refused(tmp_path, matrix):
+    path = write_video(tmp_path / "a.mp4", numbered(4))
+    tag_display(path, matrix)
+    with pytest.raises(VideoError, match=r"a\.mp4: a player would slant it"):
+        sampled(path, 2)
+
+
+@pytest.mark.parametrize(("ratio", "shape"), [("16/15", (64, 102)), ("1/2", (128, 96))])
+def test_pixels_that_are_not_square_are_stretched(tmp_path, ratio, shape):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(ratio)
+        for picture in numbered(4):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode())
+    assert {frame.shape[:2] for _, frame in sampled(path, 2)} == {shape}
+
+
+def test_frames_are_freed_while_a_clip_is_read(tmp_path):
+    gray = np.full((720, 1280, 3), 90, np.uint8)
+    path = write_video(tmp_path / "a.mp4", [gray] * 120)
+    code = (
+        "import sys, resource\n"
+        "from data_prep.media.video import sample_frames\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "frames = sample_frames(sys.argv[1], 120)\n"
+        "for _ in range(10): next(frames)\n"
+        "before = peak()\n"
+        "assert sum(1 for _ in frames) == 110\n"
+        "print(peak() - before)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(ended.stdout) < 60, "MiB for 110 frames, which together take 290"
+
+
+def test_limits_of_size_and_length_are_told(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", numbered(20))
+    monkeypatch.setenv("DATA_PREP_LIMITS", "frame_pixels=6000")
+    with pytest.raises(VideoError, match=r"a\.mp4: each frame has 6,144 pixels; .*frame_pixels"):
+        sampled(path, 2)
+    monkeypatch.setenv("DATA_PREP_LIMITS", "video_frames=19")
+    with pytest.raises(VideoError, match=r"a\.mp4 has 20 frames; the limit video_frames is 19"):
+        sampled(path, 2)
+
+
+def test_a_coding_without_a_decoder_and_a_failing_jump_are_our_errors(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", numbered(30))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"avc1", b"zzzz"))
+    with pytest.raises(VideoError, match=r"a\.mp4: "):
+        sampled(path, 2)
+    path.write_bytes(data)
+    import data_prep.media.video as video
+
+    def failing(*_):
+        raise PermissionError(1, "Operation not permitted")
+        yield
+
+    monkeypatch.setattr(video, "_frames", failing)
+    with pytest.raises(VideoError, match=r"a\.mp4: .*Operation not permitted"):
+        sampled(path, 2)
