@@ -343,3 +343,76 @@ def test_known_digests_are_not_computed_again(tmp_path):
         (folder / path).write_bytes(b"")
     again = write_dataset(folder, table, {}, info, digests=known)
     assert again.info["checksums"] == plain
+
+
+def spoiled(folder: Path, **changes) -> None:
+    """Write a dataset, then change keys of its dataset.json by hand."""
+    write_small(folder)
+    info = json.loads((folder / "dataset.json").read_text("utf-8"))
+    (folder / "dataset.json").write_text(json.dumps(info | changes), "utf-8")
+
+
+WRONG = {
+    "image_size": ("abc", 97.5, 0, -1, 10**9, True, float("nan")),
+    "name": (3, None, ["a"]),
+    "seed": ("0", 1.5),
+    "counts": ([], {}, {"images": "4"}),
+    "checksums": ([], {}, {"dataset": "../../x", "images": "0" * 64}),
+    "root": (3, ["/"], "a\0b"),
+    "attack_types": ([], {"wig": 3}, {"wig": {"family": ["physical"]}}),
+    "subjects_cross_splits": ("yes", 1),
+    "images_checked_by": ("luck", None),
+    "shards": (3, None),
+    "recipe": ([], "x"),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in WRONG.items() for value in values]
+)
+def test_wrong_types_name_the_file_and_the_key(key, value, tmp_path):
+    spoiled(tmp_path, **{key: value})
+    with pytest.raises(DatasetError, match=r"dataset\.json") as failed:
+        read_dataset(tmp_path)
+    assert len(str(failed.value)) < 500
+
+
+@pytest.mark.parametrize("value", [[], "text", 3, None])
+def test_a_file_that_is_no_table_of_keys_is_told(value, tmp_path):
+    write_small(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps(value), "utf-8")
+    with pytest.raises(DatasetError, match=r"dataset\.json: expected a table of keys"):
+        read_dataset(tmp_path)
+
+
+def test_check_holds_images_against_the_declared_size(tmp_path):
+    spoiled(tmp_path, image_size=97)
+    with pytest.raises(DatasetError, match=r"'anna-live': .* is 8 x 8 pixels, .* says 97 x 97"):
+        validate(tmp_path)
+
+
+def test_a_manifest_with_an_index_of_words_names_the_row():
+    table = changed(2, label="real").set_index(pd.Index(list("wxyz")))
+    with pytest.raises(DatasetError, match=r"row 'ben-live', label is 'real'"):
+        check_manifest(table, HERE)
+    with pytest.raises(DatasetError, match=r"row 'anna-live', path is 'a\\x00b'; expected a path"):
+        check_manifest(changed(0, path="a\0b"), HERE)
+    twice = pd.concat([manifest(), manifest()[["label"]]], axis=1)
+    with pytest.raises(DatasetError, match="two columns are named 'label'"):
+        check_manifest(twice, HERE)
+
+
+def test_a_further_table_without_ids_is_told(tmp_path):
+    write_small(tmp_path)
+    pd.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "captions.parquet")
+    with pytest.raises(DatasetError, match=r"captions\.parquet: column 'id' is missing"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "manifest.parquet", "protocols/p1.parquet"])
+def test_a_table_that_is_a_link_to_elsewhere_is_refused(name, tmp_path):
+    write_small(tmp_path / "set")
+    (tmp_path / "set" / name).rename(tmp_path / "moved")
+    (tmp_path / "set" / name).symlink_to(tmp_path / "moved")
+    with pytest.raises(DatasetError, match="points outside"):
+        read_dataset(tmp_path / "set")

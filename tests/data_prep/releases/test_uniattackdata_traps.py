@@ -367,3 +367,16 @@ def test_a_list_that_is_a_link_out_of_the_root_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="points outside"):
         import_uniattackdata(root, "p1", tmp_path / "out", Options(allow_missing=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_long_numbers_in_names_take_no_time():
+    import time
+
+    from data_prep.releases.uniattackdata.names import parse_name
+
+    start = time.perf_counter()
+    path = "live/east-asia/EA-321/real.rssdk/color/"
+    assert parse_name(f"{path}{'1' * 60_000}x.jpg").frame == 0
+    assert parse_name(f"{path}{'1' * 60_000}.jpg").frame == 0
+    assert parse_name(f"{path}a0070.jpg").frame == 70
+    assert time.perf_counter() - start < 1
