@@ -376,7 +376,13 @@ def _inside(folder: Path, info: dict[str, Any]) -> Inside | Shards:
             f"{folder} uses images where they lie, in {root!r} beside it, and that folder is not "
             "there: put the release back, or prepare the dataset again from where it lies now"
         )
-    return Inside([folder, _place(folder, root)])
+    real = Path(os.path.realpath(_place(folder, root)))
+    if real == Path(real.anchor):
+        raise DatasetError(
+            f"{folder / 'dataset.json'}: root {shown(root)} is the whole file system; expected the "
+            "folder of one release. Prepare the dataset again, or do not use it"
+        )
+    return Inside([folder, real])
 
 
 def _place(folder: Path, path: str) -> Path:

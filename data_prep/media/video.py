@@ -37,6 +37,7 @@ TURNS = (0, 90, 180, 270)
 COMPLETE_SHARE = 0.95
 # How much wider or narrower than square the pixels of a true recording can be.
 _WIDEST_PIXEL = 4.0
+_STREAMS = 16
 # What PyAV raises for damaged files, some of it by accident.
 _FAILURES = (
     av.FFmpegError,
@@ -333,9 +334,8 @@ def _check_frames(path: Path, frames: int) -> None:
 def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a video; whatever goes wrong with it until it is closed becomes a ``VideoError``."""
     _check_file(path)
-    rules = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        container = av.open(f"file:{path.absolute()}", options=rules, metadata_errors="replace")
+        container = _container(path)
     except _FAILURES as error:
         raise VideoError(
             f"{path}: not a video that can be read ({_reason(error)}); it is cut off, or "
@@ -343,6 +343,20 @@ def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStr
         ) from error
     with container, _telling(path):
         yield container, _video_stream(container)
+
+
+def _container(path: Path) -> av.container.InputContainer:
+    rules = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    more = {"options": rules, "metadata_errors": "replace"}
+    # FFmpeg decodes a frame to learn a stream's facts. More options than streams do no harm.
+    bounded = [{"max_pixels": str(limit("frame_pixels"))}] * _STREAMS
+    try:
+        return av.open(f"file:{path.absolute()}", stream_options=bounded, **more)
+    except ValueError as error:
+        if isinstance(error, av.FFmpegError):
+            raise
+        # MPEG streams are not known yet at this point; their frames have 16,384 pixels a side.
+        return av.open(f"file:{path.absolute()}", **more)
 
 
 def _check_file(path: Path) -> None:
@@ -383,6 +397,12 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     pixels = stream.codec_context.width * stream.codec_context.height
     if pixels > limit("frame_pixels"):
         raise VideoError(f"each frame {too_large('frame_pixels', pixels)}")
+    if pixels == 0:
+        most = limit("frame_pixels")
+        raise VideoError(
+            f"no frame of it can be looked at: it is damaged, or larger than the limit "
+            f"frame_pixels, {most:,}; if it is genuine, raise that with --limit frame_pixels=NUMBER"
+        )
     stream.codec_context.options = {"max_pixels": str(limit("frame_pixels"))}
     # One thread: the work is spread over processes, one video each.
     stream.thread_count = 1

@@ -416,3 +416,12 @@ def test_a_table_that_is_a_link_to_elsewhere_is_refused(name, tmp_path):
     (tmp_path / "set" / name).symlink_to(tmp_path / "moved")
     with pytest.raises(DatasetError, match="points outside"):
         read_dataset(tmp_path / "set")
+
+
+def test_the_whole_file_system_is_no_root(tmp_path):
+    """Whoever writes dataset.json chooses the root; it must not open every file."""
+    (tmp_path / "out").symlink_to("/")
+    for root in ("/".join([".."] * 20), "out"):
+        spoiled(tmp_path, root=root)
+        with pytest.raises(DatasetError, match=r"root .* is the whole file system"):
+            validate(tmp_path)

@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -226,3 +227,9 @@ def test_an_error_of_a_command_holds_no_control_codes(tmp_path, capsys):
     assert main(["check", str(tmp_path / "a\x1b[2Jb")]) == 2
     told = capsys.readouterr().err
     assert "\x1b" not in told and r"a\x1b[2Jb" in told
+
+
+def test_every_limit_is_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs/reliability.md").read_text("utf-8")
+    for name in LIMITS:
+        assert f"| `{name}` |" in page

@@ -297,3 +297,16 @@ def test_a_coding_without_a_decoder_and_a_failing_jump_are_our_errors(tmp_path, 
     monkeypatch.setattr(video, "_frames", failing)
     with pytest.raises(VideoError, match=r"a\.mp4: .*Operation not permitted"):
         sampled(path, 2)
+
+
+def test_a_huge_frame_is_refused_before_anything_decodes(tmp_path):
+    path = tmp_path / "huge.mov"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("png", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 8000, 8000, "gray"
+        output.mux(
+            stream.encode(av.VideoFrame.from_ndarray(np.zeros((8000, 8000), np.uint8), "gray"))
+        )
+        output.mux(stream.encode())
+    with pytest.raises(VideoError, match=r"huge\.mov: .*the limit frame_pixels"):
+        sampled(path, 1, at_least=1)
