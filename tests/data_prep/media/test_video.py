@@ -304,9 +304,8 @@ def test_a_huge_frame_is_refused_before_anything_decodes(tmp_path):
     with av.open(str(path), "w") as output:
         stream = output.add_stream("png", rate=5)
         stream.width, stream.height, stream.pix_fmt = 8000, 8000, "gray"
-        output.mux(
-            stream.encode(av.VideoFrame.from_ndarray(np.zeros((8000, 8000), np.uint8), "gray"))
-        )
+        black = np.zeros((8000, 8000), np.uint8)
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(black, "gray")))
         output.mux(stream.encode())
     with pytest.raises(VideoError, match=r"huge\.mov: .*the limit frame_pixels"):
         sampled(path, 1, at_least=1)
