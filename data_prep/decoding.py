@@ -61,7 +61,7 @@ def decode_image(data: bytes) -> Image.Image:
     Raises:
         DamagedImage: If the bytes do not decode.
         ImageError: If there are more pixels than the limit ``image_pixels``, or if the value for
-            white is unknown (floating point, 32 bits, or 16 bits of which at most 12 are used).
+            white is unknown (floating point, 32 bits, or 16 bits and at most 12 of them used).
     """
     try:
         with open_image(data) as image, taking_turns(image):

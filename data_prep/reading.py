@@ -228,7 +228,7 @@ class _PlainLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
-                    raise _problem(f"the key {shown(key.value)} stands there twice", key)
+                    raise _problem(f"the key {shown(key.value)} occurs twice", key)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
@@ -242,7 +242,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f"the key {shown(twice)} stands in one table twice; keep the right one")
+        raise ValueError(f"the key {shown(twice)} occurs twice in one table; keep the right one")
     return table
 
 

@@ -1,4 +1,4 @@
-"""What the tables of a prepared dataset have to look like, and errors that name file and row."""
+"""What the tables of a prepared dataset must look like, and errors that name file and row."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _path_column(root: str | None, **options: Any) -> pa.Column:
 
 
 def manifest_schema(types: tuple[str, ...] = (), root: str | None = None) -> pa.DataFrameSchema:
-    """The manifest's columns; ``types`` are attacks beside the taxonomy's."""
+    """Return the manifest's columns; ``types`` are attacks in addition to the taxonomy's."""
     return pa.DataFrameSchema(
         {
             "id": pa.Column(str, unique=True),
@@ -160,7 +160,7 @@ def family_table(declared: dict[str, dict[str, str]]) -> dict[str, str]:
 def check_protocol(
     protocol: pd.DataFrame, manifest: pd.DataFrame, path: Path, subjects_may_cross: bool = False
 ) -> None:
-    """Check that a protocol splits known images, and that no subject stands in two splits.
+    """Check that a protocol splits known images, and that no subject is in two splits.
 
     Raises:
         DatasetError: names the file and the id or the subject.
@@ -190,10 +190,10 @@ def check_protocol(
 
 
 def check_info(info: dict[str, Any], path: Path) -> None:
-    """Check that ``dataset.json`` says all it has to, and what it says of root and types.
+    """Check that ``dataset.json`` has all its keys, and what it says about root and types.
 
     Raises:
-        DatasetError: names the missing keys or the wrong value.
+        DatasetError: If a key is missing or a value is wrong; the message names it.
     """
     check_shape(info, Info, str(path))
     size = info["image_size"]
@@ -221,7 +221,7 @@ def check_written_info(info: dict[str, Any], path: Path) -> None:
     """Check ``dataset.json`` as it is read: also the counts and checksums that writing adds.
 
     Raises:
-        DatasetError: names the missing keys or the wrong value.
+        DatasetError: If a key is missing or a value is wrong; the message names it.
     """
     check_info(info, path)
     check_shape(info, _Written, str(path))
@@ -231,13 +231,13 @@ def check_table(table: pd.DataFrame, path: Path) -> None:
     """Check that a further table has an ``id`` column.
 
     Raises:
-        DatasetError: names the column or the row.
+        DatasetError: If the column is missing or a value is no text; the message names it.
     """
     _check_schema(_TABLE_SCHEMA, table, path)
 
 
 def check_types(declared: dict[str, dict[str, str]], path: Path) -> None:
-    """Check the attack types that a dataset declares beside the taxonomy's.
+    """Check the attack types that a dataset declares in addition to the taxonomy's.
 
     Raises:
         DatasetError: a type has no known family, or another one than the taxonomy gives it.

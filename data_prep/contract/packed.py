@@ -1,4 +1,4 @@
-"""Images that lie in Parquet shards, read one at a time as if they were files."""
+"""Images in Parquet shards, read one at a time as if they were files."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class _Index(TypedDict):
 
 @dataclass(frozen=True)
 class PackedFile:
-    """What reading an image needs of a path: its bytes and a name for errors."""
+    """An image in a shard, with the parts of a path that reading an image needs."""
 
     shards: Shards
     path: str
 
     def read_bytes(self) -> bytes:
-        """The image file, byte for byte as it was packed."""
+        """Return the image file, byte for byte as it was packed."""
         try:
             return self.shards.read(self.path)
         except FileNotFoundError:
@@ -52,15 +52,15 @@ class PackedFile:
 
     @property
     def suffix(self) -> str:
-        """The ending of the packed file's name."""
+        """Return the ending of the packed file's name."""
         return Path(self.path).suffix
 
     def exists(self) -> bool:
-        """Whether a shard holds it."""
+        """Return whether a shard holds it."""
         return self.shards.holds(self.path)
 
     def stat(self) -> SimpleNamespace:
-        """Its size as ``st_size``, like ``Path.stat``."""
+        """Return its size as ``st_size``, like ``Path.stat``."""
         return SimpleNamespace(st_size=len(self.read_bytes()))
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class PackedFile:
 
 
 def image_bytes(path: Path | PackedFile) -> bytes:
-    """Read an image file, wherever it lies.
+    """Read an image, from its file or its shard.
 
     Raises:
         ReadError: If it cannot be read (``MissingFile`` if it is not there).
@@ -81,10 +81,10 @@ class Shards:
     """All shards of a packed dataset; safe to use from many threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads the index alone.
+        """Read the index alone.
 
         Raises:
-            DatasetError: the index or a shard is missing, or a shard has another size.
+            DatasetError: If the index or a shard is missing, or a shard has another size.
         """
         self.folder = Path(os.path.realpath(folder))
         self._inside = Inside([self.folder])
@@ -95,24 +95,24 @@ class Shards:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """The shards' own paths, relative to the dataset's folder."""
+        """Return the shards' own paths, relative to the dataset's folder."""
         return [path.relative_to(self.folder).as_posix() for path in self._files]
 
     def locate(self, path: Path) -> PackedFile:
-        """The image that a path in the dataset's folder names."""
+        """Return the image that a path in the dataset's folder names."""
         return PackedFile(self, path.relative_to(self.folder).as_posix())
 
     def holds(self, path: str) -> bool:
-        """Whether an image of that path is packed."""
+        """Return whether an image of that path is packed."""
         with self._lock:
             return path in self._places
 
     def read(self, path: str) -> bytes:
-        """The bytes of one image.
+        """Return the bytes of one image.
 
         Raises:
-            FileNotFoundError: no shard holds it.
-            DatasetError: its shard is damaged.
+            FileNotFoundError: If no shard holds it.
+            DatasetError: If its shard is damaged.
         """
         with self._lock:
             if path not in self._places:

@@ -1,9 +1,9 @@
-"""Find a face in a photograph and cut it out the way the prepared datasets hold faces.
+"""Faces found in a photograph and cut out as the prepared datasets hold them.
 
 A detector is anything with ``detect(image) -> [Detection, ...]``. The default is the
-local-binary-pattern cascade that ships inside scikit-image: no download, upright frontal faces
-only. A dataset deserves a stronger one: ``data_prep.media.yunet`` runs weights that the user
-brings.
+local-binary-pattern cascade inside scikit-image, which needs no download and finds only upright
+frontal faces. A dataset deserves a stronger one: ``data_prep.media.yunet`` runs weights that you
+bring.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
 
 WINDOW = 24  # side of the cascade's smallest search window, in pixels
-SEARCH_SIDE = 320  # shorter side of the picture that the cascade searches, in pixels
+SEARCH_SIDE = 320  # shorter side of the image that the cascade searches, in pixels
 SMALLEST_SHARE = 0.15  # smallest face to look for, as a share of the shorter side of the image
 SEVERAL = ("largest", "skip")
 LARGEST_MARGIN = 10.0
@@ -48,7 +48,7 @@ class Detection:
     """A face that a detector found.
 
     ``score`` rises with the detector's trust, up to 1. ``eyes`` are the centers of the two eyes
-    as (x, y) in pixels, the one further left in the picture first; None where a detector knows
+    as (x, y) in pixels, the one further left in the image first; None where a detector knows
     only boxes.
     """
 
@@ -118,16 +118,16 @@ class EmbeddedDetector:
 
 @dataclass(frozen=True)
 class CropRules:
-    """How a face is cut out of a frame, and what happens where that is not plain.
+    """How a face is cut out of a frame, and what happens in unclear cases.
 
     Attributes:
         margin: context on each side, as a fraction of the detected box's side.
         size: side of the crop in pixels.
         smallest: faces whose box has a shorter side, in pixels, are too tiny to use.
         several: with more than one face take the ``"largest"``, or ``"skip"`` the frame.
-        turn: where no face stands upright, look again with the frame turned by quarters. (Where
-            it is known how a device holds its picture, turn its videos instead: the embedded
-            detector sometimes sees a face in a picture upside down.)
+        turn: where no face is upright, look again with the frame turned by quarters. (Where
+            it is known how a device is held, turn its videos instead: the embedded detector
+            sometimes sees a face in an image upside down.)
         align: turn and scale so that the eyes lie level, where the detector knows the eyes.
     """
 
@@ -156,7 +156,7 @@ class FaceReport:
         none: frames without any face.
         tiny: frames whose largest face was smaller than the rules allow.
         crowded: frames left out for several faces.
-        several: frames with several faces, of which the largest was taken.
+        several: frames with several faces; the largest was taken.
         turned: frames that gave a face only after a turn (a phone held sideways).
     """
 
@@ -268,7 +268,7 @@ def detect_faces(image: np.ndarray, min_fraction: float = 0.15) -> list[FaceBox]
 
     Returns:
         One box a face, largest first; an empty list when there is none. Detections that
-        overlap by more than a third are one face, of which the largest box is kept.
+        overlap by more than a third are one face, and the largest box is kept.
 
     Raises:
         ValueError: ``image`` is not a uint8 RGB array or ``min_fraction`` not in (0, 1].

@@ -29,8 +29,8 @@ from data_prep.errors import MissingFile, ReadError
 from data_prep.limits import limit, too_large
 from data_prep.reading import open_regular
 
-# What cameras and the releases write. Play lists and picture formats are left out on purpose:
-# FFmpeg would open the files that a play list names, wherever they lie.
+# What cameras and the releases write. Playlists and image formats are left out on purpose:
+# FFmpeg would open the files that a playlist names, wherever they are.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc"
 TURNS = (0, 90, 180, 270)
 # Some writers count a frame or two that they never wrote; a cut file lacks much more.
@@ -54,12 +54,12 @@ _FAILURES = (
 
 
 class VideoError(ValueError):
-    """A file that is not a video, or not one that can be used; the message names it."""
+    """A file that is no video or cannot be used; the message names it."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the packets of a video say.
+    """Facts about a video from its packets.
 
     ``times`` holds the time stamp of every frame in the order shown, in ticks of the stream.
     ``keyframes`` are the time stamps that decoding can start from, in the same order. Both are
@@ -78,7 +78,7 @@ class VideoInfo:
 
     @property
     def truncated(self) -> bool:
-        """Whether packets are cut off, or clearly fewer than the header says."""
+        """Return whether packets are cut off, or clearly fewer than the header says."""
         return self.damaged or self.frames < COMPLETE_SHARE * self.declared
 
 
@@ -91,14 +91,14 @@ def sample_frames(
     allow_truncated: bool = False,
     seek: bool = True,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames evenly spread over a video: the middles of ``count`` equal stretches of it.
+    """Give frames evenly spread over a video: the middles of ``count`` equal stretches of it.
 
     Args:
         path: the video.
         count: frames wanted; a video with fewer gives all it has.
-        rotation: degrees to turn the frames clockwise (0, 90, 180, 270), whatever the file says;
-            None turns and mirrors them as the file's display matrix says.
-        at_least: frames that a video has to have; 1 also takes a single picture.
+        rotation: degrees to turn the frames clockwise (0, 90, 180, 270) regardless of the file;
+            ``None`` turns and mirrors them as the file's display matrix says.
+        at_least: frames that a video must have; 1 also takes a single image.
         allow_truncated: take what is there of a video that was cut off.
         seek: jump over what is not needed; False decodes everything up to the last frame wanted.
 
@@ -108,9 +108,9 @@ def sample_frames(
         then.
 
     Raises:
-        VideoError: not a video, no frames, too few, cut off, too large, a frame that does not
-            decode, or one that a player would show in a way that is not supported.
-        ValueError: an argument has a value it cannot have.
+        VideoError: If it is no video, has no frames or too few, is cut off or too large, if a frame
+            does not decode, or if a player would show it in a way that is not supported.
+        ValueError: If an argument has an impossible value.
     """
     if count < 1 or at_least < 1:
         raise ValueError(f"count is {count} and at_least {at_least}; expected 1 or more")
@@ -130,7 +130,7 @@ def sample_frames(
 
 
 def spread(frames: int, count: int) -> list[int]:
-    """Middles of ``count`` equal stretches of ``frames`` frames; all frames if that is more.
+    """Return the middles of ``count`` equal stretches of ``frames`` frames, or all if too few.
 
     The middles keep away from both ends, where recordings fade in, shake or are cut off.
     """
@@ -150,8 +150,8 @@ def read_frames(
     """Decode the frames of the given numbers, one after the other (see ``sample_frames``).
 
     Raises:
-        VideoError: a frame is not there or does not decode.
-        ValueError: ``indices`` do not rise, or ``rotation`` is not a quarter turn.
+        VideoError: If a frame is not there or does not decode.
+        ValueError: If ``indices`` do not rise, or ``rotation`` is not a quarter turn.
     """
     path, wanted = Path(path), list(indices)
     if wanted != sorted(set(wanted)) or (wanted and wanted[0] < 0):
@@ -188,7 +188,7 @@ def probe(path: str | Path) -> VideoInfo:
     """Look at a video's packets without decoding one.
 
     Raises:
-        VideoError: the file is missing, empty, not a video, or has no frames.
+        VideoError: If the file is missing, empty, or no video, or has no frames.
     """
     path = Path(path)
     shown, starts, hidden, damaged, timed = array("q"), array("q"), 0, False, True
@@ -332,7 +332,7 @@ def _check_frames(path: Path, frames: int) -> None:
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a video; whatever goes wrong with it until it is closed becomes a ``VideoError``."""
+    """Open a video; anything that goes wrong until it is closed becomes a ``VideoError``."""
     _check_file(path)
     try:
         container = _container(path)

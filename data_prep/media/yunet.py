@@ -32,7 +32,7 @@ URL = (
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 STRIDES = (8, 16, 32)
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
-LONGEST_SIDE = 640  # of the picture that is searched, in pixels
+LONGEST_SIDE = 640  # of the image that is searched, in pixels
 
 
 class DownloadError(OSError):

@@ -125,7 +125,7 @@ def test_the_command_line_raises_and_lowers_limits(tmp_path, capsys):
 
 
 JSON = {
-    '{"a": 1, "b": {"c": 1, "c": 2}}': "the key 'c' stands in one table twice",
+    '{"a": 1, "b": {"c": 1, "c": 2}}': "the key 'c' occurs twice in one table",
     '{"a": NaN}': "NaN is no number",
     '{"a": -Infinity}': "-Infinity is no number",
     f'{{"a": {"9" * 5000}}}': "an integer of 5,000 digits",
@@ -154,7 +154,7 @@ def test_json_within_the_limits_is_read(tmp_path):
 
 YAML = {
     "a: &x [1]\nb: *x": r"a\.yaml, line 1: .*anchors and aliases",
-    "a: 1\nb: 2\na: 3": r"a\.yaml, line 3: .*the key 'a' stands there twice",
+    "a: 1\nb: 2\na: 3": r"a\.yaml, line 3: .*the key 'a' occurs twice",
     "a: " + "[" * 100 + "]" * 100: "nested deeper than the limit nesting",
     "a: !!python/object/apply:os.system ['true']": r"line 1: .*could not determine a constructor",
     "a: [1": "line 1",

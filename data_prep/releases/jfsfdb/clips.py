@@ -1,4 +1,4 @@
-"""One clip of a release, and its frames: a video, a folder of pictures, or a 3DMAD recording."""
+"""One clip of a release, and its frames: a video, a folder of images, or a 3DMAD recording."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def _digest(name: str) -> str:
 
 
 def read_clip(path: Path, count: int, rotation: int | None = None, axes: str = "auto") -> Frames:
-    """Frames evenly spread over a clip, RGB uint8 (see ``data_prep.media.video.sample_frames``).
+    """Give frames evenly spread over a clip, RGB uint8 (as ``media.video.sample_frames`` does).
 
     ``axes`` is the order of an HDF5 recording's axes (see ``read_hdf5``).
 
     Raises:
-        VideoError: the clip is empty, damaged or too short; the message names it.
+        VideoError: If the clip is empty, damaged, or too short; the message names it.
     """
     if path.is_dir():
         return read_pictures(path, count, rotation)
@@ -92,7 +92,7 @@ def is_picture(name: str) -> bool:
 
 
 def read_pictures(folder: Path, count: int, rotation: int | None = None) -> Frames:
-    """Frames of a clip that is kept as a folder of pictures, in the order of their numbers."""
+    """Give frames of a clip that is a folder of images, in the order of their numbers."""
     pictures = [path for path in folder.iterdir() if is_picture(path.name)]
     pictures.sort(key=_numbers)
     _check_length(folder, len(pictures))
