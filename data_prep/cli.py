@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from data_prep.commands import audit, embedded, jfsfdb, looking, releases, scale, studies
+from data_prep.commands.options import add_shared_options
+from data_prep.errors import printable
+from data_prep.limits import limits_set
 
 GROUPS = (embedded, looking, audit, releases, jfsfdb, scale, studies)
 
@@ -15,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0, 1 for a verdict, 2 after an error it tells."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
+        with limits_set(getattr(options, "limit", [])):
+            return options.run(options) or 0
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -24,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         expected = isinstance(error, ValueError | OSError)
         told = f"{error}" if expected else f"{type(error).__name__}: {error} (see --debug)"
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {printable(told)}", file=sys.stderr)
         return 2
     return 0
 
@@ -39,8 +43,5 @@ def _parser() -> argparse.ArgumentParser:
     for group in GROUPS:
         group.add_commands(commands)
     for command in commands.choices.values():
-        # Also after the command; SUPPRESS keeps it from undoing one given before.
-        command.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
+        add_shared_options(command)
     return parser

@@ -16,7 +16,6 @@ with it. It may also declare ``attack_types`` that the taxonomy does not know: `
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from data_prep.atomic import write_atomically
@@ -39,10 +38,15 @@ from data_prep.contract.checks import (
     check_info,
     check_manifest,
     check_protocol,
+    check_table,
+    check_written_info,
 )
 from data_prep.contract.inside import Inside
-from data_prep.contract.packed import PackedFile, Shards
-from data_prep.media.images import IMAGE_FORMATS, UNREADABLE
+from data_prep.contract.packed import PackedFile, Shards, image_bytes
+from data_prep.decoding import ImageError, decode_image
+from data_prep.errors import MissingFile, ReadError, shown
+from data_prep.media.kinds import what_it_is
+from data_prep.reading import read_json, read_table
 
 __all__ = [
     "SPLITS",
@@ -121,15 +125,18 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
                 f"{folder} has no {name}: it is not a prepared dataset, or one whose writing was "
                 "interrupted (run the command that writes it again)"
             )
-    info = _read_info(folder / "dataset.json")
-    manifest = _read_table(folder / "manifest.parquet")
+    inside = Inside([folder])
+    info = _read_info(inside.locate(folder / "dataset.json"))
+    manifest = read_table(inside.locate(folder / "manifest.parquet"))
     check_manifest(manifest, folder / "manifest.parquet", info)
     protocols = {}
     for path in sorted((folder / "protocols").glob("*.parquet")):
-        protocols[path.stem] = _read_table(path)
+        protocols[path.stem] = read_table(inside.locate(path))
         check_protocol(protocols[path.stem], manifest, path, _subjects_may_cross(info))
     paths = [path for path in sorted(folder.glob("*.parquet")) if path.stem != "manifest"]
-    tables = {path.stem: _read_table(path) for path in paths}
+    tables = {path.stem: read_table(inside.locate(path)) for path in paths}
+    for name, table in tables.items():
+        check_table(table, folder / f"{name}.parquet")
     # Results are kept under the dataset's checksum, which must not outlive what it stands for.
     everything = _named_tables(manifest, protocols, tables, info)
     expected = {k: v for k, v in info["checksums"].items() if k not in ("dataset", "images")}
@@ -185,9 +192,16 @@ def validate(folder: str | Path) -> PreparedDataset:
     """
     dataset = read_dataset(folder)
     files = _files(dataset.manifest)
+    side, images = dataset.info["image_size"], set(dataset.manifest["path"])
 
     def decode(file: tuple[str, str]) -> None:
-        read_image(dataset.locate(file[0]), file[1])
+        path, image_id = file
+        height, width, _ = read_image(dataset.locate(path), image_id).shape
+        if side is not None and path in images and (height, width) != (side, side):
+            raise DatasetError(
+                f"image {shown(image_id)}: {path} is {width} x {height} pixels, but dataset.json "
+                f"says {side} x {side}"
+            )
 
     with ThreadPoolExecutor() as pool:
         for _ in tqdm(pool.map(decode, files), total=len(files), desc="check", unit="image"):
@@ -229,21 +243,20 @@ def read_and_digest(path: Path | PackedFile, image_id: str) -> tuple[Image.Image
 
 def _decode(data: bytes, path: Path | PackedFile, image_id: str) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            image.load()
-            return image if image.mode == "RGB" else image.convert("RGB")
-    except UNREADABLE as error:
-        raise DatasetError(f"image {image_id!r}: {path} does not decode ({error})") from error
+        return decode_image(data)
+    except ImageError as error:
+        raise DatasetError(
+            f"image {shown(image_id)}: {path} does not decode ({error}){what_it_is(data)}"
+        ) from error
 
 
 def _read_file(path: Path | PackedFile, image_id: str) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DatasetError(f"image {image_id!r}: the file {path} is missing") from None
-    except OSError as error:
-        raise DatasetError(f"image {image_id!r}: {path} cannot be read ({error})") from error
+        return image_bytes(path)
+    except MissingFile:
+        raise DatasetError(f"image {shown(image_id)}: the file {path} is missing") from None
+    except ReadError as error:
+        raise DatasetError(f"image {shown(image_id)}: {error}") from error
 
 
 def _subjects_may_cross(info: dict[str, Any]) -> bool:
@@ -251,20 +264,9 @@ def _subjects_may_cross(info: dict[str, Any]) -> bool:
     return bool(info.get("subjects_cross_splits", False))
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} is not a readable parquet table ({error})") from error
-    return table
-
-
 def _read_info(path: Path) -> dict[str, Any]:
-    try:
-        info = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} is not readable JSON ({error})") from error
-    check_info(info, path)
+    info = read_json(path)
+    check_written_info(info, path)
     return info
 
 
@@ -374,7 +376,13 @@ def _inside(folder: Path, info: dict[str, Any]) -> Inside | Shards:
             f"{folder} uses images where they lie, in {root!r} beside it, and that folder is not "
             "there: put the release back, or prepare the dataset again from where it lies now"
         )
-    return Inside([folder, _place(folder, root)])
+    real = Path(os.path.realpath(_place(folder, root)))
+    if real == Path(real.anchor):
+        raise DatasetError(
+            f"{folder / 'dataset.json'}: root {shown(root)} is the whole file system; expected the "
+            "folder of one release. Prepare the dataset again, or do not use it"
+        )
+    return Inside([folder, real])
 
 
 def _place(folder: Path, path: str) -> Path:

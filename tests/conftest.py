@@ -17,6 +17,12 @@ jaxtyping.install_import_hook(["lasoftmoe.moe", "lasoftmoe.losses"], "beartype.b
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz", type=int, default=300, metavar="N", help="damaged files to read (default: 300)"
+    )
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, or a skip with the reason; Playwright starts once a session at most."""

@@ -26,7 +26,9 @@ import pyarrow.parquet as pq
 from data_prep.atomic import write_atomically
 from data_prep.building.resume import build_units, clean_up, forget, prepare_folder
 from data_prep.contract.checks import PATH_COLUMNS, SPLITS, DatasetError
-from data_prep.contract.packed import INDEX, ROWS_IN_GROUP
+from data_prep.contract.packed import INDEX, ROWS_IN_GROUP, image_bytes
+from data_prep.decoding import UNREADABLE, open_image, reason
+from data_prep.errors import MissingFile, ReadError, shown
 from data_prep.manifest import PreparedDataset, check_files, read_dataset, write_dataset
 
 GENERATOR = "data_prep.building.shards 1"
@@ -105,9 +107,9 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: it is none.
     """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _UNITS or float(match[1]) * _UNITS[match[2]] < 1:
-        raise ValueError(f"{text!r} is no size; expected one such as 256MB, 1.5GiB or 4096")
+        raise ValueError(f"{shown(text)} is no size; expected one such as 256MB, 1.5GiB or 4096")
     return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -117,9 +119,17 @@ def pack(work: ShardWork) -> list[dict[str, Any]]:
     images, digests = [], []
     for place, path, key in zip(work.places, work.rows["path"], work.rows["id"], strict=True):
         try:
-            data = source.locate(place).read_bytes()
-        except OSError as error:
-            raise DatasetError(f"image {key!r}: {place} cannot be read ({error})") from error
+            data = image_bytes(source.locate(place))
+            # A dataset names its files itself; nothing but images goes into shards.
+            open_image(data).close()
+        except MissingFile:
+            raise DatasetError(f"image {shown(key)}: {place} is missing") from None
+        except ReadError as error:
+            raise DatasetError(f"image {shown(key)}: {error}") from error
+        except UNREADABLE as error:
+            raise DatasetError(
+                f"image {shown(key)}: {place} is no image ({reason(error)}), so it is not packed"
+            ) from error
         images.append({"bytes": data, "path": path})
         digests.append(hashlib.sha256(data).hexdigest())
     table = pa.Table.from_pandas(work.rows, work.schema.remove(0), preserve_index=False)

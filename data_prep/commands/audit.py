@@ -6,6 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
+from data_prep.commands.options import at_least
+from data_prep.commands.summary import say
+
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     audit = commands.add_parser(
@@ -27,7 +30,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         default=True,
         help="exit with 1 where a probe passes its bar (default: yes)",
     )
-    audit.add_argument("--seed", type=int, default=0, help="of boosting and resampling")
+    audit.add_argument("--seed", type=at_least(0), default=0, help="of boosting and resampling")
 
 
 def _run_audit(options: argparse.Namespace) -> int:
@@ -41,7 +44,7 @@ def _run_audit(options: argparse.Namespace) -> int:
         bars=Bars() if options.bars else None,
         seed=options.seed,
     )
-    print(audit.to_text())
+    say(audit.to_text())
     if options.json:
         text = json.dumps(audit.to_dict(), indent=2) + "\n"
         write_atomically(options.json, lambda path: path.write_text(text, "utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data_prep.commands.options import add_building_options, add_common_options
+from data_prep.commands.options import add_building_options, add_common_options, at_least
 from data_prep.commands.summary import summary
 
 
@@ -27,7 +27,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     captions.set_defaults(run=_run_captions)
     captions.add_argument(
-        "--subjects", type=int, default=1500, help="people, four images each (default: 1500)"
+        "--subjects",
+        type=at_least(1, 1_000_000),
+        default=1500,
+        help="people, four images each (default: 1500)",
     )
     add_building_options(captions)
 

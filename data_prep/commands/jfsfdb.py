@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from data_prep.commands.options import (
     add_backend_options,
     add_out_options,
+    add_shared_options,
     add_workers_option,
     at_least,
     chosen_backend,
 )
-from data_prep.commands.summary import summary
+from data_prep.commands.summary import say, summary
 
 if TYPE_CHECKING:
     from data_prep.media.faces import CropRules, Detector
@@ -51,9 +52,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--allow-missing", action="store_true", help="make protocols without some of their sets"
     )
     for command in sets.choices.values():
-        command.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
+        add_shared_options(command)
 
     fetch = commands.add_parser(
         "fetch-yunet", help="download and verify the weights of the YuNet face detector"
@@ -75,7 +74,14 @@ def add_face_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin", type=float, default=0.5, help="context on each side, in box sides (0.5)"
     )
-    parser.add_argument("--size", type=at_least(1), default=224, help="side of a crop (224)")
+    parser.add_argument("--size", type=at_least(1, 8_192), default=224, help="side of a crop (224)")
+    parser.add_argument(
+        "--smallest-share",
+        type=float,
+        metavar="SHARE",
+        help="smallest face that the embedded detector looks for, as a share of the shorter side "
+        "of the image (0.15)",
+    )
     parser.add_argument(
         "--smallest", type=at_least(1), default=32, help="smallest face to use, in pixels (32)"
     )
@@ -159,14 +165,14 @@ def _run_subset(options: argparse.Namespace) -> None:
         options.overwrite,
     )
     info = dataset.info
-    print(summary(dataset))
-    print("clips: " + ", ".join(f"{count} {status}" for status, count in info["clips"].items()))
-    print(f"faces: {FaceReport(**info['faces'])}")
+    say(summary(dataset))
+    say("clips: " + ", ".join(f"{count} {status}" for status, count in info["clips"].items()))
+    say(f"faces: {FaceReport(**info['faces'])}")
     for difference in info["differences"]:
-        print(f"differs from the published set: {difference}")
+        say(f"differs from the published set: {difference}")
     if info["unverified_rules"]:
         rules = ", ".join(info["unverified_rules"])
-        print(f"known from memory only, check against your copy: {rules} (see --rules)")
+        say(f"known from memory only, check against your copy: {rules} (see --rules)")
 
 
 def _run_combine(options: argparse.Namespace) -> None:
@@ -175,12 +181,12 @@ def _run_combine(options: argparse.Namespace) -> None:
     dataset = combine(
         options.folders, options.out, options.protocol, options.allow_missing, options.overwrite
     )
-    print(summary(dataset))
+    say(summary(dataset))
     for name, table in dataset.protocols.items():
         splits = table["split"].value_counts()
         lacks = dataset.info["absent"].get(name)
         without = f", without {', '.join(lacks)}" if lacks else ""
-        print(f"{name}: " + ", ".join(f"{splits[s]} {s}" for s in splits.index) + without)
+        say(f"{name}: " + ", ".join(f"{splits[s]} {s}" for s in splits.index) + without)
 
 
 def chosen_detector(options: argparse.Namespace) -> Detector:
@@ -190,7 +196,10 @@ def chosen_detector(options: argparse.Namespace) -> Detector:
     if options.detector == "embedded":
         if options.weights:
             raise ValueError("--weights are for --detector yunet; the embedded one has its own")
-        return EmbeddedDetector()
+        share = options.smallest_share
+        return EmbeddedDetector() if share is None else EmbeddedDetector(smallest=share)
+    if options.smallest_share is not None:
+        raise ValueError("--smallest-share is for the embedded detector; YuNet has no such limit")
     if not options.weights:
         raise ValueError("--detector yunet needs --weights FILE (see fetch-yunet)")
     from data_prep.media.yunet import SHA256, YuNetDetector
@@ -201,6 +210,6 @@ def chosen_detector(options: argparse.Namespace) -> Detector:
 def _run_fetch(options: argparse.Namespace) -> None:
     from data_prep.media.yunet import SHA256, URL, fetch
 
-    print(f"downloading {URL}\nexpected SHA-256 {SHA256}")
+    say(f"downloading {URL}\nexpected SHA-256 {SHA256}")
     fetch(options.out, URL, SHA256)
-    print(f"{options.out}: verified")
+    say(f"{options.out}: verified")

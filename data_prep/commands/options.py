@@ -6,6 +6,32 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from data_prep.limits import LIMITS, parse_limits
+
+
+def add_shared_options(parser: argparse.ArgumentParser) -> None:
+    """``--debug`` and ``--limit``, which every command takes after its name too."""
+    # SUPPRESS keeps them from undoing what was given before the name.
+    parser.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        type=_limit,
+        default=argparse.SUPPRESS,
+        metavar="NAME=NUMBER",
+        help=f"raise what a file may hold; names: {', '.join(LIMITS)}",
+    )
+
+
+def _limit(pair: str) -> str:
+    try:
+        parse_limits(pair)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return pair
+
 
 def add_building_options(parser: argparse.ArgumentParser) -> None:
     """``--out``, ``--overwrite``, ``--seed`` and ``--workers``."""
@@ -32,7 +58,9 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 def add_workers_option(parser: argparse.ArgumentParser) -> None:
     """``--workers``."""
     parser.add_argument(
-        "--workers", type=at_least(1), help="processes (default: one for each CPU core)"
+        "--workers",
+        type=at_least(1, MOST_WORKERS),
+        help="processes (default: one for each CPU core)",
     )
 
 
@@ -64,17 +92,22 @@ def chosen_backend(options: argparse.Namespace) -> str:
     return f"{options.backend}@{options.cluster}"
 
 
-def at_least(smallest: int) -> Callable[[str], int]:
-    """Reads a whole number; the parser refuses a smaller one before a command writes anything."""
+MOST_WORKERS = 1_024
+LARGEST = 2**31 - 1
+
+
+def at_least(smallest: int, largest: int = LARGEST) -> Callable[[str], int]:
+    """Read a whole number; the parser refuses others before a command writes anything."""
 
     def whole_number(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = None
-        if number is None or number < smallest:
+        if number is None or not smallest <= number <= largest:
+            most = "" if largest == LARGEST else f", {largest:,} at most"
             raise argparse.ArgumentTypeError(
-                f"{text} is not possible; expected a whole number, {smallest} or more"
+                f"{text[:40]} is not possible; expected a whole number, {smallest} or more{most}"
             )
         return number
 

@@ -12,7 +12,7 @@ from data_prep.commands.options import (
     at_least,
     chosen_backend,
 )
-from data_prep.commands.summary import summary
+from data_prep.commands.summary import say, summary
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -120,8 +120,8 @@ def _run_uniattackdata(options: argparse.Namespace) -> None:
     dataset = import_uniattackdata(
         options.root, options.protocol, options.out, strictness, options.overwrite
     )
-    print(describe(dataset))
-    print(summary(dataset))
+    say(describe(dataset))
+    say(summary(dataset))
 
 
 def _run_folder(options: argparse.Namespace) -> None:
@@ -143,9 +143,9 @@ def _run_folder(options: argparse.Namespace) -> None:
     )
     dataset = import_folders(options.live, options.fake, options.out, wanted, options.overwrite)
     for split, types in dataset.info["counts"]["protocols"]["p1"].items():
-        print(f"{split}: " + ", ".join(f"{kind} {number}" for kind, number in types.items()))
+        say(f"{split}: " + ", ".join(f"{kind} {number}" for kind, number in types.items()))
     for reason, number in dataset.info["report"]["skipped"].items():
-        print(f"skipped {number}: {reason} (see {options.out / 'skipped.csv'})")
+        say(f"skipped {number}: {reason} (see {options.out / 'skipped.csv'})")
     if options.crop_faces:
-        print(f"faces: {FaceReport(**dataset.info['report']['faces'])}")
-    print(summary(dataset))
+        say(f"faces: {FaceReport(**dataset.info['report']['faces'])}")
+    say(summary(dataset))

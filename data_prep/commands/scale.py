@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands.options import (
+    MOST_WORKERS,
     add_backend_options,
     add_out_options,
     add_workers_option,
     at_least,
     chosen_backend,
 )
+from data_prep.commands.summary import say, summary
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -24,14 +26,16 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--out", type=Path, required=True, metavar="PAGE", help="the page to write (.html)"
     )
     inspect.add_argument(
-        "--each", type=at_least(1), default=8, help="images shown of each type (default: 8)"
+        "--each", type=at_least(1, 1_000), default=8, help="images shown of each type (default: 8)"
     )
     inspect.add_argument(
-        "--images", type=at_least(1), default=1000, help="images on the map (default: 1000)"
+        "--images", type=at_least(1, 20_000), default=1000, help="images on the map (default: 1000)"
     )
     inspect.add_argument("--seed", type=at_least(0), default=0, help="which are shown (default: 0)")
     inspect.add_argument(
-        "--workers", type=at_least(1), help="threads that read files (default: one a CPU core)"
+        "--workers",
+        type=at_least(1, MOST_WORKERS),
+        help="threads that read files (default: one a CPU core)",
     )
 
     shards = commands.add_parser(
@@ -56,10 +60,11 @@ def _run_inspect(options: argparse.Namespace) -> int:
     )
     for name, table in inspection.counts.items():
         print(f"images of protocol {name}:" if name != "all" else "images:")
-        print(table.to_string() + "\n")
+        say(table.to_string() + "\n")
     for finding in inspection.findings:
         print(f"{'to be put right' if finding.serious else 'to know'}: {finding.title}")
-        print("".join(f"  {row}\n" for row in finding.rows[:5]), end="")
+        for row in finding.rows[:5]:
+            say(f"  {row}")
         if len(finding.rows) > 5:
             print(f"  and {len(finding.rows) - 5} more")
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
@@ -68,7 +73,6 @@ def _run_inspect(options: argparse.Namespace) -> int:
 
 def _run_shards(options: argparse.Namespace) -> None:
     from data_prep.building.shards import parse_size, write_shards
-    from data_prep.commands.summary import summary
     from data_prep.contract.packed import INDEX
 
     dataset = write_shards(
@@ -80,5 +84,5 @@ def _run_shards(options: argparse.Namespace) -> None:
         chosen_backend(options),
         options.overwrite,
     )
-    print(summary(dataset))
+    say(summary(dataset))
     print(f"{options.out / INDEX}: every shard with its rows, size and SHA-256")

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from data_prep.errors import printable
+
 if TYPE_CHECKING:
     from data_prep.manifest import PreparedDataset
+
+
+def say(text: str) -> None:
+    """Print a text that may hold a stranger's names: control codes are written out."""
+    print("\n".join(printable(line) for line in text.split("\n")))
 
 
 def summary(dataset: PreparedDataset) -> str:

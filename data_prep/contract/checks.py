@@ -1,38 +1,76 @@
-"""What the tables of a prepared dataset have to look like, and errors that name file and row."""
+"""What the tables of a prepared dataset must look like, and errors that name file and row."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from data_prep.contract.shape import check_shape
+from data_prep.errors import DatasetError, shown
 from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, LABELS, LIVE, family_of
 
 SPLITS = ("train", "dev", "test")
 UNKNOWN = "unknown"  # the family and the type of an attack whose release says only that it is one
-INFO_KEYS = (
-    "name",
-    "version",
-    "license",
-    "seed",
-    "generator",
-    "image_size",
-    "counts",
-    "checksums",
-)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class DatasetError(ValueError):
-    """A prepared dataset is missing, unfinished or breaks the contract."""
+class _Required(TypedDict):
+    name: str
+    version: str
+    license: str
+    seed: int
+    generator: str
+    image_size: int | None
+    counts: dict[str, Any]
+    checksums: dict[str, str]
+
+
+class Info(_Required, total=False):
+    """What ``dataset.json`` holds; a command may add more."""
+
+    root: str | None
+    attack_types: dict[str, Any]
+    subjects_cross_splits: bool
+    images_checked_by: Literal["sha256", "size"]
+    shards: str
+    recipe: dict[str, Any]
+    subset: dict[str, Any]
+
+
+class _Counts(TypedDict):
+    images: int
+    subjects: int
+    label: dict[str, int]
+    family: dict[str, int]
+    type: dict[str, int]
+    protocols: dict[str, dict[str, dict[str, int]]]
+
+
+class _Sums(TypedDict):
+    dataset: str
+    images: str
+
+
+class _Written(TypedDict):
+    counts: _Counts
+    checksums: _Sums
+
+
+LARGEST_SIDE = 8_192
+"""Largest ``image_size`` that a dataset may declare, in pixels."""
 
 
 def _stays_inside(path: str, root: str | None) -> bool:
     """Whether a path keeps to the dataset's folder or, written as ``root/...``, to its root."""
     if root is not None and path.startswith(f"{root}/"):
         path = path[len(root) + 1 :]
+    if "\0" in path:
+        return False
     drive = len(path) > 1 and path[0].isalpha() and path[1] == ":"
     return not (path.startswith("/") or ".." in path.split("/") or "\\" in path or drive)
 
@@ -53,7 +91,7 @@ def _path_column(root: str | None, **options: Any) -> pa.Column:
 
 
 def manifest_schema(types: tuple[str, ...] = (), root: str | None = None) -> pa.DataFrameSchema:
-    """The manifest's columns; ``types`` are attacks beside the taxonomy's."""
+    """Return the manifest's columns; ``types`` are attacks in addition to the taxonomy's."""
     return pa.DataFrameSchema(
         {
             "id": pa.Column(str, unique=True),
@@ -79,6 +117,7 @@ def manifest_schema(types: tuple[str, ...] = (), root: str | None = None) -> pa.
 MANIFEST_SCHEMA = manifest_schema()
 PATH_COLUMNS = ("path", "mask", "depth")
 
+_TABLE_SCHEMA = pa.DataFrameSchema({"id": pa.Column(str)})
 PROTOCOL_SCHEMA = pa.DataFrameSchema({"id": pa.Column(str), "split": _column(SPLITS)})
 
 
@@ -121,7 +160,7 @@ def family_table(declared: dict[str, dict[str, str]]) -> dict[str, str]:
 def check_protocol(
     protocol: pd.DataFrame, manifest: pd.DataFrame, path: Path, subjects_may_cross: bool = False
 ) -> None:
-    """Check that a protocol splits known images, and that no subject stands in two splits.
+    """Check that a protocol splits known images, and that no subject is in two splits.
 
     Raises:
         DatasetError: names the file and the id or the subject.
@@ -151,26 +190,54 @@ def check_protocol(
 
 
 def check_info(info: dict[str, Any], path: Path) -> None:
-    """Check that ``dataset.json`` says all it has to, and what it says of root and types.
+    """Check that ``dataset.json`` has all its keys, and what it says about root and types.
 
     Raises:
-        DatasetError: names the missing keys or the wrong value.
+        DatasetError: If a key is missing or a value is wrong; the message names it.
     """
-    missing = [key for key in INFO_KEYS if key not in info]
-    if missing:
-        raise DatasetError(f"{path} lacks {', '.join(missing)}")
-    root = info.get("root")
-    if root is not None and (
-        not isinstance(root, str) or not root or PurePosixPath(root).is_absolute()
-    ):
+    check_shape(info, Info, str(path))
+    size = info["image_size"]
+    if size is not None and not 1 <= size <= LARGEST_SIDE:
         raise DatasetError(
-            f"{path}: root is {root!r}; expected the release's folder, relative to the dataset's"
+            f"{path}: image_size is {shown(size)}; expected the side of its images in pixels, 1 to "
+            f"{LARGEST_SIDE:,}, or null where they differ"
+        )
+    for name, checksum in info["checksums"].items():
+        if not _SHA256.fullmatch(checksum):
+            raise DatasetError(
+                f"{path}: the checksum of {shown(name)} is {shown(checksum)}; expected 64 "
+                "hexadecimal digits"
+            )
+    root = info.get("root")
+    if root is not None and (not root or PurePosixPath(root).is_absolute() or "\0" in root):
+        raise DatasetError(
+            f"{path}: root is {shown(root)}; expected the release's folder, relative to the "
+            "dataset's"
         )
     check_types(info.get("attack_types", {}), path)
 
 
+def check_written_info(info: dict[str, Any], path: Path) -> None:
+    """Check ``dataset.json`` as it is read: also the counts and checksums that writing adds.
+
+    Raises:
+        DatasetError: If a key is missing or a value is wrong; the message names it.
+    """
+    check_info(info, path)
+    check_shape(info, _Written, str(path))
+
+
+def check_table(table: pd.DataFrame, path: Path) -> None:
+    """Check that a further table has an ``id`` column.
+
+    Raises:
+        DatasetError: If the column is missing or a value is no text; the message names it.
+    """
+    _check_schema(_TABLE_SCHEMA, table, path)
+
+
 def check_types(declared: dict[str, dict[str, str]], path: Path) -> None:
-    """Check the attack types that a dataset declares beside the taxonomy's.
+    """Check the attack types that a dataset declares in addition to the taxonomy's.
 
     Raises:
         DatasetError: a type has no known family, or another one than the taxonomy gives it.
@@ -179,21 +246,27 @@ def check_types(declared: dict[str, dict[str, str]], path: Path) -> None:
         family = facts.get("family") if isinstance(facts, dict) else None
         if family not in (*FAMILIES, UNKNOWN):
             raise DatasetError(
-                f"{path}: the attack type {name!r} has the family {family!r}; expected one of: "
-                f"{', '.join((*FAMILIES, UNKNOWN))}"
+                f"{path}: the attack type {shown(name)} has the family {shown(family)}; "
+                f"expected one of: {', '.join((*FAMILIES, UNKNOWN))}"
             )
         if name == LIVE or (name in ATTACK_TYPES and family_of(name) != family):
             raise DatasetError(
-                f"{path}: declares the attack type {name!r} as {family!r}, but data_prep.taxonomy "
-                "has that name for something else; choose another name"
+                f"{path}: declares the attack type {shown(name)} as {shown(family)}, but "
+                "data_prep.taxonomy has that name for something else; choose another name"
             )
 
 
 def _check_schema(schema: pa.DataFrameSchema, table: pd.DataFrame, path: Path) -> None:
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise DatasetError(f"{path}: two columns are named {shown(twice[0])}; keep the right one")
     absent = [name for name, column in schema.columns.items() if column.required]
     absent = [name for name in absent if name not in table.columns]
     if absent:
-        raise DatasetError(f"{path}: column {absent[0]!r} is missing; columns: {list(table)}")
+        raise DatasetError(
+            f"{path}: column {absent[0]!r} is missing; columns: {shown(list(table), 400)}"
+        )
+    table = table.reset_index(drop=True)
     try:
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -204,8 +277,9 @@ def _first_failure(failures: pd.DataFrame, table: pd.DataFrame, path: Path) -> s
     failure = failures.iloc[0]
     check, value = str(failure["check"]), failure["failure_case"]
     if check.startswith("dtype"):
-        return f"{path}: column {failure['column']!r} holds {value}; expected {check}"
+        return f"{path}: column {failure['column']!r} holds {shown(value)}; expected {check}"
     expected = {"field_uniqueness": "no id twice", "not_nullable": "a value"}.get(check, check)
-    row = table.loc[int(failure["index"]), "id"]
+    # By position: a table from elsewhere may have an index of words, or one that repeats.
+    row = table["id"].iloc[int(failure["index"])]
     value = value.item() if isinstance(value, np.generic) else value
-    return f"{path}: row {row!r}, {failure['column']} is {value!r}; expected {expected}"
+    return f"{path}: row {shown(row)}, {failure['column']} is {shown(value)}; expected {expected}"

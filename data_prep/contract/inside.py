@@ -1,7 +1,7 @@
-"""Files that provably lie in the folders a dataset may read from, symbolic links included.
+"""Paths checked to be inside the folders that a dataset may read from, with links followed.
 
-What a list or a table names is a stranger's text. It is opened only after its real place, with
-all links followed, is known to lie inside one of the given folders.
+A path in a list or a table is a stranger's text. It is opened only if its real place, with all
+links followed, is inside one of the given folders.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError
 
 
 def common_folder(folders: Sequence[Path], advice: str) -> Path:
-    """The nearest folder that holds all; what a dataset may declare as the root of its images.
+    """Return the nearest folder that holds all, which a dataset may declare as its images' root.
 
     Raises:
-        DatasetError: that is the whole file system, or there is none; ``advice`` says what to do.
+        DatasetError: If that is the whole file system, or if there is none; ``advice`` is added.
     """
     real = [os.path.realpath(folder) for folder in folders]
     try:
@@ -33,7 +33,7 @@ def common_folder(folders: Sequence[Path], advice: str) -> Path:
 
 
 class Inside:
-    """Checks paths against folders; real places of directories are looked up once."""
+    """Check of paths against folders; the real place of a directory is looked up once."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         """``folders`` are what may be read; they may themselves be links."""
@@ -42,10 +42,10 @@ class Inside:
         self._real: dict[str, str] = {}
 
     def locate(self, path: Path) -> Path:
-        """Return ``path`` once it is known to lie inside; a missing file is no error here.
+        """Return ``path`` if it is inside; a missing file is no error here.
 
         Raises:
-            DatasetError: the path leads out of the folders, or its links go round in circles.
+            DatasetError: If the path points outside the folders, or its links go round in circles.
         """
         # As text: a dataset has many images, and pathlib takes several times as long.
         directory, name = os.path.split(path)
@@ -63,8 +63,8 @@ class Inside:
         if not f"{real}{os.sep}".startswith(self._beginnings):
             allowed = " and ".join(self._folders)
             raise DatasetError(
-                f"{path} leads out of {allowed} to {real}; nothing outside is read. Where a link "
-                "to other storage is meant, name that storage's folder itself"
+                f"{path} points outside {allowed}, to {real}, so it was not read. If a link to "
+                "other storage is meant, name that storage's folder itself"
             )
         return path
 

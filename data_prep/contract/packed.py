@@ -1,8 +1,7 @@
-"""Images that lie in Parquet shards, read one at a time as if they were files."""
+"""Images in Parquet shards, read one at a time as if they were files."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -11,12 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.contract.checks import DatasetError
+from data_prep.contract.inside import Inside
+from data_prep.contract.shape import check_shape
+from data_prep.errors import DatasetError, MissingFile, shown
+from data_prep.reading import read_bytes, read_json
 
 INDEX = "shards/index.json"
 ROWS_IN_GROUP = 100
@@ -25,68 +27,92 @@ _BYTES_KEPT = 256 * 2**20
 _SHARD_NAME = re.compile(r"(train|dev|test)-\d{5}-of-\d{5}\.parquet")
 
 
+class _Entry(TypedDict):
+    file: str
+    bytes: int
+
+
+class _Index(TypedDict):
+    shards: list[_Entry]
+
+
 @dataclass(frozen=True)
 class PackedFile:
-    """What reading an image needs of a path: its bytes and a name for errors."""
+    """An image in a shard, with the parts of a path that reading an image needs."""
 
     shards: Shards
     path: str
 
     def read_bytes(self) -> bytes:
-        """The image file, byte for byte as it was packed."""
-        return self.shards.read(self.path)
+        """Return the image file, byte for byte as it was packed."""
+        try:
+            return self.shards.read(self.path)
+        except FileNotFoundError:
+            raise MissingFile(f"{self}: no such file") from None
 
     @property
     def suffix(self) -> str:
-        """The ending of the packed file's name."""
+        """Return the ending of the packed file's name."""
         return Path(self.path).suffix
 
     def exists(self) -> bool:
-        """Whether a shard holds it."""
+        """Return whether a shard holds it."""
         return self.shards.holds(self.path)
 
     def stat(self) -> SimpleNamespace:
-        """Its size as ``st_size``, like ``Path.stat``."""
+        """Return its size as ``st_size``, like ``Path.stat``."""
         return SimpleNamespace(st_size=len(self.read_bytes()))
 
     def __str__(self) -> str:
         return f"{self.shards.folder / 'shards'}: {self.path}"
 
 
+def image_bytes(path: Path | PackedFile) -> bytes:
+    """Read an image, from its file or its shard.
+
+    Raises:
+        ReadError: If it cannot be read (``MissingFile`` if it is not there).
+        DatasetError: If its shard is damaged.
+    """
+    return path.read_bytes() if isinstance(path, PackedFile) else read_bytes(path)
+
+
 class Shards:
     """All shards of a packed dataset; safe to use from many threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads the index alone.
+        """Read the index alone.
 
         Raises:
-            DatasetError: the index or a shard is missing, or a shard has another size.
+            DatasetError: If the index or a shard is missing, or a shard has another size.
         """
         self.folder = Path(os.path.realpath(folder))
-        self._files = [self._checked(entry) for entry in _entries(folder / INDEX)]
+        self._inside = Inside([self.folder])
+        index = self._inside.locate(self.folder / INDEX)
+        self._files = [self._checked(entry) for entry in _entries(index)]
         self._open: dict[int, pq.ParquetFile] = {}
         self._groups: OrderedDict[tuple[int, int], pa.Array] = OrderedDict()
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """The shards' own paths, relative to the dataset's folder."""
+        """Return the shards' own paths, relative to the dataset's folder."""
         return [path.relative_to(self.folder).as_posix() for path in self._files]
 
     def locate(self, path: Path) -> PackedFile:
-        """The image that a path in the dataset's folder names."""
+        """Return the image that a path in the dataset's folder names."""
         return PackedFile(self, path.relative_to(self.folder).as_posix())
 
     def holds(self, path: str) -> bool:
-        """Whether an image of that path is packed."""
+        """Return whether an image of that path is packed."""
         with self._lock:
             return path in self._places
 
     def read(self, path: str) -> bytes:
-        """The bytes of one image.
+        """Return the bytes of one image.
 
         Raises:
-            FileNotFoundError: no shard holds it.
-            DatasetError: its shard is damaged.
+            FileNotFoundError: If no shard holds it.
+            DatasetError: If its shard is damaged.
         """
         with self._lock:
             if path not in self._places:
@@ -121,13 +147,16 @@ class Shards:
     def _shard(self, number: int) -> pq.ParquetFile:
         if number not in self._open:
             try:
-                self._open[number] = pq.ParquetFile(self._files[number], memory_map=True)
+                shard = pq.ParquetFile(self._files[number], memory_map=True)
             except (OSError, pa.ArrowException) as error:
                 raise DatasetError(f"{self._files[number]} is damaged: {error}") from error
+            _check_layout(shard, self._files[number])
+            self._open[number] = shard
         return self._open[number]
 
-    def _checked(self, entry: dict[str, Any]) -> Path:
-        path = self.folder / "shards" / entry["file"]
+    def _checked(self, entry: _Entry) -> Path:
+        # A link to a shard elsewhere is refused: the folder has to hold all that it needs.
+        path = self._inside.locate(self.folder / "shards" / entry["file"])
         size = path.stat().st_size if path.is_file() else None
         if size != entry["bytes"]:
             found = "is missing" if size is None else f"has {size} bytes"
@@ -137,14 +166,36 @@ class Shards:
         return path
 
 
-def _entries(index: Path) -> list[dict[str, Any]]:
-    try:
-        entries = json.loads(index.read_text("utf-8"))["shards"]
-        names = [str(entry["file"]) for entry in entries]
-        sizes = [int(entry["bytes"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{index} is no index of shards ({error}); pack again") from error
-    for name in names:
-        if not _SHARD_NAME.fullmatch(name):
-            raise DatasetError(f"{index}: {name!r} is no name of a shard (train-00000-of-00001…)")
-    return [{"file": name, "bytes": size} for name, size in zip(names, sizes, strict=True)]
+def _check_layout(shard: pq.ParquetFile, path: Path) -> None:
+    """Refuse what ``data_prep shards`` does not write, so that rows are where they are looked for.
+
+    Images must be stored as they are: packed ones could unpack to any size.
+    """
+    facts = shard.metadata
+    rows = [facts.row_group(number).num_rows for number in range(facts.num_row_groups)]
+    columns = {facts.schema.column(number).path: number for number in range(facts.num_columns)}
+    image = columns.get("image.bytes")
+    stored = image is not None and all(
+        (column := facts.row_group(number).column(image)).compression == "UNCOMPRESSED"
+        and not column.has_dictionary_page
+        for number in range(facts.num_row_groups)
+    )
+    grouped = all(count == ROWS_IN_GROUP for count in rows[:-1]) and max(rows, default=0) <= (
+        ROWS_IN_GROUP
+    )
+    if not (stored and grouped and "path" in columns):
+        raise DatasetError(
+            f"{path} is no shard of this format (columns path and image, {ROWS_IN_GROUP} rows a "
+            "group, images stored without compression); pack the dataset again"
+        )
+
+
+def _entries(index: Path) -> list[_Entry]:
+    content = read_json(index)
+    check_shape(content, _Index, str(index))
+    for entry in content["shards"]:
+        if not _SHARD_NAME.fullmatch(entry["file"]):
+            raise DatasetError(
+                f"{index}: {shown(entry['file'])} is no name of a shard (train-00000-of-00001…)"
+            )
+    return content["shards"]

@@ -78,7 +78,11 @@ def texture_map(
     for row in tqdm(chosen[["id", "path"]].to_dict("records"), desc="texture", unit="image"):
         picture = _middle(read_image(dataset.locate(row["path"]), row["id"]))[None]
         features.append(np.concatenate([high_pass(picture), energy(picture)], 1))
-    return chosen, _embedded(np.concatenate(features), seed)
+    table = np.concatenate(features)
+    # Equal images have no distances to arrange, and t-SNE ends the whole process on them.
+    if len(np.unique(table, axis=0)) < FEWEST_POINTS:
+        return chosen.iloc[:0], np.zeros((0, 2))
+    return chosen, _embedded(table, seed)
 
 
 def draw_map(images: pd.DataFrame, places: NDArray[np.float64], dark: bool) -> str:

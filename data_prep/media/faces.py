@@ -1,14 +1,15 @@
-"""Find a face in a photograph and cut it out the way the prepared datasets hold faces.
+"""Faces found in a photograph and cut out as the prepared datasets hold them.
 
 A detector is anything with ``detect(image) -> [Detection, ...]``. The default is the
-local-binary-pattern cascade that ships inside scikit-image: no download, upright frontal faces
-only. A dataset deserves a stronger one: ``data_prep.media.yunet`` runs weights that the user
-brings.
+local-binary-pattern cascade inside scikit-image, which needs no download and finds only upright
+frontal faces. A dataset deserves a stronger one: ``data_prep.media.yunet`` runs weights that you
+bring.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +22,12 @@ from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
 
 WINDOW = 24  # side of the cascade's smallest search window, in pixels
-SEARCH_SIDE = 320  # shorter side of the picture that the cascade searches, in pixels
+SEARCH_SIDE = 320  # shorter side of the image that the cascade searches, in pixels
+SMALLEST_SHARE = 0.15  # smallest face to look for, as a share of the shorter side of the image
 SEVERAL = ("largest", "skip")
+LARGEST_MARGIN = 10.0
+LARGEST_SIZE = 8_192
+_LARGEST_SQUARE = 8_000  # pixels a side; a larger square is cut from a smaller copy of the image
 
 
 class FaceBox(NamedTuple):
@@ -43,7 +48,7 @@ class Detection:
     """A face that a detector found.
 
     ``score`` rises with the detector's trust, up to 1. ``eyes`` are the centers of the two eyes
-    as (x, y) in pixels, the one further left in the picture first; None where a detector knows
+    as (x, y) in pixels, the one further left in the image first; None where a detector knows
     only boxes.
     """
 
@@ -62,6 +67,11 @@ class Detector(Protocol):
         """All that decides what it finds, as JSON values; a dataset's record has it."""
         ...
 
+    @property
+    def reach(self) -> str:
+        """The faces that it looks for, in words, for the message that none was found."""
+        ...
+
     def detect(self, image: np.ndarray) -> list[Detection]:
         """Faces of an RGB uint8 image (height, width, 3), largest first."""
         ...
@@ -75,8 +85,19 @@ class EmbeddedDetector:
     images are searched at ``SEARCH_SIDE`` pixels, where such a face still fills the window.
     """
 
-    smallest: float = 0.15
+    smallest: float = SMALLEST_SHARE
     name: str = "embedded"
+
+    def __post_init__(self) -> None:
+        _check_share(self.smallest, "smallest")
+
+    @property
+    def reach(self) -> str:
+        """See ``Detector``."""
+        return (
+            f"the embedded detector looks for upright frontal faces of {self.smallest:.0%} or more "
+            "of the shorter side of the image; --smallest-share sets another share"
+        )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -97,16 +118,16 @@ class EmbeddedDetector:
 
 @dataclass(frozen=True)
 class CropRules:
-    """How a face is cut out of a frame, and what happens where that is not plain.
+    """How a face is cut out of a frame, and what happens in unclear cases.
 
     Attributes:
         margin: context on each side, as a fraction of the detected box's side.
         size: side of the crop in pixels.
         smallest: faces whose box has a shorter side, in pixels, are too tiny to use.
         several: with more than one face take the ``"largest"``, or ``"skip"`` the frame.
-        turn: where no face stands upright, look again with the frame turned by quarters. (Where
-            it is known how a device holds its picture, turn its videos instead: the embedded
-            detector sometimes sees a face in a picture upside down.)
+        turn: where no face is upright, look again with the frame turned by quarters. (Where
+            it is known how a device is held, turn its videos instead: the embedded detector
+            sometimes sees a face in an image upside down.)
         align: turn and scale so that the eyes lie level, where the detector knows the eyes.
     """
 
@@ -118,11 +139,9 @@ class CropRules:
     align: bool = False
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or self.size < 1 or self.smallest < 1:
-            raise ValueError(
-                f"margin is {self.margin}, size {self.size} and smallest {self.smallest}; "
-                "expected margin >= 0, size >= 1 and smallest >= 1"
-            )
+        _check_crop(self.margin, self.size)
+        if self.smallest < 1:
+            raise ValueError(f"smallest is {self.smallest}; expected 1 pixel or more")
         if self.several not in SEVERAL:
             raise ValueError(f"several is {self.several!r}; expected one of {SEVERAL}")
 
@@ -137,7 +156,7 @@ class FaceReport:
         none: frames without any face.
         tiny: frames whose largest face was smaller than the rules allow.
         crowded: frames left out for several faces.
-        several: frames with several faces, of which the largest was taken.
+        several: frames with several faces; the largest was taken.
         turned: frames that gave a face only after a turn (a phone held sideways).
     """
 
@@ -186,7 +205,7 @@ def cut_face(
     report.cut += 1
     report.several += len(large) > 1
     report.turned += turned
-    face = large[0]
+    upright, face = _bounded(upright, large[0], rules.margin)
     if rules.align and face.eyes is not None:
         return _aligned(upright, face, rules)
     return _resized(_square(upright, face.box, rules.margin), rules.size)
@@ -219,6 +238,15 @@ def _aligned(image: np.ndarray, face: Detection, rules: CropRules) -> np.ndarray
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     middle_x, middle_y = box.left + box.width / 2, box.top + box.height / 2
     half = rules.size / 2
+    # Outside the image its border repeats, as in ``_square``; two more pixels for interpolation.
+    reach = half * (abs(cosine) + abs(sine)) + 2
+    height, width = image.shape[:2]
+    before_y, before_x = (max(0, math.ceil(reach - middle)) for middle in (middle_y, middle_x))
+    after_y = max(0, math.ceil(middle_y + reach - height))
+    after_x = max(0, math.ceil(middle_x + reach - width))
+    if before_y or before_x or after_y or after_x:
+        image = np.pad(image, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
+    middle_x, middle_y = middle_x + before_x, middle_y + before_y
     # Pillow asks for the place in the image that each pixel of the result comes from.
     matrix = (
         *(cosine, -sine, middle_x - half * (cosine - sine)),
@@ -240,14 +268,13 @@ def detect_faces(image: np.ndarray, min_fraction: float = 0.15) -> list[FaceBox]
 
     Returns:
         One box a face, largest first; an empty list when there is none. Detections that
-        overlap by more than a third are one face, of which the largest box is kept.
+        overlap by more than a third are one face, and the largest box is kept.
 
     Raises:
         ValueError: ``image`` is not a uint8 RGB array or ``min_fraction`` not in (0, 1].
     """
     _check_rgb(image)
-    if not 0 < min_fraction <= 1:
-        raise ValueError(f"min_fraction is {min_fraction}; expected more than 0 and at most 1")
+    _check_share(min_fraction, "min_fraction")
     shorter = min(image.shape[:2])
     smallest = max(WINDOW, round(min_fraction * shorter))
     if shorter < smallest:
@@ -290,8 +317,7 @@ def crop_face(
         FaceError: no face was found, or several were and ``several="error"``.
         ValueError: another argument has a value it cannot have.
     """
-    if margin < 0 or size < 1:
-        raise ValueError(f"margin is {margin} and size {size}; expected margin >= 0 and size >= 1")
+    _check_crop(margin, size)
     if several not in ("largest", "error"):
         raise ValueError(f"several is {several!r}; expected 'largest' or 'error'")
     faces = detect_faces(image)
@@ -306,7 +332,19 @@ def crop_face(
             f"{len(faces)} faces found, expected one; crop the image to one person or pass "
             "several='largest'"
         )
-    return _resized(_square(image, faces[0], margin), size)
+    image, face = _bounded(image, Detection(faces[0], 1.0), margin)
+    return _resized(_square(image, face.box, margin), size)
+
+
+def _bounded(image: np.ndarray, face: Detection, margin: float) -> tuple[np.ndarray, Detection]:
+    """Shrink an image whose square would be huge, so that memory stays bounded."""
+    factor = math.ceil(_side(face.box, margin) / _LARGEST_SQUARE)
+    if factor <= 1:
+        return image, face
+    small = np.asarray(Image.fromarray(image).reduce(factor))
+    box = FaceBox(*(round(value / factor) for value in face.box))
+    eyes = face.eyes and tuple((x / factor, y / factor) for x, y in face.eyes)
+    return small, Detection(box, face.score, eyes)
 
 
 def _square(image: np.ndarray, box: FaceBox, margin: float) -> np.ndarray:
@@ -336,12 +374,27 @@ def _overlap(a: FaceBox, b: FaceBox) -> float:
     return max(height, 0) * max(width, 0) / smaller
 
 
+def _check_crop(margin: float, size: int) -> None:
+    if not 0 <= margin <= LARGEST_MARGIN or not 1 <= size <= LARGEST_SIZE:
+        raise ValueError(
+            f"margin is {margin} and size {size}; expected a margin of 0 to {LARGEST_MARGIN:g} and "
+            f"a size of 1 to {LARGEST_SIZE:,} pixels"
+        )
+
+
+def _check_share(share: float, name: str) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"{name} is {share}; expected more than 0 and at most 1")
+
+
 def _check_rgb(image: np.ndarray) -> None:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = getattr(image, "dtype", type(image).__name__)
         raise ValueError(f"image is {kind}; expected a numpy array of uint8 values 0 to 255")
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image has shape {image.shape}; expected RGB, (height, width, 3)")
+    if 0 in image.shape:
+        raise ValueError(f"image has shape {image.shape}; expected at least one pixel")
 
 
 @cache

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from tqdm import tqdm
 
-# Formats of photographs; "JPEG" also opens MPO, which phones write and which has no opener of its
-# own. Pillow knows further formats that start other programs or hide vectors.
-IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
-# What Pillow raises on damaged files, broken EXIF tags included.
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    Image.DecompressionBombError,
+from data_prep.contract.packed import PackedFile, image_bytes
+from data_prep.decoding import (
+    UNREADABLE,
+    DamagedImage,
+    ImageError,
+    decode_image,
+    open_image,
+    reason,
+    taking_turns,
 )
-_FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"}
+from data_prep.errors import DatasetError, MissingFile
+from data_prep.media.kinds import what_it_is
+
+_FORMAT_OF = {".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"} | dict.fromkeys(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"
+)
 _ORIENTATION = 0x0112  # the EXIF tag
 
 
@@ -42,30 +42,29 @@ class ImageFacts:
     error: str
 
 
-def inspect_image(path: Path) -> ImageFacts:
-    """Read a file once: its digest, its size in pixels and whether all of it decodes."""
+def inspect_image(path: Path | PackedFile) -> ImageFacts:
+    """Read a file once: its digest, its size in pixels, and whether all of it decodes."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return ImageFacts(b"", 0, 0, "", error.strerror or str(error))
+        data = image_bytes(path)
+    except MissingFile:
+        return ImageFacts(b"", 0, 0, "", "No such file or directory")
+    except DatasetError as error:
+        return ImageFacts(b"", 0, 0, "", str(error).removeprefix(f"{path}: "))
     digest = hashlib.sha256(data).digest()
     try:
-        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-            found = "JPEG" if image.format == "MPO" else str(image.format)
-            width, height = image.size
-            if image.getexif().get(_ORIENTATION, 1) >= 5:  # to be shown turned by a quarter
-                width, height = height, width
-            # An eighth of the size: every bit is still decoded, most of the arithmetic is spared.
-            image.draft("L", (max(1, width // 8), max(1, height // 8)))
-            ImageOps.exif_transpose(image)  # decodes, and turns as readers will
-    except UNREADABLE as error:
+        found, width, height = _examined(data)
+    except DamagedImage as error:
         kind = "is empty" if not data else "is no image, or one that is cut off or damaged"
-        return ImageFacts(digest, 0, 0, "", f"{kind} ({_without_object(error)})")
+        return ImageFacts(digest, 0, 0, "", f"{kind} ({error}){what_it_is(data)}")
+    except ImageError as error:
+        return ImageFacts(digest, 0, 0, "", f"cannot be used: {error}")
     expected = _FORMAT_OF.get(path.suffix.lower(), found)
     return ImageFacts(digest, width, height, found if found != expected else "", "")
 
 
-def inspect_images(paths: Sequence[Path], workers: int | None = None) -> list[ImageFacts]:
+def inspect_images(
+    paths: Sequence[Path | PackedFile], workers: int | None = None
+) -> list[ImageFacts]:
     """Inspect many files on ``workers`` threads (default: one a core), with a progress bar.
 
     Decoding and hashing leave Python's lock, so threads are as good as processes here.
@@ -75,7 +74,22 @@ def inspect_images(paths: Sequence[Path], workers: int | None = None) -> list[Im
         return list(tqdm(found, total=len(paths), desc="read images", unit="image"))
 
 
-def _without_object(error: Exception) -> str:
-    """Pillow names the in-memory file in its messages, which helps nobody."""
-    text = str(error)
-    return "unknown format" if "BytesIO" in text else text
+def _examined(data: bytes) -> tuple[str, int, int]:
+    """Format, width, and height of an image that decodes as a whole."""
+    try:
+        with open_image(data) as image:
+            found = "JPEG" if image.format == "MPO" else str(image.format)
+        if found != "JPEG":  # its pixels decide whether it can be read at all
+            return found, *decode_image(data).size
+        with open_image(data) as image, taking_turns(image):
+            width, height = image.size
+            if image.getexif().get(_ORIENTATION, 1) >= 5:  # to be shown turned by a quarter
+                width, height = height, width
+            # An eighth of the size: every bit is still decoded, most of the arithmetic is spared.
+            image.draft("L", (max(1, width // 8), max(1, height // 8)))
+            ImageOps.exif_transpose(image)  # decodes, and turns as readers will
+            return found, width, height
+    except ImageError:
+        raise
+    except UNREADABLE as error:
+        raise DamagedImage(reason(error)) from error

@@ -8,18 +8,22 @@ the real weights could not be tried where this was written.
 
 from __future__ import annotations
 
-import hashlib
 import math
+import re
 import urllib.request
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
 
 from data_prep.atomic import write_atomically
+from data_prep.limits import limit, too_large
 from data_prep.media.faces import Detection, FaceBox
+from data_prep.reading import digest_file
 
 URL = (
     "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
@@ -28,7 +32,11 @@ URL = (
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 STRIDES = (8, 16, 32)
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
-LONGEST_SIDE = 640  # of the picture that is searched, in pixels
+LONGEST_SIDE = 640  # of the image that is searched, in pixels
+
+
+class DownloadError(OSError):
+    """A file that could not be downloaded."""
 
 
 class YuNetDetector:
@@ -63,6 +71,11 @@ class YuNetDetector:
         """See ``data_prep.media.faces.Detector``; where the weights lie does not matter."""
         chosen = {"score": self._score, "overlap": self._overlap}
         return {"name": self.name, "sha256": self.sha256, **chosen}
+
+    @property
+    def reach(self) -> str:
+        """See ``data_prep.media.faces.Detector``."""
+        return f"YuNet looks for faces that it trusts with {self._score:g} or more"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot travel to another process; the file's name can.
@@ -129,10 +142,9 @@ def fetch(path: Path, url: str = URL, sha256: str = SHA256) -> None:
 
     Raises:
         ValueError: the checksum is another one.
-        OSError: the download failed.
+        DownloadError: the download failed; says which host, which proxy, and how to do without.
     """
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        data = answer.read()
+    data = _download(url, path)
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(data)
@@ -141,13 +153,37 @@ def fetch(path: Path, url: str = URL, sha256: str = SHA256) -> None:
     write_atomically(path, write)
 
 
+def _download(url: str, path: Path) -> bytes:
+    most = limit("download_bytes")
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = answer.read(most + 1)
+    except (OSError, HTTPException, ValueError) as error:
+        # URLError, HTTPError, and time-outs are OSErrors; a damaged proxy setting a ValueError.
+        host, scheme = urlsplit(url).hostname, urlsplit(url).scheme
+        proxy = urllib.request.getproxies().get(scheme)
+        way = f"through the proxy {_without_password(proxy)}" if proxy else "without a proxy"
+        raise DownloadError(
+            f"{host} did not answer {way}: {getattr(error, 'reason', None) or error}. Check the "
+            f"connection and the variable {scheme}_proxy, or download {url} by hand, where there "
+            f"is a connection, and put the file at {path}; --weights checks it as well"
+        ) from error
+    if len(data) > most:
+        raise DownloadError(f"{url} {too_large('download_bytes', f'more than {most:,}')}")
+    return data
+
+
+def _without_password(proxy: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", proxy)
+
+
 def _verify(path: Path, sha256: str | None, origin: str | None = None) -> str:
     """The checksum of a file, which is the expected one if one is expected."""
     if not path.is_file():
         raise ValueError(
             f"{path}: no such file; `python -m data_prep fetch-yunet --out {path}` downloads it"
         )
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = digest_file(path)
     if sha256 is not None and found != sha256:
         raise ValueError(
             f"{origin or path}: the SHA-256 is {found}, expected {sha256} "

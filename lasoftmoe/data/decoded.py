@@ -21,15 +21,14 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from data_prep import manifest, provenance
+from data_prep import decoding, provenance
 from data_prep.contract.packed import PackedFile
 from data_prep.manifest import DatasetError, PreparedDataset, check_files, read_and_digest
-from data_prep.media import images
 from lasoftmoe.paths import runs_folder
 from lasoftmoe.progress import progress_bar
 
 BLOCK_BYTES = 1 << 20
-DECODING_CODE = (Path(__file__), Path(manifest.__file__), Path(images.__file__))
+DECODING_CODE = (Path(__file__), Path(decoding.__file__))
 """The files that decide the pixels of a decoded image."""
 
 Reader = Callable[[int], tuple[np.ndarray, bytes | None]]

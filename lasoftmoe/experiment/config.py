@@ -16,7 +16,8 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from lasoftmoe.detector import MethodConfig
+from data_prep import reading
+from lasoftmoe.method import MethodConfig
 from lasoftmoe.methods import METHODS, method_config, preset_settings
 from lasoftmoe.paths import PRESETS
 from lasoftmoe.settings import CHECKED, Count, NonNegativeCount, explain
@@ -172,15 +173,12 @@ def read_config(path: Path) -> ExperimentConfig:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a dictionary.
+    """Read a YAML file that holds a dictionary of plain values (no anchors, no key twice).
 
     Raises:
         ValueError: if it does not.
     """
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+    content = reading.read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; expected keys and values")
     return content

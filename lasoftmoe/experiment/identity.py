@@ -10,8 +10,8 @@ from pathlib import Path
 
 from data_prep.provenance import ROOT, code_digest, file_hash
 from lasoftmoe.data.decoded import decoder_digest
-from lasoftmoe.detector import MethodConfig
 from lasoftmoe.experiment.config import ExperimentConfig
+from lasoftmoe.method import MethodConfig
 from lasoftmoe.methods import METHODS, MODULES
 from lasoftmoe.paths import PACKAGE
 from lasoftmoe.training import processes

@@ -21,8 +21,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.manifest import SPLITS, DatasetError, read_dataset
-from lasoftmoe.detector import MAPS, Batch, Detector, MethodConfig, Weights
+from lasoftmoe.detector import MAPS, Batch, Detector
 from lasoftmoe.experiment.config import ExperimentConfig
+from lasoftmoe.method import MethodConfig, Weights
 from lasoftmoe.methods import METHODS, build_shape
 from lasoftmoe.paths import EMBEDDED_COMMAND, EMBEDDED_DATA
 from lasoftmoe.training.processes import process_count

@@ -9,13 +9,15 @@ import logging
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 from pydantic import TypeAdapter
 
-from lasoftmoe.detector import Detector, Method, MethodConfig
+from lasoftmoe.method import Method, MethodConfig
+
+if TYPE_CHECKING:
+    from lasoftmoe.detector import Detector
 
 PRESETS = Path(__file__).parent / "presets"
 MODULES = {
@@ -72,6 +74,8 @@ def build_detector(config: MethodConfig, seed: int) -> Detector:
     Raises:
         ValueError, FileNotFoundError, ConnectionError: see the method's own file.
     """
+    import torch  # here, so that reading settings needs no torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return METHODS[config.kind].build(config)
@@ -79,6 +83,8 @@ def build_detector(config: MethodConfig, seed: int) -> Detector:
 
 def build_shape(config: MethodConfig) -> Detector:
     """Build a detector on the meta device: shapes without numbers, and no weights are read."""
+    import torch
+
     logging.disable(logging.WARNING)  # open_clip warns that the weights are random
     try:
         with torch.device("meta"):

@@ -16,7 +16,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasoftmoe.detector import Batch, Detector, Method, MethodConfig
+from lasoftmoe.detector import Batch, Detector
+from lasoftmoe.method import Method, MethodConfig
 from lasoftmoe.pixels import to_unit_range
 from lasoftmoe.settings import CHECKED, Count, Fraction
 

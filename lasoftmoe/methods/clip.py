@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from lasoftmoe import losses
 from lasoftmoe.clip import ClipBundle, ClipConfig, add_moe, load_clip, moe_parameters
-from lasoftmoe.detector import Batch, Detector, Group, Method, MethodConfig, Weights
+from lasoftmoe.detector import Batch, Detector, Group
+from lasoftmoe.method import Method, MethodConfig, Weights
 from lasoftmoe.moe import MoEConfig, capture_routing, routing_loss
 from lasoftmoe.prompts import CLASSES, class_prompts, text_embeddings
 from lasoftmoe.settings import CHECKED

@@ -257,11 +257,11 @@ def test_a_link_that_leads_out_is_refused_wherever_it_is_followed(tmp_path):
     image = tmp_path / "release/images/anna-live.png"
     image.rename(secret)
     image.symlink_to(secret)
-    with pytest.raises(DatasetError, match=r"anna-live.png leads out of .*secret.png"):
+    with pytest.raises(DatasetError, match=r"anna-live.png points outside .*secret.png"):
         read_dataset(folder).locate(table["path"].iloc[0])
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         validate(folder)
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         write_dataset(folder, table, {}, info)
 
 
@@ -270,7 +270,7 @@ def test_a_directory_that_links_out_and_a_loop_are_refused(tmp_path):
     dataset = write_dataset(folder, table, {}, info)
     (tmp_path / "outside").mkdir()
     (tmp_path / "release/more").symlink_to(tmp_path / "outside")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         dataset.locate("../../release/more/x.png")
     (tmp_path / "release/round").symlink_to(tmp_path / "release/round")
     with pytest.raises(DatasetError, match="cannot be followed"):
@@ -296,7 +296,9 @@ def test_a_root_that_went_away_is_told(tmp_path):
 @pytest.mark.parametrize("root", ["/data", "", 3])
 def test_the_root_is_a_relative_path(tmp_path, root):
     folder, table, info = in_place(tmp_path)
-    with pytest.raises(DatasetError, match="expected the release's folder, relative"):
+    with pytest.raises(
+        DatasetError, match=r"expected the release's folder, relative|root: expected text or null"
+    ):
         write_dataset(folder, table, {}, {**info, "root": root})
 
 
@@ -341,3 +343,85 @@ def test_known_digests_are_not_computed_again(tmp_path):
         (folder / path).write_bytes(b"")
     again = write_dataset(folder, table, {}, info, digests=known)
     assert again.info["checksums"] == plain
+
+
+def spoiled(folder: Path, **changes) -> None:
+    """Write a dataset, then change keys of its dataset.json by hand."""
+    write_small(folder)
+    info = json.loads((folder / "dataset.json").read_text("utf-8"))
+    (folder / "dataset.json").write_text(json.dumps(info | changes), "utf-8")
+
+
+WRONG = {
+    "image_size": ("abc", 97.5, 0, -1, 10**9, True, float("nan")),
+    "name": (3, None, ["a"]),
+    "seed": ("0", 1.5),
+    "counts": ([], {}, {"images": "4"}),
+    "checksums": ([], {}, {"dataset": "../../x", "images": "0" * 64}),
+    "root": (3, ["/"], "a\0b"),
+    "attack_types": ([], {"wig": 3}, {"wig": {"family": ["physical"]}}),
+    "subjects_cross_splits": ("yes", 1),
+    "images_checked_by": ("luck", None),
+    "shards": (3, None),
+    "recipe": ([], "x"),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in WRONG.items() for value in values]
+)
+def test_wrong_types_name_the_file_and_the_key(key, value, tmp_path):
+    spoiled(tmp_path, **{key: value})
+    with pytest.raises(DatasetError, match=r"dataset\.json") as failed:
+        read_dataset(tmp_path)
+    assert len(str(failed.value)) < 500
+
+
+@pytest.mark.parametrize("value", [[], "text", 3, None])
+def test_a_file_that_is_no_table_of_keys_is_told(value, tmp_path):
+    write_small(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps(value), "utf-8")
+    with pytest.raises(DatasetError, match=r"dataset\.json: expected a table of keys"):
+        read_dataset(tmp_path)
+
+
+def test_check_holds_images_against_the_declared_size(tmp_path):
+    spoiled(tmp_path, image_size=97)
+    with pytest.raises(DatasetError, match=r"'anna-live': .* is 8 x 8 pixels, .* says 97 x 97"):
+        validate(tmp_path)
+
+
+def test_a_manifest_with_an_index_of_words_names_the_row():
+    table = changed(2, label="real").set_index(pd.Index(list("wxyz")))
+    with pytest.raises(DatasetError, match=r"row 'ben-live', label is 'real'"):
+        check_manifest(table, HERE)
+    with pytest.raises(DatasetError, match=r"row 'anna-live', path is 'a\\x00b'; expected a path"):
+        check_manifest(changed(0, path="a\0b"), HERE)
+    twice = pd.concat([manifest(), manifest()[["label"]]], axis=1)
+    with pytest.raises(DatasetError, match="two columns are named 'label'"):
+        check_manifest(twice, HERE)
+
+
+def test_a_further_table_without_ids_is_told(tmp_path):
+    write_small(tmp_path)
+    pd.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "captions.parquet")
+    with pytest.raises(DatasetError, match=r"captions\.parquet: column 'id' is missing"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "manifest.parquet", "protocols/p1.parquet"])
+def test_a_table_that_is_a_link_to_elsewhere_is_refused(name, tmp_path):
+    write_small(tmp_path / "set")
+    (tmp_path / "set" / name).rename(tmp_path / "moved")
+    (tmp_path / "set" / name).symlink_to(tmp_path / "moved")
+    with pytest.raises(DatasetError, match="points outside"):
+        read_dataset(tmp_path / "set")
+
+
+def test_the_whole_file_system_is_no_root(tmp_path):
+    """Whoever writes dataset.json chooses the root; it must not open every file."""
+    (tmp_path / "out").symlink_to("/")
+    for root in ("/".join([".."] * 20), "out"):
+        spoiled(tmp_path, root=root)
+        with pytest.raises(DatasetError, match=r"root .* is the whole file system"):
+            validate(tmp_path)

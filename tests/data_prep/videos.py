@@ -53,11 +53,15 @@ def write_video(
 
 def tag_rotation(path: Path, clockwise: int) -> None:
     """Write a rotation into the track header of an mp4, as a telephone held upright does."""
+    tag_display(path, MATRICES[clockwise])
+
+
+def tag_display(path: Path, matrix: tuple[float, float, float, float]) -> None:
+    """Write a display matrix (a, b, c, d) into the track header of an mp4."""
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 4 + 40  # version 0: the matrix follows 40 bytes of other fields
-    a, b, c, d = (value << 16 for value in MATRICES[clockwise])
-    matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4")
-    data[start : start + 36] = matrix.tobytes()
+    a, b, c, d = (round(value * 65536) for value in matrix)
+    data[start : start + 36] = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4").tobytes()
     path.write_bytes(bytes(data))
 
 

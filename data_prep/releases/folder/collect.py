@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import Inside
-from data_prep.media.images import IMAGE_SUFFIXES
-from data_prep.media.video import VIDEO_SUFFIXES
+from data_prep.media.kinds import VIDEO, kind_of
 from data_prep.taxonomy import FAKE, LIVE
 
+OUTSIDE = "a link that leads out of the folder or to itself"
 _RULES = ("folder", "name", "file")
 _FIRST_WORD = re.compile(r"[^_\-. ]+")
 
@@ -125,7 +125,7 @@ def _unusable(path: Path, below: str, inside: Inside) -> str:
     try:
         inside.locate(path)
     except DatasetError:
-        return "a link that leads out of the folder or to itself"
+        return OUTSIDE
     if path.is_dir():
         return "a link to a folder (folders are not followed twice)"
     if not path.is_file():
@@ -134,9 +134,7 @@ def _unusable(path: Path, below: str, inside: Inside) -> str:
         return "hidden"
     if "\\" in below or not below.isprintable():
         return "a backslash or a control character in its name"
-    if path.suffix.lower() not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
-        return "neither an image nor a video by its ending"
-    return "" if path.stat().st_size else "empty file"
+    return kind_of(path)[1] if path.stat().st_size else "empty file"
 
 
 def _describe(
@@ -158,8 +156,8 @@ def _describe(
             "folder named after the person, or choose another rule: name (up to the first _ or "
             "-), file (every file another person), or a regular expression with one group"
         )
-    is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    is_video = kind_of(path)[0] == VIDEO
     return Found(f"{label}/{below}", str(path), label, kind, subject, is_video)
 
 
-__all__ = ["FAKE", "LIVE", "Found", "Skipped", "SubjectRule", "collect"]
+__all__ = ["FAKE", "LIVE", "OUTSIDE", "Found", "Skipped", "SubjectRule", "collect"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,9 +17,18 @@ from data_prep.atomic import write_atomically
 from data_prep.building.resume import build_units, clean_up, prepare_folder
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import common_folder
+from data_prep.errors import shown
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.media.faces import CropRules, Detector, EmbeddedDetector, FaceReport
-from data_prep.releases.folder.collect import FAKE, LIVE, Found, Skipped, SubjectRule, collect
+from data_prep.releases.folder.collect import (
+    FAKE,
+    LIVE,
+    OUTSIDE,
+    Found,
+    Skipped,
+    SubjectRule,
+    collect,
+)
 from data_prep.releases.folder.pictures import Work, make_rows
 from data_prep.releases.folder.splits import split_subjects
 from data_prep.releases.uniattackdata.attack_types import ATTACK_TYPES as RELEASE_TYPES
@@ -108,10 +118,31 @@ def _collect(
     rule = SubjectRule(options.subjects_from)
     found, skipped = collect(live, LIVE, rule)
     fakes, more = collect(fake, FAKE, rule, options.type_name)
-    for label, files, folder in ((LIVE, found, live), (FAKE, fakes, fake)):
+    for label, files, left, folder in (
+        (LIVE, found, skipped, live),
+        (FAKE, fakes, more, fake),
+    ):
         if not files:
-            raise DatasetError(f"{folder} holds no image or video that could be {label}")
+            raise DatasetError(
+                f"{folder} holds no image or video that could be {label}{_why_not(left)}"
+            )
     return [*found, *fakes], [*skipped, *more]
+
+
+def _why_not(skipped: list[Skipped]) -> str:
+    """What was met instead, by reason, with an example and what to do."""
+    reasons = Counter(skip.reason for skip in skipped)
+    example = {skip.reason: skip.name for skip in reversed(skipped)}
+    told = "".join(
+        f"\n  {number} x {reason}, for example {shown(example[reason])}"
+        for reason, number in reasons.most_common(10)
+    )
+    if OUTSIDE in reasons:
+        told += (
+            "\nWhere the links lead into a store, name the store's own folder, or make files of "
+            "them: cp -rL FOLDER COPY"
+        )
+    return f"; found there:{told}" if told else "; it is empty"
 
 
 def _families(types: set[str], given: Mapping[str, str]) -> dict[str, str]:

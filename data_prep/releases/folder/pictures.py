@@ -41,11 +41,17 @@ class Work:
 def make_rows(work: Work) -> list[Row]:
     """The rows of one file; a row with ``skipped`` says why a file or a frame is not used."""
     if work.found.is_video:
+        rows: list[Row] = []
         try:
-            frames = sample_frames(work.found.path, work.frames, at_least=1)
+            # One at a time: a video's frames together may be larger than the memory.
+            for index, pixels in sample_frames(work.found.path, work.frames, at_least=1):
+                rows.append(_written(work, pixels, index))
         except VideoError as error:
+            for row in rows:  # frames before the damage are no even sample of the clip
+                if "path" in row:
+                    (work.out / row["path"]).unlink(missing_ok=True)
             return [_skip(work.found.name, _reason(error, work))]
-        return [_written(work, pixels, index) for index, pixels in frames]
+        return rows
     facts = inspect_image(Path(work.found.path))
     if facts.error:
         return [_skip(work.found.name, facts.error)]
@@ -64,7 +70,7 @@ def _written(work: Work, pixels: np.ndarray, frame: int | None) -> Row:
     if work.crop:
         pixels = cut_face(pixels, work.detector, work.crop, report)
         if pixels is None:
-            return {**_skip(name, _no_face(report, work.crop)), "faces": vars(report)}
+            return {**_skip(name, _no_face(report, work)), "faces": vars(report)}
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")
     path = f"images/{name}.png"
@@ -84,10 +90,10 @@ def _skip(name: str, reason: str) -> Row:
     return {"id": name, "skipped": reason}
 
 
-def _no_face(report: FaceReport, rules: CropRules) -> str:
+def _no_face(report: FaceReport, work: Work) -> str:
     if report.tiny:
-        return f"no face of {rules.smallest} pixels or more"
-    return "several faces" if report.crowded else "no face found"
+        return f"no face of {work.crop.smallest} pixels or more"
+    return "several faces" if report.crowded else f"no face found ({work.detector.reach})"
 
 
 def _reason(error: VideoError, work: Work) -> str:

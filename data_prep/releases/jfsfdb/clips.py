@@ -1,24 +1,40 @@
-"""One clip of a release, and its frames: a video, a folder of pictures, or a 3DMAD recording."""
+"""One clip of a release, and its frames: a video, a folder of images, or a 3DMAD recording."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
-from PIL import Image
 
-from data_prep.media.images import IMAGE_FORMATS, UNREADABLE
-from data_prep.media.video import TURNS, VIDEO_SUFFIXES, VideoError, sample_frames, spread
+from data_prep.decoding import ImageError, decode_image
+from data_prep.errors import ReadError
+from data_prep.limits import limit, too_large
+from data_prep.media.kinds import VIDEO_SUFFIXES
+from data_prep.media.video import TURNS, VideoError, sample_frames, spread
+from data_prep.reading import open_regular, read_bytes
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 HDF5_SUFFIXES = (".hdf5", ".h5")
+# What h5py raises for damaged files, some of it by accident.
+_HDF5_FAILURES = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+)
 CLIP_SUFFIXES = (*VIDEO_SUFFIXES, *HDF5_SUFFIXES)
 
-Frames = list[tuple[int, np.ndarray]]
+Frames = Iterator[tuple[int, np.ndarray]]
+"""Numbers and frames, one at a time; a damaged frame raises when it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +63,21 @@ class Clip:
     def key(self) -> str:
         """A name for files: readable where possible, and no two clips have the same."""
         plain = re.sub(r"[^A-Za-z0-9]+", "-", Path(self.video).with_suffix("").as_posix())
-        return f"{plain.strip('-')[-48:]}-{hashlib.sha256(self.video.encode()).hexdigest()[:10]}"
+        return f"{plain.strip('-')[-48:]}-{_digest(self.video)[:10]}"
+
+
+def _digest(name: str) -> str:
+    # A name of bytes that are no UTF-8 comes with those bytes as surrogates.
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def read_clip(path: Path, count: int, rotation: int | None = None, axes: str = "auto") -> Frames:
-    """Frames evenly spread over a clip, RGB uint8 (see ``data_prep.media.video.sample_frames``).
+    """Give frames evenly spread over a clip, RGB uint8 (as ``media.video.sample_frames`` does).
 
     ``axes`` is the order of an HDF5 recording's axes (see ``read_hdf5``).
 
     Raises:
-        VideoError: the clip is empty, damaged or too short; the message names it.
+        VideoError: If the clip is empty, damaged, or too short; the message names it.
     """
     if path.is_dir():
         return read_pictures(path, count, rotation)
@@ -71,18 +92,18 @@ def is_picture(name: str) -> bool:
 
 
 def read_pictures(folder: Path, count: int, rotation: int | None = None) -> Frames:
-    """Frames of a clip that is kept as a folder of pictures, in the order of their numbers."""
+    """Give frames of a clip that is a folder of images, in the order of their numbers."""
     pictures = [path for path in folder.iterdir() if is_picture(path.name)]
     pictures.sort(key=_numbers)
     _check_length(folder, len(pictures))
-    frames = []
     for index in spread(len(pictures), count):
         try:
-            with Image.open(pictures[index], formats=IMAGE_FORMATS) as picture:
-                frames.append((index, _turned(np.asarray(picture.convert("RGB")), rotation)))
-        except UNREADABLE as error:
+            picture = decode_image(read_bytes(pictures[index]))
+        except ImageError as error:
             raise VideoError(f"{pictures[index]}: does not decode ({error})") from error
-    return frames
+        except ReadError as error:
+            raise VideoError(str(error)) from error
+        yield index, _turned(np.asarray(picture), rotation)
 
 
 def read_hdf5(path: Path, count: int, rotation: int | None = None, axes: str = "auto") -> Frames:
@@ -92,9 +113,10 @@ def read_hdf5(path: Path, count: int, rotation: int | None = None, axes: str = "
     ``"auto"`` takes the axis of length 3 for color and the picture to be wider than high, as the
     sensor's is (640 x 480). The release's own order is known from memory only.
     """
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty (0 bytes); copy it again")
     try:
+        with open_regular(path) as file:
+            if not file.read(1):
+                raise VideoError(f"{path}: the file is empty (0 bytes); copy it again")
         with h5py.File(path, "r") as recording:
             data = _color_data(path, recording)
             order = _axes(path, data.shape) if axes == "auto" else axes
@@ -104,12 +126,15 @@ def read_hdf5(path: Path, count: int, rotation: int | None = None, axes: str = "
                     "expected uint8 with the frame first (rule 'axes': nchw, nhwc or ncwh)"
                 )
             _check_length(path, len(data))
+            _check_size(path, data)
             turn = [order.index(axis) - 1 for axis in "hwc"]
-            return [
-                (index, _turned(data[index].transpose(turn), rotation))
-                for index in spread(len(data), count)
-            ]
-    except OSError as error:
+            for index in spread(len(data), count):
+                yield index, _turned(data[index].transpose(turn), rotation)
+    except VideoError:
+        raise
+    except ReadError as error:
+        raise VideoError(str(error)) from error
+    except _HDF5_FAILURES as error:
         raise VideoError(f"{path}: not an HDF5 file that can be read ({error})") from error
 
 
@@ -127,6 +152,17 @@ def _color_data(path: Path, recording: h5py.File) -> h5py.Dataset:
             f"{path}: Color_Data is no array kept in this file; nothing is read from other files"
         )
     return data
+
+
+def _check_size(path: Path, data: h5py.Dataset) -> None:
+    """Refuse frames that are empty or huge; a frame that was never written takes no space."""
+    if 0 in data.shape:
+        raise VideoError(f"{path}: Color_Data has shape {data.shape}, which holds no pixel")
+    # A chunk is unpacked as a whole, even if one frame of it is asked for.
+    for shape, whole in ((data.shape[1:], "each frame"), (data.chunks or (), "each chunk")):
+        pixels = math.prod(shape) // 3
+        if pixels > limit("frame_pixels"):
+            raise VideoError(f"{path}: {whole} {too_large('frame_pixels', pixels)}")
 
 
 def _axes(path: Path, shape: tuple[int, ...]) -> str:
@@ -152,4 +188,4 @@ def _turned(picture: np.ndarray, rotation: int | None) -> np.ndarray:
 
 
 def _numbers(path: Path) -> tuple[list[int], str]:
-    return [int(number) for number in re.findall(r"\d+", path.stem)], path.name
+    return [int(number) for number in re.findall(r"[0-9]+", path.stem)], path.name

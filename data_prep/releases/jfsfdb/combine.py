@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
 from data_prep.building.resume import clean_up, prepare_folder
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import common_folder
+from data_prep.contract.shape import check_shape
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.releases.jfsfdb.table import SUBSETS
 
@@ -28,6 +29,13 @@ PROTOCOLS = {
     "joint": ("spoofing", "forgery"),
 }
 TESTS = ("intra", "cross")
+
+
+class _Recipe(TypedDict):
+    crop: dict[str, Any]
+    detector: dict[str, Any]
+
+
 ADVICE = "move the prepared sets below one folder: each holds all that it needs"
 
 
@@ -84,7 +92,7 @@ def _read_parts(folders: Sequence[str | Path]) -> dict[str, PreparedDataset]:
     for folder in folders:
         part = read_dataset(folder)
         name = part.info.get("subset", {}).get("name")
-        if name not in SUBSETS:
+        if not isinstance(name, str) or name not in SUBSETS or len(part.protocols) != 1:
             raise DatasetError(
                 f"{folder} is not a prepared subset; write one with `python -m data_prep jfsfdb "
                 "SUBSET --root R --out DIR`"
@@ -98,7 +106,10 @@ def _read_parts(folders: Sequence[str | Path]) -> dict[str, PreparedDataset]:
 
 def _check_alike(parts: dict[str, PreparedDataset]) -> None:
     """Crops of another size, margin or detector would tell which set an image is from."""
-    recipes = {name: parts[name].info["recipe"] for name in sorted(parts)}
+    recipes = {}
+    for name in sorted(parts):
+        recipes[name] = parts[name].info.get("recipe")
+        check_shape(recipes[name], _Recipe, f"{parts[name].folder / 'dataset.json'}, recipe")
     ways = {
         name: recipe["crop"] | {"detector": recipe["detector"]} for name, recipe in recipes.items()
     }

@@ -12,10 +12,11 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import Inside
+from data_prep.contract.shape import check_shape
+from data_prep.errors import DatasetError, shown
+from data_prep.reading import read_json
 from data_prep.releases.jfsfdb.clips import Clip
-from data_prep.releases.jfsfdb.split import parse_json
 from data_prep.releases.jfsfdb.subset import Rules, Subset, looked_up
 
 
@@ -27,9 +28,8 @@ def load(root: Path, rules: Rules, by_subject: bool) -> dict[str, Any]:
         names = " or ".join(rules["metadata"])
         raise DatasetError(f"{root}: no {names} in it; the labels of {SUBSET.title} are only there")
     for path in paths:
-        facts = parse_json(Inside([root]).locate(path))
-        if not isinstance(facts, dict):
-            raise DatasetError(f"{path}: expected a table of videos")
+        facts = read_json(Inside([root]).locate(path))
+        check_shape(facts, dict[str, dict[str, Any]], str(path))
         below = path.parent.relative_to(root)
         for name, row in facts.items():
             listed[(PurePosixPath(below.as_posix()) / name).as_posix()] = {**row, "list": str(path)}
@@ -42,12 +42,12 @@ def read(match: re.Match[str], rules: Rules) -> Clip | None:
     row = rules["listed"].get(video)
     if row is None:
         return None
-    label = str(_first(row, fields["label"], ""))
+    label = _first(row, fields["label"], "")
     kind = looked_up(rules["labels"], label, f"labels ({row['list']})", rules)
     original = _first(row, fields["original"], None)
     name = PurePosixPath(video).stem
     subject = _first(row, fields["subject"], None) or PurePosixPath(original or name).stem
-    split = looked_up(rules["splits"], str(_first(row, fields["split"], "test")), "splits", rules)
+    split = looked_up(rules["splits"], _first(row, fields["split"], "test"), "splits", rules)
     source = PurePosixPath(original).stem if original and kind != "live" else ""
     return Clip(video, kind, str(subject), source, split)
 
@@ -57,8 +57,13 @@ def split(root: Path, clips: list[Clip], rules: Rules) -> list[Clip]:
     return clips
 
 
-def _first(row: dict[str, Any], names: list[str], otherwise: Any) -> Any:
-    return next((row[name] for name in names if row.get(name) is not None), otherwise)
+def _first(row: dict[str, Any], names: list[str], otherwise: str | None) -> str | None:
+    found = next((row[name] for name in names if row.get(name) is not None), otherwise)
+    if found is not None and type(found) not in (str, int):
+        raise DatasetError(
+            f"{row['list']}: {' or '.join(names)} is {shown(found)}; expected text or a number"
+        )
+    return str(found) if found is not None else None
 
 
 SUBSET = Subset(

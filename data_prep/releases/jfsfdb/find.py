@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import Inside
+from data_prep.errors import DatasetError, shown
 from data_prep.releases.jfsfdb.clips import CLIP_SUFFIXES, Clip, is_picture
 from data_prep.releases.jfsfdb.subset import IGNORED, Rules, Subset
 
@@ -22,7 +22,8 @@ def find_clips(subset: Subset, root: Path, rules: Rules, skip_unknown: bool = Fa
         raise DatasetError(f"no folder at {root}; expected the release of {subset.title}")
     clips, unknown = [], []
     for video in candidates(root):
-        described = subset.describe(video, rules)
+        # Bytes that are no UTF-8 come as lone surrogates, which no table can hold.
+        described = subset.describe(video, rules) if video.isprintable() else None
         if described is None:
             unknown.append(video)
         elif described.type != IGNORED:
@@ -35,8 +36,8 @@ def find_clips(subset: Subset, root: Path, rules: Rules, skip_unknown: bool = Fa
     if unknown and not skip_unknown:
         raise DatasetError(
             f"{root}: {len(unknown)} clips have names that are not of {subset.title}, the first is "
-            f"{unknown[0]!r}; expected {subset.layout}. Move them away, give other patterns with "
-            "--rules, or leave them out with --skip-unknown"
+            f"{shown(unknown[0], 300)}; expected {subset.layout}. Move them away, give other "
+            "patterns with --rules, or leave them out with --skip-unknown"
         )
     return clips
 

@@ -306,8 +306,8 @@ def _write(out: Path, records: list[dict], info: dict[str, Any], protocol: str) 
     if not rows:
         raise DatasetError(
             f"no face was found in any of {len(records)} clips: are they held sideways (rule "
-            "rotation), are the faces small (--smallest), or does the detector not know them "
-            "(--detector yunet)?"
+            "rotation), are the faces small (--smallest, --smallest-share), or does the detector "
+            "not know them (--detector yunet)?"
         )
     table = pd.DataFrame(rows)
     digests = {row["path"]: bytes.fromhex(row["sha256"]) for row in rows if "sha256" in row}

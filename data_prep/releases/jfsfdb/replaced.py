@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import ReadError
 from data_prep.manifest import read_dataset
+from data_prep.reading import digest_file
 from data_prep.releases.jfsfdb.clips import is_picture
 
 Row = dict[str, Any]
@@ -21,10 +23,9 @@ def digest_clip(path: Path) -> str:
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if is_picture(file.name))
         for file in files:
-            with file.open("rb") as opened:
-                content = hashlib.file_digest(opened, "sha256").hexdigest()
+            content = digest_file(file)
             digest.update(f"{file.name}\0{content}\n".encode("utf-8", "surrogateescape"))
-    except OSError:
+    except (OSError, ReadError):
         return ""
     return digest.hexdigest()
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_prep import reading
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import Inside
 from data_prep.releases.jfsfdb.clips import Clip
-from data_prep.releases.jfsfdb.subset import Rules, Subset
+from data_prep.releases.jfsfdb.subset import ALL_TEST, Rules, Subset
 from data_prep.seeds import derive_seed
-
-ALL_TEST = "all test"
 
 
 def split_clips(
@@ -83,16 +81,8 @@ def read_list(root: Path, names: Iterable[str]) -> tuple[Path, list[str]]:
     Raises:
         DatasetError: none is there.
     """
-    names = list(names)
-    for name in names:
-        for path in (root / name, *sorted(root.glob(f"*/{name}"))):
-            if path.is_file():
-                lines = Inside([root]).locate(path).read_text("utf-8-sig").splitlines()
-                return path, [line.strip() for line in lines if line.strip()]
-    raise DatasetError(
-        f"{root}: the split list {' or '.join(names)} is missing; copy it from the release, or "
-        "split by subject with --split by-subject (no published figure compares with that)"
-    )
+    path = _first(root, names)
+    return path, [line for _, line in reading.read_lines(path)]
 
 
 def read_json(root: Path, names: Iterable[str]) -> tuple[Path, Any]:
@@ -101,20 +91,21 @@ def read_json(root: Path, names: Iterable[str]) -> tuple[Path, Any]:
     Raises:
         DatasetError: none is there, or it is not JSON.
     """
-    path, _ = read_list(root, names)
-    return path, parse_json(path)
+    path = _first(root, names)
+    return path, reading.read_json(path)
 
 
-def parse_json(path: Path) -> Any:
-    """A JSON file.
-
-    Raises:
-        DatasetError: it is not JSON.
-    """
-    try:
-        return json.loads(path.read_text("utf-8-sig"))
-    except ValueError as error:
-        raise DatasetError(f"{path}: not JSON ({error})") from error
+def _first(root: Path, names: Iterable[str]) -> Path:
+    """The first file of these names that is there, proven to lie in the release."""
+    names = list(names)
+    for name in names:
+        for path in (root / name, *sorted(root.glob(f"*/{name}"))):
+            if path.exists():
+                return Inside([root]).locate(path)
+    raise DatasetError(
+        f"{root}: the split list {' or '.join(names)} is missing; copy it from the release, or "
+        "split by subject with --split by-subject (no published result compares with that)"
+    )
 
 
 def _check_subjects(clips: list[Clip]) -> None:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-import yaml
-
-from data_prep.contract.checks import DatasetError
+from data_prep.contract.shape import check_shape, shape_of
+from data_prep.errors import DatasetError, shown
+from data_prep.reading import read_yaml
 from data_prep.releases.jfsfdb.clips import Clip
 
 Rules = Mapping[str, Any]
@@ -25,6 +25,22 @@ SHARED_RULES = {
     "by_subject": {"dev": 0.2, "test": 0.2},
     # Degrees clockwise by device, for those whose videos need a turn that their files do not tell.
     "rotation": {},
+}
+
+
+ALL_TEST = "all test"  # rule by_subject of releases that are for testing only
+
+
+class _Shares(TypedDict):
+    dev: float
+    test: float
+
+
+# Of rules whose values may have another kind than the built-in ones.
+_SHAPES = {
+    "dev_share": float,
+    "by_subject": _Shares | Literal["all test"],
+    "rotation": dict[int | str, Literal[0, 90, 180, 270]],
 }
 
 
@@ -87,21 +103,25 @@ class Subset:
         rules = {**SHARED_RULES, **self.rules}
         if path is None:
             return rules
-        try:
-            given = yaml.safe_load(path.read_text("utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise DatasetError(f"{path}: cannot be read as YAML ({error})") from error
+        given = read_yaml(path)
         if not isinstance(given, dict):
-            raise DatasetError(f"{path}: expected `rule: value` lines, found {given!r}")
-        unknown = sorted(set(given) - set(rules))
+            raise DatasetError(f"{path}: expected `rule: value` lines, found {shown(given)}")
+        unknown = sorted(map(str, set(given) - set(rules)))
         if unknown:
             known = ", ".join(sorted(rules))
-            raise DatasetError(f"{path}: {self.name} has no rule {unknown[0]!r}; it has: {known}")
+            raise DatasetError(
+                f"{path}: {self.name} has no rule {shown(unknown[0])}; it has: {known}"
+            )
+        for rule, value in given.items():
+            expected = _SHAPES.get(rule) or shape_of(rules[rule])
+            check_shape(value, expected, f"{path}, rule {rule}")
         for pattern in given.get("patterns", ()):
             try:
                 re.compile(pattern)
-            except (re.error, TypeError) as error:
-                raise DatasetError(f"{path}: the pattern {pattern!r} is wrong ({error})") from error
+            except (re.error, RecursionError, OverflowError) as error:
+                raise DatasetError(
+                    f"{path}: the pattern {shown(pattern)} is wrong ({error})"
+                ) from error
         return {**rules, **given}
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 
 from data_prep.releases.jfsfdb.clips import Clip
-from data_prep.releases.jfsfdb.split import ALL_TEST
-from data_prep.releases.jfsfdb.subset import Rules, Subset, looked_up, number
+from data_prep.releases.jfsfdb.subset import ALL_TEST, Rules, Subset, looked_up, number
 
 
 def read(match: re.Match[str], rules: Rules) -> Clip:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_prep.contract.inside import Inside
-from data_prep.media.images import IMAGE_SUFFIXES
+from data_prep.media.kinds import IMAGE_SUFFIXES
 
 # Far more than cores: each waits for one answer, of a network as a rule.
 _THREADS = 32

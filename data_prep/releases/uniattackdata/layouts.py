@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.contract.checks import SPLITS, DatasetError
+from data_prep.reading import digest_file
 
 OFFICIAL, CHALLENGE = "official release", "CVPR 2024 challenge"
 PROTOCOLS = ("p1", "p1.1", "p1.2", "p1.3", "p2.1", "p2.2")
@@ -126,6 +127,6 @@ def _challenge(root: Path, protocol: str) -> Layout | None:
 def _only(phases: tuple[Path, ...], protocol: str, name: str) -> Path | None:
     """The list of that name; two phases may both have it if they agree."""
     found = [file for phase in phases if (file := phase / protocol / name).is_file()]
-    if len(found) == 2 and found[0].read_bytes() != found[1].read_bytes():
+    if len(found) == 2 and digest_file(found[0]) != digest_file(found[1]):
         raise DatasetError(f"{found[0]} and {found[1]} differ; keep the right one only")
     return found[0] if found else None

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError, shown
+from data_prep.reading import read_lines
 
-_LABELED = re.compile(r"(?P<path>.*\S)\s+(?P<integer>-?\d+)")
+_LABELED = re.compile(r"(?P<path>.*\S)\s+(?P<integer>-?[0-9]{1,18})")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -26,7 +27,7 @@ class Line:
 
     def error(self, text: str) -> DatasetError:
         """An error that names the file, the line and the image."""
-        return DatasetError(f"{self.file}, line {self.number}: {self.path!r}: {text}")
+        return DatasetError(f"{self.file}, line {self.number}: {shown(self.path, 400)}: {text}")
 
 
 def read_list(file: Path) -> list[Line]:
@@ -36,18 +37,7 @@ def read_list(file: Path) -> list[Line]:
         DatasetError: the list is missing, empty or not UTF-8, or a path could lead out of the
             release; names the file and the line.
     """
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DatasetError(
-            f"{file}, line {line}: not UTF-8 text ({error.reason}); convert the list to UTF-8"
-        ) from error
-    except OSError as error:
-        raise DatasetError(f"{file}: the list cannot be read ({error.strerror})") from error
-    # Not splitlines(), which also breaks at characters that may stand in names.
-    numbered = enumerate((line.strip() for line in text.split("\n")), 1)
-    lines = [_parse(line, file, number) for number, line in numbered if line]
+    lines = [_parse(line, file, number) for number, line in read_lines(file)]
     if not lines:
         raise DatasetError(
             f"{file} has no lines; expected one image a line, like "

@@ -11,7 +11,8 @@ from data_prep.taxonomy import LIVE
 REGIONS = {"AF": "africa", "CA": "central-asia", "EA": "east-asia"}
 _SUBJECT = re.compile(r"(?P<subject>(?P<region>AF|CA|EA)-\d+)(?:-To-(?P<target>.+))?")
 _REGION = re.compile("|".join(REGIONS.values()))
-_NUMBER = re.compile(r"(\d+)$")
+# Looks at every character once. Longer numbers are no frame's, and Python refuses to read them.
+_NUMBER = re.compile(r"(?<![0-9])([0-9]{1,12})$")
 
 
 @dataclass(frozen=True)

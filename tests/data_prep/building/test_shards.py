@@ -265,3 +265,63 @@ def test_command_line(tmp_path, capsys):
 )
 def test_sizes(text, size):
     assert parse_size(text) == size
+
+
+def test_a_file_that_is_no_image_is_not_packed(tmp_path):
+    """A dataset names its files and its root itself; a file of the system must not leave so."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/secret.png").write_text("user:password")
+    from data_prep.manifest import write_dataset
+
+    dataset = source(tmp_path / "in")
+    folder = dataset.folder
+    info = {k: v for k, v in dataset.info.items() if k not in ("counts", "checksums")}
+    table = dataset.manifest.copy()
+    table.loc[0, "path"] = "../etc/secret.png"
+    write_dataset(folder, table, dataset.protocols, {**info, "root": "../etc"})
+    with pytest.raises(DatasetError, match=r"secret\.png is no image .*so it is not packed"):
+        write_shards(folder, tmp_path / "out", workers=1)
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+def test_a_shard_that_is_a_link_to_elsewhere_is_refused(tmp_path):
+    from data_prep.manifest import read_dataset
+
+    out = tmp_path / "out"
+    write_shards(source(tmp_path / "in").folder, out, workers=1)
+    shard = next((out / "shards").glob("train*.parquet"))
+    shard.rename(tmp_path / shard.name)
+    shard.symlink_to(tmp_path / shard.name)
+    with pytest.raises(DatasetError, match=r"train.*points outside"):
+        dataset = read_dataset(out)
+        dataset.locate(dataset.manifest["path"][0])
+
+
+def test_shards_of_another_layout_and_a_wrong_index_are_told(tmp_path):
+    import json
+
+    import pyarrow.parquet as pq
+
+    from data_prep.manifest import read_dataset
+
+    out = tmp_path / "out"
+    write_shards(source(tmp_path / "in").folder, out, workers=1)
+    index = json.loads((out / "shards/index.json").read_text("utf-8"))
+    shard = out / "shards" / index["shards"][0]["file"]
+    pq.write_table(pq.read_table(shard), shard, row_group_size=1, compression="zstd")
+    index["shards"][0]["bytes"] = shard.stat().st_size
+    (out / "shards/index.json").write_text(json.dumps(index), "utf-8")
+    dataset = read_dataset(out)
+    with pytest.raises(DatasetError, match=r"is no shard of this format .*pack the dataset again"):
+        dataset.locate(dataset.manifest["path"][0]).read_bytes()
+    for wrong in ([], {"shards": 3}, {"shards": [{"file": 3, "bytes": "x"}]}):
+        (out / "shards/index.json").write_text(json.dumps(wrong), "utf-8")
+        with pytest.raises(DatasetError, match=r"index\.json.*(expected|lacks)"):
+            dataset = read_dataset(out)
+            dataset.locate(dataset.manifest["path"][0])
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 400 + "GB", "inf", "nan"])
+def test_impossible_sizes_are_told(text):
+    with pytest.raises(ValueError, match="is no size"):
+        parse_size(text)

@@ -242,3 +242,17 @@ def test_page_is_the_same_each_time(tmp_path):
     for name in ("a", "b"):
         write_inspection(tmp_path / "set", tmp_path / f"{name}.html", workers=1)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_equal_images_have_no_map(tmp_path):
+    """t-SNE ends the whole process on images that are all equal."""
+    from data_prep.inspection.pictures import texture_map
+
+    dataset = source(tmp_path / "set")
+    folder = dataset.folder
+    for path in dataset.manifest["path"]:
+        Image.new("RGB", (64, 64), (120, 90, 80)).save(folder / path)
+    readable = dataset.manifest.assign(width=64, height=64)
+    assert len(readable) >= 12
+    images, places = texture_map(dataset, readable, 100, 0)
+    assert len(images) == 0 and places.shape == (0, 2)

@@ -177,3 +177,58 @@ def test_bad_rules():
         CropRules(margin=-1)
     with pytest.raises(ValueError, match="several is 'first'"):
         CropRules(several="first")
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 120), (120, 0), (120, 120)])
+def test_both_ways_of_cutting_repeat_the_border(corner):
+    """A face at a corner, its margin outside: with level eyes both cuts agree to a gray level."""
+    rows, columns = np.mgrid[0:200, 0:200]
+    image = np.stack([rows, columns, 60 + 0 * rows], axis=2).astype(np.uint8)
+    top, left = corner
+    eyes = ((left + 25.0, top + 30.0), (left + 55.0, top + 30.0))
+    detector = Fixed((200, 200), Detection(FaceBox(top, left, 80, 80), 1.0, eyes))
+    plain = cut_face(image, detector, CropRules(margin=0.5, size=160), FaceReport())
+    level = cut_face(image, detector, CropRules(margin=0.5, size=160, align=True), FaceReport())
+    assert np.abs(plain.astype(int) - level.astype(int)).max() <= 2
+    assert (level[..., 2] == 60).all(), "no black wedge"
+
+
+def test_a_tilted_face_at_the_border_has_no_black_wedge():
+    image = np.full((200, 200, 3), 90, np.uint8)
+    eyes = ((20.0, 20.0), (50.0, 45.0))
+    detector = Fixed((200, 200), Detection(FaceBox(0, 0, 80, 80), 1.0, eyes))
+    crop = cut_face(image, detector, CropRules(margin=1, size=96, align=True), FaceReport())
+    assert (crop == 90).all()
+
+
+def test_a_small_face_is_found_once_asked_for(portrait):
+    scene = np.full((900, 1200, 3), 127, np.uint8)
+    scene[300:556, 400:656] = portrait[::2, ::2]  # its face is a twelfth of the height
+    usual = EmbeddedDetector()
+    assert usual.detect(scene) == []
+    assert "15% or more of the shorter side" in usual.reach and "--smallest-share" in usual.reach
+    found = EmbeddedDetector(smallest=0.05).detect(scene)[0].box
+    assert 300 < found.top < 400 and 450 < found.left < 550
+    with pytest.raises(ValueError, match="smallest is 0"):
+        EmbeddedDetector(smallest=0)
+
+
+def test_a_huge_square_is_cut_from_a_smaller_copy(portrait):
+    eyes = ((400.0, 500.0), (900.0, 500.0))
+    face = Detection(FaceBox(100, 100, 1200, 1200), 1.0, eyes)
+    image = np.repeat(np.repeat(portrait, 3, axis=0), 3, axis=1)
+    detector = Fixed(image.shape[:2], face)
+    for align in (False, True):
+        rules = CropRules(margin=4, size=64, align=align)
+        assert cut_face(image, detector, rules, FaceReport()).shape == (64, 64, 3)
+    with pytest.raises(ValueError, match="expected a margin of 0 to 10"):
+        CropRules(margin=1e6)
+    with pytest.raises(ValueError, match="a size of 1 to 8,192"):
+        CropRules(size=100_000)
+    with pytest.raises(ValueError, match="margin is nan"):
+        CropRules(margin=float("nan"))
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(ValueError, match="expected at least one pixel"):
+        EmbeddedDetector().detect(np.zeros((0, 5, 3), np.uint8))

@@ -130,3 +130,24 @@ def test_fetching_keeps_only_the_right_file(tmp_path):
     with pytest.raises(ValueError, match="the SHA-256 is"):
         fetch(tmp_path / "b.onnx", source.as_uri())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "source.onnx"]
+
+
+def test_a_dead_proxy_is_named_with_the_way_by_hand(tmp_path, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(yunet.DownloadError) as failed:
+        fetch(tmp_path / "a.onnx", "http://weights.example/a.onnx", "0" * 64)
+    told = str(failed.value)
+    assert told.startswith("weights.example did not answer through the proxy http://127.0.0.1:9")
+    assert "http_proxy" in told and f"put the file at {tmp_path / 'a.onnx'}" in told
+    assert "secret" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_has_a_limit(tmp_path, monkeypatch):
+    source = tmp_path / "source.onnx"
+    source.write_bytes(b"x" * 100)
+    monkeypatch.setenv("DATA_PREP_LIMITS", "download_bytes=99")
+    with pytest.raises(yunet.DownloadError, match="limit download_bytes is 99"):
+        fetch(tmp_path / "a.onnx", source.as_uri())

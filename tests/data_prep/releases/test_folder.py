@@ -15,7 +15,7 @@ from skimage.data import astronaut
 
 from data_prep.cli import main
 from data_prep.manifest import DatasetError, read_dataset, read_image, validate
-from data_prep.media.faces import CropRules
+from data_prep.media.faces import CropRules, EmbeddedDetector
 from data_prep.releases.folder import FolderOptions, import_folders
 from data_prep.releases.folder.collect import SubjectRule, collect
 from data_prep.releases.folder.splits import split_subjects
@@ -306,7 +306,7 @@ def test_faces_are_cropped_and_pictures_without_one_are_skipped(home):
     assert dataset.info["report"]["faces"]["cut"] == 6
     assert dataset.info["recipe"]["detector"]["name"] == "embedded"
     assert dataset.info["image_size"] == 64
-    assert dataset.info["report"]["skipped"] == {"no face found": 15}
+    assert dataset.info["report"]["skipped"] == {f"no face found ({EmbeddedDetector().reach})": 15}
     assert open_dataset(home / "out")["train"][0]["image"].shape == (3, 64, 64)
 
 
@@ -392,3 +392,88 @@ def test_a_picture_with_a_broken_exif_tag_is_skipped_as_readers_would_refuse_it(
         read_image(path, "odd")
     dataset = prepare(home)
     assert "live/ann/odd.jpg" not in set(dataset.manifest["id"])
+
+
+def test_images_that_are_all_links_into_a_store_are_counted_with_what_to_do(home):
+    store = home / "store"
+    store.mkdir()
+    for number, path in enumerate(sorted((home / "live").rglob("*.*"))):
+        path.rename(store / f"{number}{path.suffix}")
+        path.symlink_to(store / f"{number}{path.suffix}")
+    (home / "live/notes.txt").write_text("x")
+    with pytest.raises(DatasetError) as failed:
+        prepare(home)
+    told = str(failed.value)
+    assert "live holds no image or video that could be live; found there:" in told
+    assert "10 x a link that leads out of the folder" in told and "'live/ann/" in told
+    assert "1 x neither an image nor a video, for example 'live/notes.txt'" in told
+    assert "cp -rL FOLDER COPY" in told
+    assert not (home / "out").exists()
+
+
+def test_an_empty_folder_is_called_empty(home):
+    import shutil
+
+    shutil.rmtree(home / "live")
+    (home / "live").mkdir()
+    with pytest.raises(DatasetError, match=r"could be live; it is empty"):
+        prepare(home)
+
+
+def test_phone_formats_are_taken_and_what_must_be_converted_is_named(home):
+    draw_face("x").save(home / "live/ann/a.jfif", "JPEG")
+    (home / "live/ann/b.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    write_video(home / "live/ann/c.3gp", numbered(4), container="3gp")
+    write_video(home / "live/ann/d.MTS", numbered(4), container="mpegts")
+    dataset = prepare(home)
+    ids = set(dataset.manifest["id"])
+    assert {"live/ann/a.jfif", "live/ann/c.3gp/000000", "live/ann/d.MTS/000000"} <= ids
+    skipped = pd.read_csv(home / "out/skipped.csv").set_index("file")["reason"]
+    assert list(skipped.index) == ["live/ann/b.HEIC"]
+    assert skipped.iloc[0].startswith("must be converted: HEIC, which iPhones write")
+
+
+def test_deep_images_of_unknown_range_are_skipped_with_the_reason(home):
+    dark = (np.arange(1600).reshape(40, 40) // 2).astype(np.uint16)
+    Image.fromarray(dark).save(home / "live/ann/infrared.png")
+    Image.fromarray(dark * 80).save(home / "live/ann/deep.png")
+    dataset = prepare(home)
+    assert "live/ann/deep.png" in set(dataset.manifest["id"])
+    skipped = pd.read_csv(home / "out/skipped.csv").set_index("file")["reason"]
+    assert "largest value is 799 of 65,535" in skipped["live/ann/infrared.png"]
+
+
+def test_a_video_damaged_late_leaves_nothing_and_does_not_stop_the_others(home, monkeypatch):
+    from data_prep.media.video import VideoError
+    from data_prep.releases.folder import pictures
+
+    write_video(home / "live/ann/bad.mp4", numbered(10))
+    write_video(home / "live/ann/good.mp4", numbered(10))
+    plain = pictures.sample_frames
+
+    def failing(path, count, **options):
+        frames = plain(path, count, **options)
+        yield next(frames)
+        if "bad" in str(path):
+            raise VideoError(f"{path}: a frame does not decode")
+        yield from frames
+
+    monkeypatch.setattr(pictures, "sample_frames", failing)
+    dataset = prepare(home)
+    assert (dataset.manifest["video"] == "live/ann/good.mp4").sum() == 8
+    assert not [path for path in (home / "out/images").rglob("*.png") if "bad" in str(path)]
+    skipped = pd.read_csv(home / "out/skipped.csv").set_index("file")["reason"]
+    assert skipped["live/ann/bad.mp4"] == "a frame does not decode"
+
+
+def test_options_have_limits(home, capsys):
+    command = ["folder", "--live", home / "live", "--fake", home / "fake", "--out", home / "out"]
+    for option, value in (("--workers", "1000000"), ("--size", "100000"), ("--size", "9" * 5000)):
+        with pytest.raises(SystemExit) as stopped:
+            main([*map(str, command), option, value])
+        assert stopped.value.code == 2
+        assert "is not possible; expected a whole number" in capsys.readouterr().err
+    for margin in ("1e6", "nan", "-1"):
+        assert main([*map(str, command), "--crop-faces", "--margin", margin]) == 2
+        assert "expected a margin of 0 to 10" in capsys.readouterr().err
+    assert not (home / "out").exists()

@@ -132,22 +132,22 @@ def test_recordings_of_another_kind_are_errors(tmp_path):
     path = tmp_path / "a.hdf5"
     path.touch()
     with pytest.raises(VideoError, match=r"a\.hdf5: the file is empty"):
-        read_hdf5(path, 1)
+        list(read_hdf5(path, 1))
     path.write_bytes(b"something else")
     with pytest.raises(VideoError, match=r"a\.hdf5: not an HDF5 file"):
-        read_hdf5(path, 1)
+        list(read_hdf5(path, 1))
     with h5py.File(path, "w") as recording:
         recording["Depth_Data"] = np.zeros(3)
     with pytest.raises(VideoError, match=r"has no Color_Data \(it has: Depth_Data\)"):
-        read_hdf5(path, 1)
+        list(read_hdf5(path, 1))
     with h5py.File(path, "w") as recording:
         recording["Color_Data"] = np.zeros((4, 5, 6, 7), np.uint8)
     with pytest.raises(VideoError, match="has shape"):
-        read_hdf5(path, 1)
+        list(read_hdf5(path, 1))
     with h5py.File(path, "w") as recording:
         recording["Color_Data"] = np.zeros((1, 5, 6, 3), np.uint8)
     with pytest.raises(VideoError, match=r"1 frame\(s\), expected 2"):
-        read_hdf5(path, 1)
+        list(read_hdf5(path, 1))
 
 
 def test_drawn_splits_depend_on_the_people_only():

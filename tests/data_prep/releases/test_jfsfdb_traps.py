@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -304,7 +305,7 @@ def test_subject_in_no_list_and_folder_without_a_split(tmp_path):
     with pytest.raises(DatasetError, match=r"the subject '054' of .* is in no list"):
         prepare(root, "faceforensics")
     (root / "splits/val.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"val\.json: not JSON"):
+    with pytest.raises(DatasetError, match=r"val\.json is not readable JSON"):
         prepare(root, "faceforensics")
     video(tmp_path / "siw/003-1-1-1-1.mov")
     with pytest.raises(DatasetError, match="lies in no folder named train or test"):
@@ -353,7 +354,7 @@ def test_links_out_of_the_release_are_errors_and_loops_are_not_followed(root):
     assert prepare(root).info["clips"]["used"] == 1
     video(root.parent / "outside.mp4")
     (root / "G_NT_IP_g_E_3_1.mp4").symlink_to(root.parent / "outside.mp4")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         prepare(root)
 
 
@@ -381,7 +382,7 @@ def test_a_picture_that_is_a_link_out_of_the_release_is_an_error(tmp_path):
     pictures(tmp_path / "release/Real/0928_018/16")
     Image.fromarray(face()).save(tmp_path / "outside.png")
     (tmp_path / "release/Real/0928_018/16/3.png").symlink_to(tmp_path / "outside.png")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         prepare(tmp_path / "release", "threedmask")
 
 
@@ -395,7 +396,7 @@ def test_a_list_that_is_a_link_out_of_the_release_is_an_error(tmp_path):
     root = msu_mfsd(tmp_path / "release")
     (root / "test_sub_list.txt").rename(tmp_path / "outside.txt")
     (root / "test_sub_list.txt").symlink_to(tmp_path / "outside.txt")
-    with pytest.raises(DatasetError, match="leads out of"):
+    with pytest.raises(DatasetError, match="points outside"):
         prepare(root, "msu_mfsd")
 
 
@@ -431,3 +432,63 @@ def test_celebdf_list_counts_from_its_own_folder(tmp_path):
     celebdf(tmp_path / "release/Celeb-DF-v2")
     (protocol,) = prepare(tmp_path / "release", "celebdf", frames=1).protocols.values()
     assert (protocol["split"] == "test").sum() == 3
+
+
+RULES = {
+    "dev_share: many": "rule dev_share: expected a number, found 'many'",
+    "by_subject: {dev: 0.2}": "rule by_subject lacks test",
+    "by_subject: none of it": "rule by_subject",
+    "rotation: {phone: 45}": "rule rotation, 'phone': expected one of 0, 90, 180, 270, found 45",
+    "rotation: [90]": "rule rotation: expected",
+    "types: [live]": "rule types: expected a table of keys and values",
+    "patterns: 3": "rule patterns: expected a list, found 3",
+    "patterns: ['(']": "the pattern '\\(' is wrong",
+    "- a": "expected `rule: value` lines",
+    "1: 2": "has no rule '1'",
+}
+
+
+@pytest.mark.parametrize("text", RULES)
+def test_rules_of_a_wrong_type_name_the_file_and_the_rule(text, tmp_path):
+    from data_prep.releases.jfsfdb.table import SUBSETS
+
+    (tmp_path / "rules.yaml").write_text(text, "utf-8")
+    with pytest.raises(DatasetError, match=rf"rules\.yaml.*{RULES[text]}"):
+        SUBSETS["siw"].with_rules(tmp_path / "rules.yaml")
+
+
+def test_recordings_that_fill_the_memory_or_are_empty_are_told(tmp_path):
+    import h5py
+
+    from data_prep.media.video import VideoError
+    from data_prep.releases.jfsfdb.clips import read_hdf5
+
+    shapes = {
+        (4, 60_000, 60_000, 3): (1, 1000, 1000, 3),
+        (4, 3, 0, 5): None,
+        (400, 480, 640, 3): (400, 480, 640, 3),
+    }
+    for number, (shape, chunks) in enumerate(shapes.items()):
+        path = tmp_path / f"{number}.hdf5"
+        with h5py.File(path, "w") as recording:
+            recording.create_dataset("Color_Data", shape, "u1", chunks=chunks)
+        with pytest.raises(VideoError, match=r"holds no pixel|limit frame_pixels is 40,000,000"):
+            list(read_hdf5(path, 2))
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path):
+    import os
+
+    from data_prep.releases.jfsfdb.find import find_clips
+    from data_prep.releases.jfsfdb.table import SUBSETS
+
+    folder = os.fsencode(tmp_path) + b"/Train/\xff"
+    Path(os.fsdecode(folder)).mkdir(parents=True)
+    for name in (b"/001-1-1-1-1.mov", b"/../002-1-1-1-1.mov"):
+        with open(folder + name, "wb") as file:  # noqa: PTH123 (a name of bytes)
+            file.write(b"x")
+    subset = SUBSETS["siw"]
+    rules = subset.with_rules(None)
+    with pytest.raises(DatasetError, match=r"1 clips have names .*\\udcff"):
+        find_clips(subset, tmp_path, rules)
+    assert len(find_clips(subset, tmp_path, rules, skip_unknown=True)) == 1

@@ -1,0 +1,270 @@
+"""The one door through which data preparation reads a user's files.
+
+Only regular files are opened, without waiting: a named pipe, a socket, or a device in place of a
+file is an error, not a standstill. Every read has a limit (``data_prep.limits``), and every error
+names the file and the place in it. Where a path must stay inside given folders,
+``data_prep.contract.inside`` says so before it is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import yaml
+
+from data_prep.errors import MissingFile, ReadError, shown
+from data_prep.limits import limit, too_large
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_LONGEST_INTEGER = 40  # digits
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading; never waits for another program.
+
+    Raises:
+        MissingFile: If nothing is there.
+        ReadError: If something else than a regular file is there, or it cannot be opened.
+    """
+    try:
+        handle = os.open(path, _FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingFile(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # a ValueError for a null in the path
+        raise ReadError(f"{path}: cannot be opened ({_told(error)})") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+        raise ReadError(f"{path}: expected a regular file, found {kind}; put the file itself there")
+    return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: str | Path, limit_name: str = "image_bytes") -> bytes:
+    """Read a whole file, at most as many bytes as the limit says.
+
+    Raises:
+        ReadError: If it cannot be read or is larger (``MissingFile`` if it is not there).
+    """
+    most = limit(limit_name)
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise ReadError(f"{path} {too_large(limit_name, size)}")
+            data = file.read(most + 1)  # it may have grown
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read ({_told(error)})") from error
+    if len(data) > most:
+        raise ReadError(f"{path} {too_large(limit_name, f'more than {most:,}')}")
+    return data
+
+
+def digest_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file of any size as hexadecimal digits.
+
+    Raises:
+        ReadError: If it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read ({_told(error)})") from error
+
+
+def read_text(path: str | Path, limit_name: str = "text_bytes") -> str:
+    """Read UTF-8 text; a byte order mark at its start is left out.
+
+    Raises:
+        ReadError: If it cannot be read or is not UTF-8; the message names the line.
+    """
+    data = read_bytes(path, limit_name)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ReadError(
+            f"{path}, line {line}: not UTF-8 text ({error.reason}); convert the file to UTF-8"
+        ) from error
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Give the lines of a list that hold something, stripped, with their numbers from 1.
+
+    Lines end at line feeds alone, because other line ends of Unicode may be part of a name.
+
+    Raises:
+        ReadError: As ``read_text``, or if a line is longer than the limit ``line_characters``.
+    """
+    most = limit("line_characters")
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if len(line) > most:
+            raise ReadError(f"{path}, line {number}: {too_large('line_characters', len(line))}")
+        if stripped := line.strip():
+            yield number, stripped
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file. Keys that occur twice, NaN, and infinity are errors.
+
+    Raises:
+        ReadError: If it is missing, not JSON, or too deeply nested.
+    """
+    text = read_text(path)
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_without_repeats, parse_int=_integer, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError) as error:
+        told = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise ReadError(f"{path} is not readable JSON ({told})") from error
+    _check_nesting(value, path)
+    return value
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read a YAML file of plain values. Anchors, tags, and keys that occur twice are errors.
+
+    Raises:
+        ReadError: If it is missing, not YAML, or too deeply nested; the message names the line.
+    """
+    text = read_text(path, "yaml_bytes")
+    try:
+        return yaml.load(text, _PlainLoader)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        told = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise ReadError(f"{path}{place}: cannot be read as YAML ({told})") from error
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a Parquet table whose size in memory was estimated first.
+
+    Raises:
+        ReadError: If it is missing, is no Parquet table, or is larger than the limits
+            ``table_rows`` and ``table_bytes``.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        with open_regular(path) as file:
+            rows, size = _table_size(file)
+            for name, found in (("table_rows", rows), ("table_bytes", size)):
+                if found > limit(name):
+                    raise ReadError(f"{path} {too_large(name, found)}")
+            file.seek(0)
+            return pd.read_parquet(file)
+    except ReadError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, MemoryError, pa.ArrowException) as error:
+        raise ReadError(f"{path} is not a readable parquet table ({_told(error)})") from error
+
+
+def _table_size(file: BinaryIO) -> tuple[int, int]:
+    """Rows of a Parquet table, and bytes of its values in memory.
+
+    A repeated string takes next to no space in the file. So strings are read as references to
+    their distinct values, and only their lengths are added up.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(file)
+    facts, schema = table.metadata, table.schema_arrow
+    size = sum(facts.row_group(group).total_byte_size for group in range(facts.num_row_groups))
+    if facts.num_rows > limit("table_rows") or size > limit("table_bytes"):
+        return facts.num_rows, size
+    is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    names = [field.name for field in schema if any(check(field.type) for check in is_text)]
+    file.seek(0)
+    table = pq.ParquetFile(file, read_dictionary=names)
+    for group in range(facts.num_row_groups):
+        for name in names:
+            for chunk in table.read_row_group(group, columns=[name]).column(0).chunks:
+                if isinstance(chunk, pa.DictionaryArray):
+                    lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
+                    size += pc.sum(lengths).as_py() or 0
+    return facts.num_rows, size
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Plain values only; an anchor could stand for a million copies."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise _problem("anchors and aliases are not read; write the value out", event)
+        self.depth += 1
+        if self.depth > limit("nesting"):
+            raise _problem(f"nested deeper than the limit nesting, {limit('nesting')}", event)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _problem(f"the key {shown(key.value)} occurs twice", key)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _problem(text: str, place: Any) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, text, place.start_mark)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {shown(twice)} occurs twice in one table; keep the right one")
+    return table
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _LONGEST_INTEGER:
+        raise ValueError(f"an integer of {len(digits):,} digits; at most {_LONGEST_INTEGER} fit")
+    return int(digits)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def _check_nesting(value: Any, path: str | Path) -> None:
+    level, depth, most = [value] if isinstance(value, dict | list) else [], 0, limit("nesting")
+    while level:
+        depth += 1
+        if depth > most + 1:
+            raise ReadError(f"{path}: nested deeper than the limit nesting, {most}")
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+
+
+def _told(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__
