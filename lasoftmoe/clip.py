@@ -25,6 +25,10 @@ from lasoftmoe.weights_files import copy_into, read_weights
 __all__ = ["ClipBundle", "ClipConfig", "add_moe", "load_clip", "moe_parameters"]
 
 
+MAX_LOGIT_SCALE = 100.0
+"""CLIP's own bound (Radford et al. 2021, section 2.5)."""
+
+
 @settings(frozen=True, config=CHECKED)
 class ClipConfig:
     """Which CLIP to start from.
@@ -56,6 +60,11 @@ class ClipBundle:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     name: str = "small"
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The trained factor of the cosines, a scalar of at most 100."""
+        return self.model.get_parameter("logit_scale").exp().clamp(max=MAX_LOGIT_SCALE)
 
     @property
     def visual(self) -> nn.Module:

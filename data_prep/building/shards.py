@@ -84,7 +84,7 @@ def write_shards(
     recipe = {
         "generator": GENERATOR,
         "command": "shards",
-        "source": dataset.info["checksums"]["dataset"],
+        "source": dataset.checksum,
         "protocol": protocol,
         "shard_size": shard_size,
     }

@@ -188,6 +188,7 @@ def _zero_shot_command(options: Namespace) -> None:
     import pandas as pd
 
     from lasoftmoe.experiment import runs as experiment
+    from lasoftmoe.metrics import HEADLINE
     from lasoftmoe.prompts import PROMPTS
 
     wanted = options.get("prompt")
@@ -199,7 +200,7 @@ def _zero_shot_command(options: Namespace) -> None:
             "zero_shot", options.get("preset"), int(options.get("seed", 0)), overrides
         )
         test = run.report["test"]
-        results = {key.upper(): 100 * test[key] for key in ("acer", "acc", "auc", "eer")}
+        results = {name: 100 * test[name.lower()] for name in HEADLINE}
         rows.append({"prompt": run.config.detector.prompt, **results})
     _print_table(pd.DataFrame(rows), "test, percent; threshold at the dev EER")
 

@@ -37,7 +37,7 @@ from lasoftmoe.experiment.config import ExperimentConfig, config_to_yaml, load_c
 from lasoftmoe.experiment.identity import run_identity
 from lasoftmoe.experiment.preflight import check_requirements
 from lasoftmoe.methods import build_detector
-from lasoftmoe.metrics import Report
+from lasoftmoe.metrics import HEADLINE, Report
 from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
 from lasoftmoe.training import processes
 from lasoftmoe.training.checkpoint import Checkpoint
@@ -45,8 +45,7 @@ from lasoftmoe.training.logs import Logs
 from lasoftmoe.training.loop import train
 
 REPORT = "report.json"
-TABLE_COLUMNS = ["name", "preset", "seed", "ACER", "ACC", "AUC", "EER", "train seconds"]
-TABLE_COLUMNS += ["date", "run"]
+TABLE_COLUMNS = ["name", "preset", "seed", *HEADLINE, "train seconds", "date", "run"]
 ENVIRONMENT = "$LASOFTMOE_DATA"
 
 
@@ -173,7 +172,7 @@ def runs_table() -> pd.DataFrame:
     for path in runs_folder().glob(f"[!.]*/{REPORT}"):
         report = json.loads(path.read_text("utf-8"))
         row = {key: report[key] for key in ("name", "preset", "seed", "date")}
-        row |= {key.upper(): 100 * report["test"][key] for key in ("acer", "acc", "auc", "eer")}
+        row |= {name: 100 * report["test"][name.lower()] for name in HEADLINE}
         row |= {"train seconds": report["train_seconds"], "run": path.parent.name}
         rows.append(row)
     table = pd.DataFrame(rows, columns=TABLE_COLUMNS)

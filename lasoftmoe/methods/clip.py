@@ -21,9 +21,6 @@ from lasoftmoe.settings import CHECKED
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS
 from lasoftmoe.training.processes import gather
 
-MAX_LOGIT_SCALE = 100.0
-"""CLIP's own bound (Radford et al. 2021, section 2.5)."""
-
 
 @dataclass(frozen=True, config=CHECKED)
 class ClipDetectorConfig(MethodConfig):
@@ -71,7 +68,7 @@ class ClipDetector(Detector):
     @property
     def logit_scale(self) -> Tensor:
         """The trained factor of the cosines, a scalar of at most 100."""
-        return self.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+        return self.bundle.logit_scale
 
     def embed(self, images: Tensor) -> Tensor:
         """Return L2-normalized image embeddings, (batch, embed)."""

@@ -1,8 +1,14 @@
 """Plots of scores, images, routing, training, and costs."""
 
 from lasoftmoe.plots.scores import (
+    BLUE,
+    GREEN,
     LINES,
+    ORANGE,
     PALETTE,
+    PINK,
+    SKY,
+    VERMILION,
     image_grid,
     result_row,
     results_table,
@@ -12,8 +18,14 @@ from lasoftmoe.plots.scores import (
 )
 
 __all__ = [
+    "BLUE",
+    "GREEN",
     "LINES",
+    "ORANGE",
     "PALETTE",
+    "PINK",
+    "SKY",
+    "VERMILION",
     "image_grid",
     "result_row",
     "results_table",

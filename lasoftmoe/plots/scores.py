@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PALETTE = sns.color_palette("colorblind")
+"""Ten colors that color-blind readers can tell apart. All figures of the book use them."""
+BLUE, ORANGE, GREEN, VERMILION, PINK, _, _, _, _, SKY = PALETTE.as_hex()
 LINES = ("-", "--", "-.", ":")
 
 

@@ -28,9 +28,9 @@ from lasoftmoe.pretraining.textures import scene_texts
 from lasoftmoe.progress import progress_bar
 from lasoftmoe.small_clip.stem import PATCH_SIZE
 from lasoftmoe.training.checkpoint import Checkpoint, TrainingState
+from lasoftmoe.training.optimizer import half_cosine
 
 INITIAL_LOGIT_SCALE = 10.0
-MAX_LOGIT_SCALE = 100.0
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,12 @@ class Pretraining:
         self.optimizer.step()
         return {
             **{name: loss.item() for name, loss in losses.items()},
-            "logit_scale": self._logit_scale().item(),
+            "logit_scale": self.bundle.logit_scale.item(),
             "learning_rate": share * self.config.learning_rate,
         }
 
     def _losses(self, batch: CaptionBatch) -> dict[str, Tensor]:
-        model, scale = self.bundle.model, self._logit_scale()
+        model, scale = self.bundle.model, self.bundle.logit_scale
         # with 65 tokens the plain attention is faster on a CPU than the fused one
         with (
             torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16),
@@ -154,9 +154,6 @@ class Pretraining:
             "scaffold_loss": question_loss(self.trained["scaffold"](), batch.answers),
         }
 
-    def _logit_scale(self) -> Tensor:
-        return self.bundle.model.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
-
     def _cpu_seconds(self) -> float:
         return self.state.log[-1]["cpu_seconds"] if self.state.log else 0.0
 
@@ -171,4 +168,4 @@ def learning_rate_share(progress: float, warmup_fraction: float) -> float:
     if progress < warmup_fraction:
         return progress / warmup_fraction
     after = (progress - warmup_fraction) / (1 - warmup_fraction)
-    return 0.5 * (1 + math.cos(math.pi * after))
+    return half_cosine(after)

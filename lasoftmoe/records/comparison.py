@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from lasoftmoe.experiment.tables import Table
-from lasoftmoe.metrics.report import PERCENT
+from lasoftmoe.metrics import HEADLINE
 from lasoftmoe.records.recorded import Recorded
 from lasoftmoe.records.reported import reported
 
-HEADLINE = PERCENT[:4]
 NONE = "-"
 
 

@@ -60,7 +60,12 @@ def schedule(config: TrainingConfig, step: int, total: int) -> float:
         return 1.0
     if config.schedule == "step":
         return config.step_factor ** sum(step >= share * total for share in config.step_fractions)
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+    return half_cosine((step - warmup) / max(total - warmup, 1))
+
+
+def half_cosine(progress: float) -> float:
+    """Return a share that falls from 1 to 0 along half a cosine while ``progress`` goes to 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def set_learning_rates(

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from data_prep.manifest import DatasetError, write_dataset
 from data_prep.synthetic.captions.captions import (
     MEDIA,
+    PROMPT_LABELS,
     TEXTURES,
     VOCABULARY_TEXTS,
     describe,
@@ -399,3 +400,10 @@ def test_a_missing_folder_names_the_command_that_writes_captions(folder, option,
     message = capsys.readouterr().err
     assert f"`python -m data_prep captions --out {nothing}`" in message
     assert "synthetic" not in message
+
+
+def test_the_vocabulary_has_every_word_of_the_papers_prompts():
+    tokenizer = SmallTokenizer(vocabulary(), SmallClipConfig().context_length)
+    for template in PROMPTS.values():
+        for label in PROMPT_LABELS:
+            tokenizer([template.format(label=label)])  # a word that it does not know is an error

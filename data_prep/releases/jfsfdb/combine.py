@@ -69,7 +69,7 @@ def combine(
     recipe = {
         "generator": GENERATOR,
         "protocols": sorted(made),
-        "parts": {name: part.info["checksums"]["dataset"] for name, part in parts.items()},
+        "parts": {name: part.checksum for name, part in parts.items()},
     }
     if not prepare_folder(out, recipe, overwrite):
         to_root = relative_root(root, out)

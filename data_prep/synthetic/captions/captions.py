@@ -66,18 +66,6 @@ MENTIONED = {
 _TRAITS = ("hair", "curls", "fringe", "beard", "glasses", "skin", "mouth", "shirt")
 """What stands after "with"."""
 
-PROMPT_TEMPLATES = (
-    "There is a {} face in this photo.",
-    "{} face is in this photo.",
-    "A photo of a {} face.",
-    "This is an example of a {} face.",
-    "This is how a {} face looks like.",
-    "This photo contains {} face.",
-    "The picture is a {} face.",
-    "This is an image of a {} face.",
-)
-"""T-1 to T-8 of the paper's Table 4; kept here because the vocabulary must know their words."""
-
 PROMPT_LABELS = ("live", "fake", "real", "spoof", "attack", "genuine", "bona fide")
 
 _OTHER_WORDS = (
@@ -198,7 +186,7 @@ def texture_words(texture: str | None, local: bool, rng: random.Random) -> str:
 
 
 def _vocabulary_texts() -> list[str]:
-    texts = [template.format(label) for template in PROMPT_TEMPLATES for label in PROMPT_LABELS]
+    texts = [*PROMPT_LABELS]
     texts += [phrase for phrases in MEDIA.values() for phrase in phrases]
     texts += [f"partly {word} :" for words in TEXTURES.values() for word in words if word]
     texts += [f"{length} {color} hair" for length in ("long", "short") for color in HAIR_NAMES]
