@@ -1,6 +1,6 @@
-"""Checks for the exercises of the book, one module a chapter.
+"""The exercises of the book, one module per chapter, each task described once.
 
-A check takes the reader's function, calls it on random input and compares the answer with the
-package's own layer. Where the answer is what a known misunderstanding would give, the failure
-says which one; it raises ``AssertionError`` and prints one line when everything is right.
+An :class:`~lasoftmoe.exercises.exercise.Exercise` holds what a task asks, its right answer, and
+the mistakes people make. The checks of the book, the hidden tests of an assignment, and its rubric
+all come from that one description.
 """

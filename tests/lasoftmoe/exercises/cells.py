@@ -1,46 +1,43 @@
-"""The exercise cells of a chapter, and the tests that the checks of every chapter have to pass."""
+"""The exercise cells of a chapter, and the tests that the exercises of every chapter must pass."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import nbformat
 import pytest
-import torch
-import torch.nn.functional as F
 
-from lasoftmoe.exercises.checking import BLANK
+from lasoftmoe.exercises.exercise import BLANK, Exercise, NotYet
+from lasoftmoe.exercises.trials import attempt
 from lasoftmoe.paths import ROOT
 
 SOLUTION = re.compile(r"^ *# BEGIN SOLUTION\n.*?^ *# END SOLUTION$", re.DOTALL | re.MULTILINE)
+SECRETS = (b"one course", b"another course", b"a third course")
 
 Check = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """The exercises of ``book/<notebook>.ipynb``.
+class Notebook:
+    """The exercises of ``book/<name>.ipynb`` and the module that describes them."""
 
-    Attributes:
-        notebook: its name without ending.
-        module: the chapter's checks, such as ``lasoftmoe.exercises.ch06``.
-        checks: from the name of each function to be written to its check.
-        names: what the chapter has imported by then, besides torch and F.
-    """
-
-    notebook: str
+    name: str
     module: ModuleType
-    checks: dict[str, Check]
-    names: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def exercises(self) -> dict[str, Exercise]:
+        """The descriptions by the name of the function to be written."""
+        return {exercise.function: exercise for exercise in self.module.CHAPTER.exercises}
 
     def functions(self, blank: bool = False) -> dict[str, Any]:
         """Run the exercise cells as the book solves them, or ``blank`` as a student finds them."""
-        scope = {"torch": torch, "F": F, **self.names}
-        for cell in nbformat.read(ROOT / "book" / f"{self.notebook}.ipynb", as_version=4).cells:
+        scope: dict[str, Any] = {}
+        exec(self.module.CHAPTER.setup, scope)
+        for cell in nbformat.read(ROOT / "book" / f"{self.name}.ipynb", as_version=4).cells:
             if "exercise" in cell.metadata.get("tags", []):
                 stub = SOLUTION.sub("    raise NotImplementedError", cell.source)
                 assert stub != cell.source, f"no solution marked in cell {cell.id}"
@@ -48,49 +45,100 @@ class Chapter:
         return scope
 
 
+def judge(exercise: Exercise, function: Any, secret: bytes) -> None:
+    """Put a function to the hidden test that a secret makes."""
+    cases = exercise.cases(secret)
+    exercise.judge(cases, [attempt(exercise.trial, function, case) for case in cases])
+
+
 class ExerciseTests:
     """Solutions pass, blanks fail kindly, mistakes are named: inherited by each chapter's tests.
 
     Attributes:
-        chapter: the exercises.
+        notebook: the exercises.
         other_ways: check and a correct program that looks different from the book's.
         mistakes: check, a wrong program and what the message has to say (a regular expression).
     """
 
-    chapter: Chapter
+    notebook: Notebook
     other_ways: list[tuple[Check, Any]]
     mistakes: list[tuple[Check, Any, str]]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Hand each test the chapter's cases: pytest calls this before it collects a method."""
+        exercises = self.notebook.exercises
         cases = {
-            ("name",): [(name,) for name in self.chapter.checks],
+            ("name",): [(name,) for name in exercises],
+            ("name", "number"): [
+                (name, number)
+                for name, exercise in exercises.items()
+                for number in range(len(exercise.misconceptions))
+            ],
             ("check", "answer"): self.other_ways,
             ("check", "answer", "message"): self.mistakes,
         }
-        places = ("name", "check", "answer", "message")
+        places = ("name", "number", "check", "answer", "message")
         wanted = tuple(place for place in places if place in metafunc.fixturenames)
         if wanted:
             metafunc.parametrize(wanted, cases[wanted])
 
-    def test_notebook_has_an_exercise_for_every_check(self):
-        assert self.chapter.checks.keys() <= self.chapter.functions().keys()
-        written = vars(self.chapter.module).items()
+    def test_notebook_and_description_name_the_same_exercises(self):
+        assert self.notebook.exercises.keys() <= self.notebook.functions().keys()
+        written = vars(self.notebook.module).items()
         checks = {value for name, value in written if name.startswith("check_")}
-        assert checks == set(self.chapter.checks.values())
+        assert checks == {exercise.check for exercise in self.notebook.exercises.values()}
 
     def test_solution_passes(self, name, capsys):
-        self.chapter.checks[name](self.chapter.functions()[name])
-        assert capsys.readouterr().out.startswith("Right")
+        exercise, solution = self.notebook.exercises[name], self.notebook.functions()[name]
+        exercise.check(solution)
+        assert capsys.readouterr().out == f"Right: {exercise.praise}\n"
+        for secret in SECRETS:
+            judge(exercise, solution, secret)
+
+    def test_description_answers_itself(self, name):
+        exercise = self.notebook.exercises[name]
+        for secret in SECRETS:
+            for answer in (exercise.answer, *exercise.also_right):
+                judge(exercise, answer, secret)
 
     def test_blank_fails_kindly(self, name):
-        with pytest.raises(AssertionError) as failure:
-            self.chapter.checks[name](self.chapter.functions(blank=True)[name])
+        with pytest.raises(NotYet) as failure:
+            self.notebook.exercises[name].check(self.notebook.functions(blank=True)[name])
         assert str(failure.value) == BLANK
+
+    def test_none_is_explained(self, name):
+        exercise = self.notebook.exercises[name]
+        with pytest.raises(NotYet, match="returned None"):
+            exercise.check(lambda *args: None)
+
+    def test_an_error_is_one_line_that_says_where(self, name):
+        def broken(*args):
+            return [][len(args)]
+
+        with pytest.raises(NotYet) as failure:
+            self.notebook.exercises[name].check(broken)
+        assert "stopped with IndexError: list index out of range (in line 2, `return" in str(
+            failure.value
+        )
+
+    def test_described_mistake_is_named_in_public_and_hidden_tests(self, name, number):
+        exercise = self.notebook.exercises[name]
+        mistake = exercise.misconceptions[number]
+        with pytest.raises(NotYet) as failure:
+            exercise.check(mistake.answer)
+        assert str(failure.value).startswith(mistake.sentence)
+        for secret in SECRETS:
+            with pytest.raises(NotYet) as failure:
+                judge(exercise, mistake.answer, secret)
+            assert failure.value.message.startswith(mistake.sentence)
 
     def test_any_correct_program_passes(self, check, answer):
         check(answer)
+        for secret in SECRETS:
+            judge(check.__self__, answer, secret)
 
     def test_mistake_is_named(self, check, answer, message):
-        with pytest.raises(AssertionError, match=message):
+        with pytest.raises(NotYet, match=message):
             check(answer)
+        with pytest.raises(NotYet):
+            judge(check.__self__, answer, SECRETS[0])

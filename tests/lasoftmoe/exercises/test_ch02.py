@@ -2,24 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import torch
 
 from lasoftmoe.exercises import ch02
 from lasoftmoe.metrics import eer, eer_threshold, evaluate, operating_points
-from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
+from tests.lasoftmoe.exercises.cells import ExerciseTests, Notebook
 
-CHAPTER = Chapter(
-    "02_measuring",
-    ch02,
-    {
-        "error_rates": ch02.check_error_rates,
-        "worst_type_acer": ch02.check_worst_type_acer,
-        "honest_acer": ch02.check_honest_acer,
-        "accuracy_where": ch02.check_accuracy,
-        "solve_rates": ch02.check_solve_rates,
-        "draw_subjects": ch02.check_draw_subjects,
-    },
-    {"np": np, "pd": pd, "eer_threshold": eer_threshold, "evaluate": evaluate},
-)
+NOTEBOOK = Notebook("02_measuring", ch02)
 
 
 def rates(scores, attacks, threshold):
@@ -80,7 +69,31 @@ def chosen(table, rng, **options):
     return table[table["subject"].isin(rng.choice(names, len(names), **options))]
 
 
+def rates_of_strict_live(scores, attacks, threshold):
+    return np.mean(scores[attacks] < threshold), np.mean(scores[~attacks] > threshold)
+
+
+def draw_without_rng(table, rng):
+    return by_merge(table, np.random)
+
+
+def draw_from_rows(table, rng):
+    drawn = pd.DataFrame({"subject": rng.choice(table["subject"], table["subject"].nunique())})
+    return drawn.merge(table, on="subject")
+
+
+def draw_rows_within(table, rng):
+    people = rng.choice(table["subject"].unique(), table["subject"].nunique())
+    groups = [table[table["subject"] == name] for name in people]
+    return pd.concat([g.sample(len(g), replace=True, random_state=rng) for g in groups])
+
+
+def torch_rates(s, a, t):
+    return tuple(torch.tensor(rate) for rate in rates(s, a, t))
+
+
 OTHER_WAYS = [
+    (ch02.check_error_rates, torch_rates),
     (ch02.check_error_rates, of_report),
     (ch02.check_error_rates, lambda s, a, t: np.array(rates(s, a, t))),
     (ch02.check_worst_type_acer, lambda s, y, t: evaluate(s, y != "live", t, y).acer_worst),
@@ -91,6 +104,17 @@ OTHER_WAYS = [
 ]
 
 MISTAKES = [
+    (ch02.check_error_rates, rates_of_strict_live, "That holds for live images, too"),
+    (ch02.check_error_rates, lambda s, a, t: [100 * r for r in rates(s, a, t)], "not percent"),
+    (ch02.check_draw_subjects, draw_without_rng, "use the generator `rng`"),
+    (ch02.check_draw_subjects, draw_from_rows, "many images are drawn more often"),
+    (ch02.check_draw_subjects, draw_rows_within, "you drew images"),
+    (
+        ch02.check_honest_acer,
+        lambda dev, test: evaluate(test["attack_score"], test["is_attack"], own(dev)),
+        "whole report",
+    ),
+    (ch02.check_solve_rates, lambda e, c, n, m: solved_with(e, c, n, m, 100 - c), "fractions"),
     (ch02.check_error_rates, lambda s, a, t: rates(s, a, t)[::-1], "exchanged"),
     (
         ch02.check_error_rates,
@@ -109,7 +133,7 @@ MISTAKES = [
         "equal to the threshold",
     ),
     (ch02.check_error_rates, lambda s, a, t: 0.3, "two numbers"),
-    (ch02.check_error_rates, lambda s, a, t: ("a", 0.3), "Expected numbers"),
+    (ch02.check_error_rates, lambda s, a, t: ("a", 0.3), "Expected a number, got a string"),
     (ch02.check_error_rates, lambda s, a, t: None, "returned None"),
     (ch02.check_error_rates, lambda s, a, t: (0.123, 0.3), "the values are not"),
     (
@@ -170,14 +194,14 @@ MISTAKES = [
     (
         ch02.check_draw_subjects,
         lambda t, rng: pd.concat([by_merge(t, rng), by_merge(t, rng)]),
-        "draw as many as there are",
+        "Draw as many subjects as there are",
     ),
     (ch02.check_draw_subjects, lambda t, rng: t["subject"], "Return a table"),
 ]
 
 
 class TestExercises(ExerciseTests):
-    chapter = CHAPTER
+    notebook = NOTEBOOK
     other_ways = OTHER_WAYS
     mistakes = MISTAKES
 
@@ -189,4 +213,4 @@ def test_a_reader_who_spoils_the_tables_spoils_only_his_own(capsys):
         return answer
 
     ch02.check_honest_acer(careless)
-    ch02.check_honest_acer(CHAPTER.functions()["honest_acer"])
+    ch02.check_honest_acer(NOTEBOOK.functions()["honest_acer"])

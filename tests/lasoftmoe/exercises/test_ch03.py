@@ -1,23 +1,12 @@
 """Chapter 3's checks: the book's solutions pass, blanks fail kindly, mistakes are named."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 
 from lasoftmoe.exercises import ch03
-from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
+from tests.lasoftmoe.exercises.cells import ExerciseTests, Notebook
 
-CHAPTER = Chapter(
-    "03_clip_zero_shot",
-    ch03,
-    {
-        "cosine_table": ch03.check_cosine,
-        "score_faces": ch03.check_attack_score,
-        "ensemble_similarity": ch03.check_ensemble,
-        "probability_of_fake": ch03.check_probability,
-        "error_rates": ch03.check_error_rates,
-    },
-)
+NOTEBOOK = Notebook("03_clip_zero_shot", ch03)
 
 
 def unit(x):
@@ -85,11 +74,6 @@ MISTAKES = [
     (ch03.check_probability, lambda c, s: (s * c).softmax(-1), "both classes"),
     (
         ch03.check_error_rates,
-        lambda a, y, t: [(a[~y] >= t).float().mean(), (a[y] < t).float().mean(), 11 / 30],
-        "exchanged",
-    ),
-    (
-        ch03.check_error_rates,
         lambda a, y, t: [
             ((a < t) & y).float().mean(),
             ((a >= t) & ~y).float().mean(),
@@ -106,33 +90,10 @@ MISTAKES = [
         ],
         "share of all errors",
     ),
-    (
-        ch03.check_error_rates,
-        lambda a, y, t: [(a[y] >= t).float().mean(), (a[~y] < t).float().mean(), 19 / 30],
-        "classified correctly",
-    ),
-    (
-        ch03.check_error_rates,
-        lambda a, y, t: [(a[y] < t).float().mean(), (a[~y] >= t).float().mean(), 11 / 15],
-        "not their sum",
-    ),
-    (
-        ch03.check_error_rates,
-        lambda a, y, t: [(a[y] <= t).float().mean(), (a[~y] > t).float().mean(), 3 / 10],
-        "equals the threshold",
-    ),
 ]
 
 
 class TestExercises(ExerciseTests):
-    chapter = CHAPTER
+    notebook = NOTEBOOK
     other_ways = OTHER_WAYS
     mistakes = MISTAKES
-
-
-@pytest.mark.parametrize("check", CHAPTER.checks.values())
-def test_other_wrong_answers_fail(check):
-    with pytest.raises(AssertionError):
-        check(lambda *args: torch.zeros(3))
-    with pytest.raises(AssertionError, match="returned None"):
-        check(lambda *args: None)

@@ -7,19 +7,9 @@ import torch.nn.functional as F
 from lasoftmoe.exercises import ch07
 from lasoftmoe.moe import MoEConfig
 from lasoftmoe.moe.cost import cost_table
-from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
+from tests.lasoftmoe.exercises.cells import ExerciseTests, Notebook
 
-CHAPTER = Chapter(
-    "07_linear_attention",
-    ch07,
-    {
-        "numerator": ch07.check_order,
-        "linear_weights": ch07.check_weights,
-        "feature_map": ch07.check_feature_map,
-        "attention_cost": ch07.check_cost,
-        "saving": ch07.check_saving,
-    },
-)
+NOTEBOOK = Notebook("07_linear_attention", ch07)
 
 
 def weights_with_loops(q, k):
@@ -77,6 +67,10 @@ WEIGHTS_MISTAKES = [
     ),
 ]
 FEATURE_MISTAKES = [
+    (lambda x: F.softplus(x - x.mean(0)), "mixes tokens"),
+    (lambda x: torch.exp(x - x.max()), "mixes tokens"),
+    (lambda x: x**2, "exactly 0"),
+    (torch.abs, "exactly 0"),
     (lambda x: x, "negative"),
     (F.elu, "negative"),
     (F.relu, "exactly 0"),
@@ -86,7 +80,7 @@ FEATURE_MISTAKES = [
     (torch.ones_like, "All tokens get the same"),
     (lambda x: (50 * x).exp(), "infinite"),
     (lambda x: x.exp().sum(-1), "every token keeps its place"),
-    (lambda x: x.tolist(), "got list"),
+    (lambda x: x.tolist(), "got a sequence"),
 ]
 COST_MISTAKES = [
     (lambda n, w, h, linear: cost_of(n, w, h, not linear), "the other order"),
@@ -114,7 +108,7 @@ MISTAKES = [
 
 
 class TestExercises(ExerciseTests):
-    chapter = CHAPTER
+    notebook = NOTEBOOK
     other_ways = OTHER_WAYS
     mistakes = MISTAKES
 
@@ -126,13 +120,13 @@ def test_count_is_that_of_the_cost_table(attention, heads):
         kind="la", slots_per_expert=6, heads=heads, attention=attention, normalize=False
     )
     row = cost_table(32, 50, config)["multiply_adds"][f"{attention} attention"]
-    assert row == CHAPTER.functions()["attention_cost"](50, 24, heads, attention == "linear")
+    assert row == NOTEBOOK.functions()["attention_cost"](50, 24, heads, attention == "linear")
 
 
 def test_checks_leave_the_readers_random_numbers_alone():
     torch.manual_seed(3)
     expected = torch.randn(2)
     torch.manual_seed(3)
-    for name, check in CHAPTER.checks.items():
-        check(CHAPTER.functions()[name])
+    for name, exercise in NOTEBOOK.exercises.items():
+        exercise.check(NOTEBOOK.functions()[name])
     assert torch.equal(torch.randn(2), expected)

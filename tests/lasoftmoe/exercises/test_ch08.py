@@ -7,19 +7,9 @@ from torch import nn
 from lasoftmoe.exercises import ch08
 from lasoftmoe.moe.la_soft_moe import instance_norm
 from lasoftmoe.moe.linear_attention import elu_plus_one, linear_attention
-from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
+from tests.lasoftmoe.exercises.cells import ExerciseTests, Notebook
 
-CHAPTER = Chapter(
-    "08_la_soft_moe",
-    ch08,
-    {
-        "batched_linear_attention": ch08.check_linear_attention,
-        "instance_norm": ch08.check_instance_norm,
-        "combine_slots": ch08.check_combine_slots,
-        "first_to_learn": ch08.check_first_to_learn,
-        "start_silent": ch08.check_start_silent,
-    },
-)
+NOTEBOOK = Notebook("08_la_soft_moe", ch08)
 
 
 def scaled_down(adapter):
@@ -46,6 +36,7 @@ OTHER_WAYS = [
     (ch08.check_instance_norm, nn.InstanceNorm1d(9)),
     (ch08.check_combine_slots, lambda out, c: c @ out.reshape(len(out), -1, out.shape[-1])),
     (ch08.check_first_to_learn, lambda: ["up"]),
+    (ch08.check_first_to_learn, lambda: "up"),
     (ch08.check_start_silent, scaled_down),
     (ch08.check_start_silent, replaced),
 ]
@@ -95,6 +86,16 @@ def frozen(adapter):
 
 MISTAKES = [
     (
+        ch08.check_instance_norm,
+        lambda c: (c - c.amin(-1, True)) / (c.amax(-1, True) - c.amin(-1, True)),
+        "squeezed each row into 0 to 1",
+    ),
+    (
+        ch08.check_linear_attention,
+        lambda q, k, v: without_feature_map(F.relu(q), F.relu(k), v),
+        "another feature map",
+    ),
+    (
         ch08.check_linear_attention,
         lambda q, k, v: phi(q) @ (phi(k).mT @ v),
         "normalizer is missing",
@@ -113,7 +114,7 @@ MISTAKES = [
     (ch08.check_linear_attention, without_feature_map, "feature map is missing"),
     (ch08.check_linear_attention, elu_only, "elu alone"),
     (ch08.check_instance_norm, lambda c: F.instance_norm(c.mT).mT, "over the tokens, so"),
-    (ch08.check_instance_norm, lambda c: F.layer_norm(c, c.shape[1:]), "whole picture"),
+    (ch08.check_instance_norm, lambda c: F.layer_norm(c, c.shape[1:]), "whole image"),
     (
         ch08.check_instance_norm,
         lambda c: (c - c.mean(0)) / c.std(0, correction=0),
@@ -137,7 +138,7 @@ MISTAKES = [
     (ch08.check_instance_norm, lambda c: c.softmax(-1), "softmax"),
     (ch08.check_combine_slots, slots_first, r"\(s e\)"),
     (ch08.check_combine_slots, lambda out, c: c.mT @ out.flatten(1, 2), "over the tokens"),
-    (ch08.check_combine_slots, lambda out, c: c @ out.flatten(1, 2) / 12, "averaged"),
+    (ch08.check_combine_slots, lambda out, c: c @ out.flatten(1, 2) / c.shape[-1], "averaged"),
     (ch08.check_first_to_learn, lambda: {"down", "moe", "up"}, "backward through `up`"),
     (ch08.check_first_to_learn, lambda: set(), "not a dead layer"),
     (ch08.check_first_to_learn, lambda: {"down"}, "passes on downward"),
@@ -153,6 +154,6 @@ MISTAKES = [
 
 
 class TestExercises(ExerciseTests):
-    chapter = CHAPTER
+    notebook = NOTEBOOK
     other_ways = OTHER_WAYS
     mistakes = MISTAKES

@@ -3,20 +3,9 @@
 import numpy as np
 
 from lasoftmoe.exercises import ch09
-from tests.lasoftmoe.exercises.cells import Chapter, ExerciseTests
+from tests.lasoftmoe.exercises.cells import ExerciseTests, Notebook
 
-CHAPTER = Chapter(
-    "09_ablation",
-    ch09,
-    {
-        "share_in_order": ch09.check_share_in_order,
-        "paired_error": ch09.check_paired_error,
-        "rows_of_draw": ch09.check_rows_of_draw,
-        "reported_auc": ch09.check_reported,
-        "neighbor_accuracy": ch09.check_neighbor_accuracy,
-    },
-    {"np": np},
-)
+NOTEBOOK = Notebook("09_ablation", ch09)
 
 
 def order_with_loops(errors):
@@ -57,6 +46,13 @@ OTHER_WAYS = [
 ]
 
 MISTAKES = [
+    (ch09.check_share_in_order, lambda e: (e[:-1] > e[1:]).any(0).float().mean(), "`all` in place"),
+    (ch09.check_rows_of_draw, lambda subject, drawn: drawn, "returned names"),
+    (
+        ch09.check_neighbor_accuracy,
+        neighbors(lambda i, j, s: i == j or s[i] != s[j]),
+        "OF the same subject",
+    ),
     (ch09.check_share_in_order, lambda e: (e[:-1] > e[1:]).all(0).sum(), "not their share"),
     (ch09.check_share_in_order, lambda e: (e[0] > e[1]).float().mean(), "one pair only"),
     (ch09.check_share_in_order, lambda e: (e[0] > e[-1]).float().mean(), "beats the first"),
@@ -65,11 +61,15 @@ MISTAKES = [
     (ch09.check_share_in_order, lambda e: (e[:-1] >= e[1:]).all(0).float().mean(), "A tie"),
     (ch09.check_share_in_order, lambda e: (e[:-1] > e[1:]).float().mean(), "counted pairs"),
     (ch09.check_share_in_order, lambda e: None, "returned None"),
-    (ch09.check_paired_error, lambda a, b: (a.var() / 6 + b.var() / 6).sqrt(), "INDEPENDENT"),
+    (
+        ch09.check_paired_error,
+        lambda a, b: (a.var() / len(a) + b.var() / len(b)).sqrt(),
+        "INDEPENDENT",
+    ),
     (ch09.check_paired_error, lambda a, b: (a - b).std(), "divide by √n"),
-    (ch09.check_paired_error, lambda a, b: (a - b).std() / 6, "divided by n"),
-    (ch09.check_paired_error, lambda a, b: (a - b).std(correction=0) / 6**0.5, "n - 1"),
-    (ch09.check_paired_error, lambda a, b: (a - b).var() / 6, "square root"),
+    (ch09.check_paired_error, lambda a, b: (a - b).std() / len(a), "divided by n"),
+    (ch09.check_paired_error, lambda a, b: (a - b).std(correction=0) / len(a) ** 0.5, "n - 1"),
+    (ch09.check_paired_error, lambda a, b: (a - b).var() / len(a), "square root"),
     (
         ch09.check_rows_of_draw,
         lambda subject, drawn: [i for i, name in enumerate(subject) if name in drawn],
@@ -97,6 +97,6 @@ MISTAKES = [
 
 
 class TestExercises(ExerciseTests):
-    chapter = CHAPTER
+    notebook = NOTEBOOK
     other_ways = OTHER_WAYS
     mistakes = MISTAKES
