@@ -162,17 +162,24 @@ def require_no_solution(student: Notebook, solved: Notebook) -> None:
     Raises:
         ValueError: With the first line that is left.
     """
-    # A line that the chapter shows outside its solutions is no secret.
-    shown = {
-        line.strip()
-        for cell in solved["cells"]
-        if "exercise" not in tags(cell)
-        for line in source(cell).splitlines()
-    }
+    shown = _shown_lines(solved)
     everything = "\n".join(_strings(student))
     for text in ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", *solution_lines(solved)):
         if text in everything and text not in shown:
             raise ValueError(f"the student's notebook still holds {text!r}")
+
+
+def _shown_lines(solved: Notebook) -> set[str]:
+    """Lines that the chapter shows before its exercises: they are no secret."""
+    cells = solved["cells"]
+    of_exercises = {
+        place + step
+        for place, cell in enumerate(cells)
+        if "exercise" in tags(cell)
+        for step in (-1, 0, 1)
+    }
+    shown = [cell for place, cell in enumerate(cells) if place not in of_exercises]
+    return {line.strip() for cell in shown for line in source(cell).splitlines()}
 
 
 def _strings(value: Any) -> list[str]:

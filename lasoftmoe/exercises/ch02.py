@@ -91,8 +91,8 @@ ERROR_RATES = Exercise(
         ),
     ],
     hints=[
-        "First decide for every image: `called_attack = attack_score >= threshold`.",
-        "APCER looks at the attacks only: which share of `called_attack[is_attack]` is False?",
+        "First decide for every image: is its score at or above the threshold?",
+        "APCER looks at the attacks only: which share of them lies below the threshold?",
     ],
     praise="burglars among the attacks, owners among the live.",
 )

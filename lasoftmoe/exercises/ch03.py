@@ -383,8 +383,8 @@ ERROR_RATES = Exercise(
         ),
     ],
     hints=[
-        "Decide first: `called_attack = attack_score >= threshold`.",
-        "The mean of booleans needs numbers: `called_attack[is_attack].float().mean()`.",
+        "First decide for every image: is its score at or above the threshold?",
+        "Booleans pick rows: `decision[is_attack]`. Their mean needs numbers: `.float().mean()`.",
     ],
     praise="attacks among the attacks, live among the live, then the mean of the two.",
 )

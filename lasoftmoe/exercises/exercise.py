@@ -31,12 +31,12 @@ class NotYet(AssertionError):
     Attributes:
         message: what is wrong and what to try.
         detail: the same for this input. A grader leaves it out, since its inputs are hidden.
-        named: whether the message names a known mistake.
+        state: ``"blank"``, ``"error"`` (the function stopped), or ``"wrong"``.
     """
 
-    def __init__(self, message: str, detail: str = "", named: bool = False) -> None:
+    def __init__(self, message: str, detail: str = "", state: str = "wrong") -> None:
         super().__init__(f"{message} {detail}".strip())
-        self.message, self.detail, self.named = message, detail, named
+        self.message, self.detail, self.state = message, detail, state
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in place of a traceback."""
@@ -97,9 +97,10 @@ class Exercise:
 
     def cases(self, secret: bytes = BOOK_SECRET, *labels: str) -> list[Case]:
         """Return the drawn cases of a secret, then the edge cases."""
+        count = self.draws if secret == BOOK_SECRET else max(3, self.draws)
         drawn = [
             self.inputs(draw(secret, *labels, self.function, str(number)))
-            for number in range(self.draws)
+            for number in range(count)
         ]
         return [*drawn, *self.edge_cases]
 
@@ -124,7 +125,7 @@ class Exercise:
         for case, value in zip(cases, values, strict=True):
             broken = self.rules(value, *case) if self.rules else None
             if broken:
-                raise NotYet(*([broken] if isinstance(broken, str) else broken), named=True)
+                raise NotYet(*([broken] if isinstance(broken, str) else broken))
         if not self.compared:
             return
         right = [self._values(self.answer, cases)]
@@ -138,22 +139,24 @@ class Exercise:
     def _require_values(self, outcomes: Sequence[Outcome]) -> None:
         states = {outcome.state for outcome in outcomes}
         if "blank" in states:
-            raise NotYet(BLANK)
+            raise NotYet(BLANK, state="blank")
         if "none" in states:
             raise NotYet(f"`{self.function}` returned None: end it with `return` and your result.")
         for outcome in outcomes:
             if outcome.state == "error":
-                raise NotYet(f"`{self.function}` stopped with {outcome.error}.")
+                message = f"`{self.function}` stopped with {outcome.error}."
+                said = f"Python says: {outcome.said}" if outcome.said else ""
+                raise NotYet(message, said, state="error")
 
     def _name_mistake(self, values: list[Any], cases: Sequence[Case]) -> None:
         """Tell the mistake that gives the same values in all cases, or at least in the drawn."""
-        for count in sorted({len(cases), min(self.draws, len(cases))}, reverse=True):
+        for count in sorted({len(cases), len(cases) - len(self.edge_cases)}, reverse=True):
             for mistake in self.misconceptions:
                 wrong = self._values(mistake.answer, cases[:count])
                 if self._agree(values[:count], wrong, nan_is_nan=True) and not self._agree(
                     wrong, self._values(self.answer, cases[:count])
                 ):
-                    raise NotYet(mistake.sentence, named=True)
+                    raise NotYet(mistake.sentence)
 
     def _values(self, function: Function, cases: Sequence[Case]) -> list[Any]:
         with np.errstate(all="ignore"):  # a mistake may divide by zero

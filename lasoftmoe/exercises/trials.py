@@ -31,12 +31,14 @@ class Outcome:
     Attributes:
         state: ``"value"``, ``"blank"``, ``"none"`` (returned nothing), or ``"error"``.
         value: the plain value that the trial returned.
-        error: one line on what the function raised and where.
+        error: type and place of what the function raised.
+        said: its message, which may hold inputs.
     """
 
     state: str
     value: Any = None
     error: str = ""
+    said: str = ""
 
 
 class NothingReturnedError(Exception):
@@ -73,13 +75,12 @@ def attempt(trial: str, function: Callable[..., Any], case: tuple[Any, ...]) -> 
     except NothingReturnedError:
         return Outcome("none")
     except Exception as error:
-        return Outcome("error", error=describe(error, function))
+        return Outcome("error", None, describe(error, function), first_line(error))
 
 
 def describe(error: BaseException, function: Callable[..., Any]) -> str:
-    """Return the type, the message and, where it can be told, the student's line of an error."""
-    message = str(error).strip().splitlines()
-    told = f"{type(error).__name__}: {message[0][:200]}" if message else type(error).__name__
+    """Return the type of an error and, where it can be told, the student's line."""
+    name = type(error).__name__
     code = getattr(function, "__code__", None)
     step, found = error.__traceback__, None
     while code is not None and step is not None:
@@ -87,10 +88,15 @@ def describe(error: BaseException, function: Callable[..., Any]) -> str:
             found = step.tb_lineno
         step = step.tb_next
     if found is None:
-        return told
+        return name
     line = linecache.getline(code.co_filename, found).strip()
-    place = f"line {found - code.co_firstlineno + 1}"
-    return f"{told} (in {place}{f', `{line}`' if line else ''})"
+    return f"{name} in line {found - code.co_firstlineno + 1}{f', `{line}`' if line else ''}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or an empty string."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else ""
 
 
 def call(function: Asked, *args: Any) -> Any:

@@ -94,11 +94,18 @@ def same(answer: Any, expected: Any, tolerance: float, nan_is_nan: bool = False)
         return (
             isinstance(answer, Tensor)
             and answer.shape == expected.shape
-            and torch.allclose(
-                answer.double(), expected.double(), tolerance, tolerance, equal_nan=nan_is_nan
-            )
+            and _close(answer.double(), expected.double(), tolerance, nan_is_nan)
         )
     return type(answer) is type(expected) and answer == expected
+
+
+def _close(answer: Tensor, expected: Tensor, tolerance: float, nan_is_nan: bool) -> bool:
+    # Not torch.allclose: in a notebook a student can replace it by something that says yes.
+    near = (answer - expected).abs() <= tolerance * (1 + expected.abs())
+    near = (near & expected.isfinite()) | (answer == expected)
+    if nan_is_nan:
+        near |= answer.isnan() & expected.isnan()
+    return bool(near.all())
 
 
 def is_number(value: Any) -> bool:

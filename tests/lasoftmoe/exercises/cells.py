@@ -117,8 +117,9 @@ class ExerciseTests:
 
         with pytest.raises(NotYet) as failure:
             self.notebook.exercises[name].check(broken)
-        assert "stopped with IndexError: list index out of range (in line 2, `return" in str(
-            failure.value
+        assert str(failure.value) == (
+            f"`{name}` stopped with IndexError in line 2, `return [][len(args)]`. "
+            "Python says: list index out of range"
         )
 
     def test_described_mistake_is_named_in_public_and_hidden_tests(self, name, number):
