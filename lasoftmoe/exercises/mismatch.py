@@ -103,7 +103,7 @@ def _transposed_or_scaled(
         (a.double(), e.double()) for a, e in pairs if isinstance(e, Tensor) and e.numel() > 2
     ]
     if len(several) == len(pairs):
-        if all(_constant(a / e) for a, e in several):
+        if all(_constant(a / e) and a.any() for a, e in several):
             return "Your values are proportional to the right ones: one factor is off."
         if all(_constant(a - e) for a, e in several):
             return "Your values differ from the right ones by one constant."

@@ -48,10 +48,18 @@ class PathBeneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-def limit_resources(seconds: int, memory: int, in_use: int, processes: int | None) -> None:
-    """Limit CPU seconds, bytes of memory beyond those in use, file sizes and processes."""
-    if in_use:
-        resource.setrlimit(resource.RLIMIT_AS, (in_use + memory, in_use + memory))
+def limit_resources(
+    seconds: int, memory: int, in_use: tuple[int, int], processes: int | None
+) -> None:
+    """Limit CPU seconds, bytes of memory beyond those in use, file sizes and processes.
+
+    Args:
+        in_use: bytes of address space and of data, from `memory_in_use`.
+    """
+    space, data = in_use
+    if space:  # libraries reserve far more address space than they fill
+        resource.setrlimit(resource.RLIMIT_AS, (space + 8 * memory,) * 2)
+        resource.setrlimit(resource.RLIMIT_DATA, (data + memory,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, MEBIBYTE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -59,13 +67,13 @@ def limit_resources(seconds: int, memory: int, in_use: int, processes: int | Non
         resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
 
 
-def virtual_memory() -> int:
-    """Bytes of address space of this process, or 0 where the system does not say."""
+def memory_in_use() -> tuple[int, int]:
+    """Return the bytes of address space and of data, or zeros where the system does not say."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = [int(text) for text in Path("/proc/self/statm").read_text().split()]
     except (OSError, ValueError):
-        return 0
-    return pages * resource.getpagesize()
+        return 0, 0
+    return pages[0] * resource.getpagesize(), pages[5] * resource.getpagesize()
 
 
 def leave_network() -> bool:

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 # Imported once, before any fork: what the answers of all chapters need.
 import numpy  # noqa: F401
-import pandas  # noqa: F401
+import pandas
 import PIL.Image  # noqa: F401
 import torch
 import torch.nn.functional
@@ -87,11 +87,7 @@ def run_job(job: dict[str, Any], scratch: Path) -> dict[str, Any]:
         return {"failed": f"NameError: the cell does not define `{job['function']}`"}
     cases = [tuple(decode(value) for value in case) for case in job["cases"]]
     outcomes = [trials.attempt(job["trial"], function, case) for case in cases]
-    return {
-        "outcomes": [
-            {"state": one.state, "value": encode(one.value), "error": one.error} for one in outcomes
-        ]
-    }
+    return {"outcomes": [{**vars(one), "value": encode(one.value)} for one in outcomes]}
 
 
 def child(job: dict[str, Any], result: int, printed: int, scratch: Path) -> NoReturn:
@@ -104,7 +100,7 @@ def child(job: dict[str, Any], result: int, printed: int, scratch: Path) -> NoRe
     os.closerange(4, 1024)
     os.chdir(scratch)
     tempfile.tempdir = str(scratch)
-    in_use = limits.virtual_memory()
+    in_use = limits.memory_in_use()
     found = {"network": limits.leave_network(), "user": limits.become_nobody(scratch)}
     processes = PROCESSES if found["user"] else None
     limits.limit_resources(job["seconds"], MEMORY, in_use, processes)
@@ -117,6 +113,8 @@ def child(job: dict[str, Any], result: int, printed: int, scratch: Path) -> NoRe
         answer = {"failed": "MemoryError: it took more memory than allowed"}
     except BaseException as error:
         answer = {"failed": f"{type(error).__name__}, which ended the program"}
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
     text = json.dumps({**answer, "limits": found}).encode()
     while text:
         text = text[os.write(3, text) :]
@@ -192,9 +190,17 @@ def one_question(job: dict[str, Any], base: Path) -> dict[str, Any]:
     return {**answer, "printed": shown.decode(errors="replace")}
 
 
+def warm_up() -> None:
+    """Load what torch and pandas load at their first use, once for all children."""
+    torch.ones(2, 2).softmax(0)
+    table = pandas.DataFrame({"subject": ["a", "b"], "score": [0.0, 1.0]})
+    pandas.concat([group for _, group in table.groupby("subject")])
+
+
 def main() -> None:
     """Serve jobs until standard input closes."""
     torch.set_num_threads(1)
+    warm_up()
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     hide_exercises()
