@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 DATA := data/synthetic-laptop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help book test lint data serve lock clean
+.PHONY: help book test lint data assignments grade serve lock clean
 
 help:  ## list the targets
 	@echo "usage: make TARGET [JOBS=n] [PORT=n]"
@@ -31,6 +31,16 @@ lint: $(VENV)/.installed-test  ## style of code and notebooks, types, no stored 
 	$(BIN)/nbstripout --verify --keep-id book/*.ipynb
 
 data: $(DATA)/dataset.json  ## the embedded data set
+
+assignments: $(VENV)/.installed-book  ## blank notebooks, solutions and rubric: CHAPTER=06 FORMAT=plain|nbgrader|otter|all
+	@$(BIN)/python -m tools.assignments build $(if $(CHAPTER),--chapter $(CHAPTER)) --format $(or $(FORMAT),plain)
+
+grade: $(VENV)/.installed-book  ## grade a class: CHAPTER=06 SUBMISSIONS=DIR OUT=DIR, also ROSTER= SECRET= DUE= PENALTY= RESUME=1
+	@test -n "$(CHAPTER)" -a -n "$(SUBMISSIONS)" -a -n "$(OUT)" || \
+	    { echo "make grade CHAPTER=06 SUBMISSIONS=DIR OUT=DIR (a submission is DIR/<student_id>/ch06.ipynb)" >&2; exit 2; }
+	@$(BIN)/python -m lasoftmoe.exercises.grading --chapter $(CHAPTER) --submissions "$(SUBMISSIONS)" --out "$(OUT)" \
+	    $(if $(ROSTER),--roster "$(ROSTER)") $(if $(SECRET),--secret "$(SECRET)") $(if $(DUE),--due "$(DUE)") \
+	    $(if $(PENALTY),--penalty $(PENALTY)) $(if $(RESUME),--resume)
 
 serve:  ## look at the built site on this machine: PORT=8000
 	@test -f _build/html/index.html || { echo "_build/html/index.html does not exist: run make book first" >&2; exit 1; }

@@ -10,14 +10,20 @@ keeps, and the forms of other tools. `notebooks` writes every chapter twice, bla
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
 
 from tools import notebooks, other_formats
 from tools.notebooks import Cell, Notebook, Task
 from tools.plain_markdown import plain
+from tools.run_notebooks import sockets
 from tools.teacher import autograder_archive, rubric, student_readme, student_requirements
 
 OUT = notebooks.ROOT / "_build" / "assignments"
@@ -139,21 +145,22 @@ def build(number: str, form: str, out: Path, run: bool) -> Path:
     return folder
 
 
-def execute(notebook: Notebook) -> Notebook:
+def execute(notebook: Notebook, allow_errors: bool = False) -> Notebook:
     """Run a notebook in an empty folder and return it with its outputs.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: A cell fails.
+        nbclient.exceptions.CellExecutionError: A cell fails, unless errors are allowed.
     """
-    import tempfile
-
-    import nbformat
-    from nbclient import NotebookClient
-
-    node = nbformat.from_dict(notebook)
-    with tempfile.TemporaryDirectory() as folder:
-        resources = {"metadata": {"path": folder}}
-        NotebookClient(node, timeout=300, kernel_name="python3", resources=resources).execute()
+    node = nbformat.reads(json.dumps(notebook), as_version=4)
+    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+        NotebookClient(
+            node,
+            timeout=300,
+            kernel_name="python3",
+            allow_errors=allow_errors,
+            config=sockets(folder),
+            resources={"metadata": {"path": folder}},
+        ).execute()
     return node
 
 

@@ -91,7 +91,7 @@ def _cited(form: Callable[[str, str], str], between: str) -> Callable[[str], str
     def cite(text: str) -> str:
         known = _references()
         keys = [key.strip() for key in text.split(",")]
-        return between.join(form(*known.get(key, (key, ""))) for key in keys)
+        return between.join(form(*known[key]) if key in known else key for key in keys)
 
     return cite
 

@@ -9,7 +9,18 @@ from lasoftmoe.exercises.exercise import Chapter
 from tools import notebooks
 from tools.notebooks import Notebook
 
-SLIM = ("ipykernel", "jupyterlab", "numpy", "pandas", "pillow", "scikit-learn", "torch")
+SLIM = (
+    "ipykernel",
+    "jsonargparse",
+    "jupyterlab",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pyyaml",
+    "torch",
+    "tqdm",
+    "typeshed-client",
+)
 
 README = """# Assignment of chapter {number}
 

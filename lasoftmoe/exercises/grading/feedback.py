@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -54,12 +55,7 @@ def page(title: str, body: str) -> str:
 
 def with_code(text: str) -> str:
     """Escape a text and set what stands between backticks as code."""
-    parts = html.escape(text).split("`")
-    closed = len(parts) % 2 == 1
-    return "".join(
-        f"<code>{part}</code>" if number % 2 and closed else part
-        for number, part in enumerate(parts)
-    )
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _points(value: float) -> str:
@@ -80,7 +76,7 @@ def feedback_page(chapter: Chapter, grade: Grade, name: str = "") -> str:
     lines = [f"<p>{html.escape(name or grade.student_id)}</p>"]
     total = f"{_points(grade.total)} of {_points(chapter.points)} points"
     if grade.late_days:
-        total += f" ({_points(grade.points)} before the deduction for {grade.late_days} days)"
+        total += f" ({_points(grade.points)} before the deduction, days late: {grade.late_days})"
     lines.append(f"<p><strong>{total}</strong></p>")
     lines += [_question(question) for question in grade.questions]
     return page(f"Chapter {chapter.number}: {chapter.title}", "\n".join(lines))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 FEWEST_STATEMENTS = 6
-ALIKE = 0.8
+ALIKE = 0.6
 PIECE = 5
 
 
