@@ -395,7 +395,7 @@ def _draw_subjects(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFram
     return pd.concat([groups[i] for i in rng.integers(len(groups), size=len(groups))])
 
 
-def _draw_rules(value: Any, table: pd.DataFrame) -> str | None:
+def _draw_rules(value: Any, table: pd.DataFrame) -> str | tuple[str, str] | None:
     if not all(isinstance(rows, Tensor) for rows in value):
         return "Return a table (DataFrame) with all columns of the given one, 'subject' among them."
     draws = [rows.numpy().astype(int) for rows in value]
