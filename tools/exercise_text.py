@@ -1,6 +1,7 @@
 """Write difficulty marks and hints into the task cells: ``python -m tools.exercise_text``.
 
-They come from the description of each exercise, so that they are written once.
+The fold of a solution gets its name, too. Marks and hints come from the description of
+each exercise, so that they are written once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from tools import notebooks
 
 HEAD = re.compile(r"^\*\*(\d+\. .+?)\*\*( ★+)?")
 HINT = '<details class="hint"><summary>Hint {number} of {count}</summary>\n\n{text}\n\n</details>'
+FOLD = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 HINTS = re.compile(r"\n\n<details class=\"hint\">.*</details>", re.DOTALL)
 
 
@@ -35,6 +37,7 @@ def main() -> None:
         for task in notebooks.tasks(notebook, notebooks.chapter(number)):
             text = notebooks.source(task.text)
             notebooks.set_source(task.text, with_marks(text, task.exercise))
+            task.code["metadata"] = {"mystnb": FOLD, **task.code["metadata"]}
         notebooks.write(notebook, path)
 
 

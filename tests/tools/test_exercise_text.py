@@ -3,7 +3,7 @@
 import pytest
 
 from tools import notebooks
-from tools.exercise_text import with_marks
+from tools.exercise_text import FOLD, with_marks
 
 TASKS = [
     pytest.param(task, id=f"{number}-{task.exercise.function}")
@@ -25,6 +25,12 @@ def test_marks_and_hints_are_those_of_the_description(task):
     assert with_marks(text, task.exercise) == text, "run python -m tools.exercise_text"
     assert f"** {'★' * task.exercise.difficulty} Write" in text
     assert text.count("<summary>Hint") == len(task.exercise.hints)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_fold_says_that_it_hides_the_solution(task):
+    assert "hide-input" in notebooks.tags(task.code)
+    assert task.code["metadata"]["mystnb"] == FOLD
 
 
 @pytest.mark.parametrize("number", notebooks.chapter_numbers())

@@ -23,12 +23,14 @@ section { border-left: .3rem solid var(--line); background: var(--soft); margin:
   padding: .6rem 1rem; }
 section.right { border-color: var(--good); }
 section.open { border-color: var(--bad); }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 0; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
+section h2 { margin: 0; }
 .points { font-weight: 600; } .right .points { color: var(--good); }
 .open .points { color: var(--bad); }
 code { font-family: ui-monospace, monospace; }
 table { border-collapse: collapse; } th, td { border: 1px solid var(--line);
-  padding: .3rem .7rem; text-align: left; } td.number { text-align: right; }
+  padding: .3rem .7rem; text-align: left; vertical-align: top; }
+thead th { overflow-wrap: normal; }
 """
 PAGE = """<!doctype html>
 <html lang="en">
@@ -79,7 +81,7 @@ def feedback_page(chapter: Chapter, grade: Grade, name: str = "") -> str:
         total += f" ({_points(grade.points)} before the deduction, days late: {grade.late_days})"
     lines.append(f"<p><strong>{total}</strong></p>")
     lines += [_question(question) for question in grade.questions]
-    return page(f"Chapter {chapter.number}: {chapter.title}", "\n".join(lines))
+    return page(f"Chapter {int(chapter.number)}: {chapter.title}", "\n".join(lines))
 
 
 def summary_page(
@@ -102,7 +104,7 @@ def summary_page(
         _suspicious(handed_in),
         f"<h2>How answers were limited</h2><p>{_limits(limits)}</p>",
     ]
-    return page(f"Chapter {chapter.number}: summary for the teacher", "\n".join(body))
+    return page(f"Chapter {int(chapter.number)}: summary for the teacher", "\n".join(body))
 
 
 def _row(function: str, grades: Sequence[Grade]) -> list[str]:
