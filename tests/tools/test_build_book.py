@@ -146,7 +146,7 @@ def test_addresses_in_the_configuration_appear_on_the_pages(project: Path) -> No
 
 def test_a_site_without_solutions_holds_none_anywhere(project: Path) -> None:
     code = "def double(x):\n    # BEGIN SOLUTION\n    return 2 * x\n    # END SOLUTION"
-    write_chapter(project, code=code, tags=["hide-input"])
+    write_chapter(project, code=code, tags=["exercise", "hide-input"])
     for choice, there in (("folded", True), ("none", False)):
         done = build(project, "--solutions", choice)
         assert done.returncode == 0, done.stdout + done.stderr
