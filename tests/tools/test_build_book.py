@@ -94,7 +94,7 @@ def test_an_edit_to_prose_builds_the_page_and_runs_nothing(project: Path) -> Non
     write_chapter(project, prose="# A better title")
     done = build(project)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"chapter +[\d.]+ s +read back", done.stdout)
+    assert re.search(r"chapter +[\d.]+ s +loaded", done.stdout)
     assert "A better title" in page(project) and "first answer" in page(project)
 
 
@@ -157,7 +157,7 @@ def test_a_site_without_solutions_holds_none_anywhere(project: Path) -> None:
             "raise NotImplementedError"
             in (project / "_build" / "html" / "_sources" / "chapter.ipynb").read_text()
         )
-    assert "read back" in done.stdout, "the choice runs no notebook again"
+    assert "loaded" in done.stdout, "the choice runs no notebook again"
 
 
 def test_an_unknown_preset_is_refused_with_the_known_names(project: Path) -> None:
