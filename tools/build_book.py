@@ -1,9 +1,9 @@
 """Execute every notebook, then build the site: ``python -m tools.build_book`` (``make book``).
 
-Notebooks run side by side under the preset that LASOFTMOE_PRESET names. What they printed is kept
-in ``_build/executed/<preset>`` and used again only while nothing it depends on has changed
-(`tools.fingerprint`). The site in ``_build/html`` is built from these outputs, warnings being
-errors. After any failure no site is left behind that could be mistaken for the current one.
+Notebooks run in parallel under the preset that LASOFTMOE_PRESET names. Their outputs are kept in
+``_build/executed/<preset>`` and used again until something they depend on changes
+(`tools.fingerprint`). The site in ``_build/html`` is built from these outputs, and a warning is an
+error. After a failure no site is left that could be mistaken for the current one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RUN_TIMES = BUILD / "run_times.json"
 
 
 def chapters(book: Path) -> list[Path]:
-    """The notebooks that the table of contents names, in its order."""
+    """Return the notebooks in the order of the table of contents."""
     toc = yaml.safe_load((book / "_toc.yml").read_text())
     entries = [entry for part in toc["parts"] for entry in part["chapters"]]
     names = [toc["root"], *(entry["file"] for entry in entries)]
@@ -43,7 +43,7 @@ def chapters(book: Path) -> list[Path]:
 
 
 def check_preset(preset: str) -> None:
-    """Stop before any notebook runs when the preset is unknown or this machine lacks its needs."""
+    """Stop before any notebook runs if the preset is unknown or this machine cannot run it."""
     from lasoftmoe.experiment import data_folder
     from lasoftmoe.experiment.config import ConfigError, load_config
     from lasoftmoe.experiment.preflight import PresetError, check_requirements
@@ -56,7 +56,7 @@ def check_preset(preset: str) -> None:
 
 
 def check_machine(jobs: int) -> None:
-    """Stop before any notebook runs when its processes could not work here."""
+    """Stop before any notebook runs if its processes could not work here."""
     lacking = machine.problems(jobs)
     if lacking:
         raise SystemExit(
@@ -65,7 +65,7 @@ def check_machine(jobs: int) -> None:
 
 
 def datasets() -> list[Path]:
-    """Prepared datasets that notebooks may read: the embedded one and the reader's own."""
+    """Return the datasets that notebooks may read: the embedded one and the reader's own."""
     own = os.environ.get("LASOFTMOE_DATA")
     return [ROOT / "data" / "synthetic-laptop", *([Path(own)] if own else [])]
 
@@ -82,10 +82,10 @@ def kernel_environment(preset: str) -> None:
 
 
 def fill_cache(paths: list[Path], runs: list[Run], store: Store) -> None:
-    """Write the execution cache of Jupyter Book anew from the stored runs.
+    """Replace the execution cache of Jupyter Book with the stored runs.
 
-    The current notebook gives cells and metadata, the stored run only the outputs: the cache
-    would hand back metadata (alt texts, tags) as they were when the notebook ran.
+    Cells and metadata come from the current notebook and only outputs from the stored run, because
+    Jupyter Book takes metadata (alt texts, tags) from the cache.
     """
     from jupyter_cache import get_cache
     from jupyter_cache.cache.main import CacheBundleIn
@@ -106,14 +106,14 @@ def fill_cache(paths: list[Path], runs: list[Run], store: Store) -> None:
 
 
 def remove_site() -> None:
-    """Delete the site and what it was built from, but no finished run."""
+    """Delete the site and what it was built from, but keep finished runs."""
     for folder in ("html", ".doctrees", ".jupyter_cache", "jupyter_execute"):
         shutil.rmtree(BUILD / folder, ignore_errors=True)
     SITE_STAMP.unlink(missing_ok=True)
 
 
 def build_site() -> None:
-    """Call Jupyter Book, warnings being errors."""
+    """Call Jupyter Book, with warnings as errors."""
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
     command = [str(jupyter_book), "build", "book", "-q", "-W", "-n", "--keep-going"]
     done = subprocess.run(command, cwd=ROOT, check=False)
@@ -123,9 +123,9 @@ def build_site() -> None:
 
 
 def print_times(runs: list[Run]) -> None:
-    """One line a notebook, and the same as JSON beside the site."""
+    """Print one line per notebook, and write the same as JSON next to the site."""
     for run in runs:
-        state = "failed" if run.error else "read back" if run.reused else "executed"
+        state = "failed" if run.error else "loaded" if run.reused else "executed"
         print(f"  {run.notebook:<28}{run.seconds:>8.1f} s  {state}")
     records = [{k: v for k, v in asdict(run).items() if k != "error"} for run in runs]
     BUILD.mkdir(exist_ok=True)
@@ -133,7 +133,11 @@ def print_times(runs: list[Run]) -> None:
 
 
 def build(jobs: int, shown_solutions: str) -> None:
-    """Bring runs and site up to date; exits with 1 when a cell fails or the site has a warning."""
+    """Bring runs and site up to date.
+
+    Raises:
+        SystemExit: A cell failed, or the site has a warning.
+    """
     preset = os.environ.get("LASOFTMOE_PRESET") or "laptop"
     kernel_environment(preset)
     # Notebooks of the big preset share one GPU: one after the other.
@@ -167,7 +171,7 @@ def build(jobs: int, shown_solutions: str) -> None:
 
 
 def main() -> None:
-    """Read the command line, build, say where the site lies."""
+    """Read the command line, build, and print where the site is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="notebooks at a time")
     parser.add_argument(

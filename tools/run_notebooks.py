@@ -1,4 +1,4 @@
-"""Execute notebooks side by side and keep what they printed, one store per preset."""
+"""Notebooks executed in parallel, and the store of what they printed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass
 class Run:
-    """One notebook: its fingerprint, the seconds it took and what went wrong, if anything."""
+    """One executed notebook: fingerprint, seconds, and the error if it failed."""
 
     notebook: str
     fingerprint: str
@@ -35,7 +35,7 @@ class Run:
 
 
 class Store:
-    """Executed notebooks of one preset, each beside the fingerprint it was made under."""
+    """Executed notebooks of one preset, each with the fingerprint of what it depended on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class Store:
         return self.folder / f"{notebook}.ipynb", self.folder / f"{notebook}.json"
 
     def find(self, notebook: str, fingerprint: str) -> Run | None:
-        """The finished run made under this very fingerprint, or None."""
+        """Return the finished run with this fingerprint, or None."""
         executed, record = self._paths(notebook)
         if not (executed.exists() and record.exists()):
             return None
@@ -53,11 +53,11 @@ class Store:
         return run if run.fingerprint == fingerprint else None
 
     def read(self, notebook: str) -> NotebookNode:
-        """The executed notebook."""
+        """Return an executed notebook."""
         return nbformat.read(self._paths(notebook)[0], as_version=4)
 
     def write(self, run: Run, executed: NotebookNode) -> None:
-        """Keep a finished run; the record goes last, so a killed build leaves no half of one."""
+        """Keep a finished run. The record is written last, so a killed build leaves no half run."""
         path, record = self._paths(run.notebook)
         self.folder.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)
@@ -106,13 +106,13 @@ def explain(error: Exception) -> str:
 
 
 def sockets(folder: str) -> Config:
-    """Talk to a kernel over files in ``folder``: no port to race for, none open to others."""
+    """Return settings for kernels that talk through files in ``folder`` instead of open ports."""
     manager = {"transport": "ipc", "ip": f"{folder}/kernel"} if os.name == "posix" else {}
     return Config({"KernelManager": manager})
 
 
 async def heartbeat(name: str, progress: dict[str, int], total: int) -> None:
-    """Say every now and then where a notebook is."""
+    """Print regularly which cell a notebook has reached."""
     start = time.perf_counter()
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
@@ -121,7 +121,11 @@ async def heartbeat(name: str, progress: dict[str, int], total: int) -> None:
 
 
 async def execute(path: Path, fingerprint: str, timeout: int, store: Store) -> Run:
-    """Run one notebook in a kernel of its own, in the notebook's folder."""
+    """Run one notebook in its own kernel, in the notebook's folder.
+
+    Args:
+        timeout: The limit of each cell, in seconds.
+    """
     run = Run(path.stem, fingerprint)
     notebook = nbformat.read(path, as_version=4)
     progress = {"cell": 0}
@@ -156,7 +160,7 @@ async def execute(path: Path, fingerprint: str, timeout: int, store: Store) -> R
 async def execute_all(
     notebooks: dict[Path, str], jobs: int, timeout: int, store: Store
 ) -> list[Run]:
-    """Run ``notebooks`` (path to fingerprint), at most ``jobs`` at a time; read back the rest."""
+    """Run ``notebooks`` (path to fingerprint), at most ``jobs`` at a time; load kept ones."""
     free = asyncio.Semaphore(jobs)
 
     async def one(path: Path, fingerprint: str) -> Run:

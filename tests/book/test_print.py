@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.book.conftest import CHAPTERS, PAGES
+from tools.site import solutions
 
 pypdf = pytest.importorskip("pypdf")
+pdf = pytest.importorskip("tools.site.pdf")
 pytestmark = pytest.mark.slow
 
 PAPER = 680  # CSS pixels between the margins of A4 and Letter
@@ -69,3 +73,32 @@ def test_the_bar_around_the_text_stays_on_the_screen(visit) -> None:
     paper = printed(page)
     assert "7.Linearattention" in paper, "the chapter's number belongs to its title"
     assert "Showcodecellsource" not in paper
+
+
+def titles(entries: list[Any]) -> Iterator[str]:
+    """The titles of bookmarks, in reading order."""
+    for entry in entries:
+        if isinstance(entry, list):
+            yield from titles(entry)
+        else:
+            yield entry.title
+
+
+def test_the_whole_book_is_one_pdf_with_its_headings_as_bookmarks(
+    site: Path, chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Printed without solutions, as for a class."""
+    monkeypatch.setenv(solutions.VARIABLE, "none")
+    pdf.build_single_page()
+    page = chromium.new_page()
+    page.goto(pdf.SINGLE_PAGE.as_uri())
+    pdf.print_page(page, tmp_path / "book.pdf")
+    page.close()
+    reader = pypdf.PdfReader(tmp_path / "book.pdf")
+    named = list(titles(reader.outline))
+    assert len(reader.pages) > 100
+    assert "6. Soft MoE: mixing instead of choosing" in named and named[-1] == "Run times"
+    assert len({name for name in named if re.match(r"\d+\. ", name)}) == len(CHAPTERS) - 1
+    paper = squeeze("".join(sheet.extract_text() for sheet in reader.pages))
+    assert paper.count("raiseNotImplementedError#yourcode") > 40
+    assert paper.count("#BEGINSOLUTION") == 1, "once, where the book explains the markers"

@@ -94,7 +94,7 @@ def test_an_edit_to_prose_builds_the_page_and_runs_nothing(project: Path) -> Non
     write_chapter(project, prose="# A better title")
     done = build(project)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"chapter +[\d.]+ s +read back", done.stdout)
+    assert re.search(r"chapter +[\d.]+ s +loaded", done.stdout)
     assert "A better title" in page(project) and "first answer" in page(project)
 
 
@@ -146,7 +146,7 @@ def test_addresses_in_the_configuration_appear_on_the_pages(project: Path) -> No
 
 def test_a_site_without_solutions_holds_none_anywhere(project: Path) -> None:
     code = "def double(x):\n    # BEGIN SOLUTION\n    return 2 * x\n    # END SOLUTION"
-    write_chapter(project, code=code, tags=["hide-input"])
+    write_chapter(project, code=code, tags=["exercise", "hide-input"])
     for choice, there in (("folded", True), ("none", False)):
         done = build(project, "--solutions", choice)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -157,7 +157,7 @@ def test_a_site_without_solutions_holds_none_anywhere(project: Path) -> None:
             "raise NotImplementedError"
             in (project / "_build" / "html" / "_sources" / "chapter.ipynb").read_text()
         )
-    assert "read back" in done.stdout, "the choice runs no notebook again"
+    assert "loaded" in done.stdout, "the choice runs no notebook again"
 
 
 def test_an_unknown_preset_is_refused_with_the_known_names(project: Path) -> None:

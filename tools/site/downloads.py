@@ -10,11 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
-
-from tools.site.solutions import without_solution
+from tools.notebooks import Notebook, blank, read, write
 
 BLANK, SOLVED, ARCHIVE = "_sources", "_sources/solved", "_sources/notebooks.zip"
 FIRST_CELL = """\
@@ -35,18 +31,20 @@ if not (EMBEDDED_DATA / "dataset.json").exists():
     )"""
 
 
-def prepare(notebook: NotebookNode, repository: str, solved: bool) -> NotebookNode:
+def prepare(notebook: Notebook, repository: str, solved: bool) -> Notebook:
     """Return a copy to download: a first cell that says what is missing, solutions or stubs."""
-    copy = nbformat.from_dict(notebook)
+    copy = notebook if solved else blank(notebook)
     place = f" from {repository}" if repository else ""
-    code = FIRST_CELL.format(place=place)
-    for cell in copy.cells:
-        if cell.cell_type == "code" and not solved:
-            cell.source = without_solution(cell.source)
-    first = new_code_cell(code, id="needs", metadata={"tags": ["hide-input"]})
-    # After the title, so that the notebook still opens with it.
-    copy.cells.insert(1, first)
-    return copy
+    first = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "needs",
+        "metadata": {"tags": ["hide-input"]},
+        "outputs": [],
+        "source": FIRST_CELL.format(place=place).splitlines(keepends=True),
+    }
+    title, *rest = copy["cells"]
+    return {**copy, "cells": [title, first, *rest]}
 
 
 def write_all(paths: Iterable[Path], html: Path, repository: str, with_solved: bool) -> None:
@@ -54,11 +52,10 @@ def write_all(paths: Iterable[Path], html: Path, repository: str, with_solved: b
     folders = {BLANK: False, **({SOLVED: True} if with_solved else {})}
     with zipfile.ZipFile(html / ARCHIVE, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in paths:
-            notebook = nbformat.read(path, as_version=4)
+            notebook = read(path)
             for folder, solved in folders.items():
                 target = html / folder / path.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                nbformat.write(prepare(notebook, repository, solved), target)
+                write(prepare(notebook, repository, solved), target)
                 archive.write(target, target.relative_to(html / BLANK))
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 
+from tools.notebooks import SOLUTION, without_solution
+
 CHOICES = ("folded", "shown", "none")
 VARIABLE = "SOLUTIONS"  # not LASOFTMOE_…: those decide whether notebooks run again
-SOLUTION = re.compile(r"^( *)# BEGIN SOLUTION\n.*?^ *# END SOLUTION$", re.DOTALL | re.MULTILINE)
-STUB = "raise NotImplementedError  # your code"
 
 
 def chosen() -> str:
@@ -25,11 +24,6 @@ def chosen() -> str:
     if choice not in CHOICES:
         raise SystemExit(f"SOLUTIONS={choice}: expected one of {', '.join(CHOICES)}")
     return choice
-
-
-def without_solution(code: str) -> str:
-    """Replace what stands between the solution markers by a stub."""
-    return SOLUTION.sub(rf"\1{STUB}", code)
 
 
 def apply(app: Sphinx, document: nodes.document, page: str) -> None:

@@ -12,23 +12,25 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from tools.notebooks import source
 from tools.site import downloads
 
+CELL = {"tags": ["exercise", "hide-input"]}
 SOLVED = "def double(x):\n    # BEGIN SOLUTION\n    return 2 * x\n    # END SOLUTION"
 
 
 @pytest.fixture
 def notebook() -> NotebookNode:
-    cells = [new_markdown_cell("# Chapter"), new_code_cell(SOLVED), new_code_cell("double(4)")]
-    return new_notebook(cells=cells)
+    code = [new_code_cell(SOLVED, metadata=CELL), new_code_cell("double(4)")]
+    return new_notebook(cells=[new_markdown_cell("# Chapter"), *code])
 
 
 def test_a_blank_copy_has_a_stub_and_the_original_keeps_its_solution(notebook) -> None:
     blank = downloads.prepare(notebook, "", solved=False)
     assert "2 * x" not in str(blank) and "SOLUTION" not in str(blank)
-    assert blank.cells[2].source.endswith("    raise NotImplementedError  # your code")
+    assert source(blank["cells"][2]).endswith("    raise NotImplementedError  # your code")
     assert notebook.cells[1].source == SOLVED
-    nbformat.validate(blank)
+    nbformat.validate(nbformat.from_dict(blank))
 
 
 def test_the_site_offers_blank_and_solved_ones_and_an_archive(notebook, tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_without_the_package_the_first_cell_says_how_to_get_it(
     notebook, repository: str, tmp_path: Path
 ) -> None:
     """Run it with the standard library alone, as in an environment of somebody else's."""
-    first = downloads.prepare(notebook, repository, solved=False).cells[1].source
+    first = source(downloads.prepare(notebook, repository, solved=False)["cells"][1])
     command = [sys.executable, "-I", "-S", "-c", first]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     told = done.stderr.splitlines()[-1]
@@ -69,7 +71,7 @@ def test_without_the_faces_the_first_cell_gives_the_command(
     notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lasoftmoe.paths.EMBEDDED_DATA", tmp_path)
-    first = downloads.prepare(notebook, "", solved=False).cells[1].source
+    first = source(downloads.prepare(notebook, "", solved=False)["cells"][1])
     with pytest.raises(FileNotFoundError, match="python -m data_prep synthetic"):
         exec(first, {})
     (tmp_path / "dataset.json").touch()

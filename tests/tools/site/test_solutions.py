@@ -6,6 +6,7 @@ import pytest
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
 
+from tools.notebooks import STUB
 from tools.site import solutions
 
 SOLVED = "def double(x):\n    # BEGIN SOLUTION\n    return 2 * x\n    # END SOLUTION"
@@ -40,7 +41,7 @@ def test_a_solution_is_shown_or_left_out(
     document = applied(monkeypatch, choice)
     block = next(document.findall(nodes.literal_block))
     assert ("return 2 * x" in block.astext()) is there
-    assert (solutions.STUB in block.astext()) is not there
+    assert (STUB in block.astext()) is not there
     assert block.rawsource == block.astext(), "Sphinx colors only code that it knows the source of"
     assert not isinstance(block.parent, HideCodeCellNode)
     assert len(list(document.findall(HideCodeCellNode))) == 1
