@@ -68,11 +68,11 @@ def read_bytes(path: str | Path, limit_name: str = "image_bytes") -> bytes:
             size = os.fstat(file.fileno()).st_size
             if size > most:
                 raise ReadError(f"{path} {too_large(limit_name, size)}")
-            data = file.read(most + 1)  # it may have grown
+            data = file.read(size + 1)
     except OSError as error:
         raise ReadError(f"{path}: cannot be read ({_told(error)})") from error
-    if len(data) > most:
-        raise ReadError(f"{path} {too_large(limit_name, f'more than {most:,}')}")
+    if len(data) > size:
+        raise ReadError(f"{path}: grew while it was read; run again when it is complete")
     return data
 
 
@@ -202,6 +202,7 @@ def _table_size(file: BinaryIO) -> tuple[int, int]:
         for name in names:
             for chunk in table.read_row_group(group, columns=[name]).column(0).chunks:
                 if isinstance(chunk, pa.DictionaryArray):
+                    chunk.dictionary.validate(full=True)  # text that is UTF-8
                     lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
                     size += pc.sum(lengths).as_py() or 0
     return facts.num_rows, size

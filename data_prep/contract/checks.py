@@ -271,6 +271,10 @@ def _check_schema(schema: pa.DataFrameSchema, table: pd.DataFrame, path: Path) -
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
         raise DatasetError(_first_failure(error.failure_cases, table, path)) from error
+    except TypeError as error:
+        raise DatasetError(
+            f"{path}: a column holds lists or tables ({error}); expected plain values"
+        ) from error
 
 
 def _first_failure(failures: pd.DataFrame, table: pd.DataFrame, path: Path) -> str:
@@ -279,6 +283,9 @@ def _first_failure(failures: pd.DataFrame, table: pd.DataFrame, path: Path) -> s
     if check.startswith("dtype"):
         return f"{path}: column {failure['column']!r} holds {shown(value)}; expected {check}"
     expected = {"field_uniqueness": "no id twice", "not_nullable": "a value"}.get(check, check)
+    if pd.isna(failure["index"]):  # a value on which the check itself fails
+        told = f"holds values that cannot be checked ({shown(value)})"
+        return f"{path}: column {failure['column']!r} {told}; expected {expected}"
     # By position: a table from elsewhere may have an index of words, or one that repeats.
     row = table["id"].iloc[int(failure["index"])]
     value = value.item() if isinstance(value, np.generic) else value

@@ -79,15 +79,15 @@ def _examined(data: bytes) -> tuple[str, int, int]:
     try:
         with open_image(data) as image:
             found = "JPEG" if image.format == "MPO" else str(image.format)
-        if found != "JPEG":  # its pixels decide whether it can be read at all
-            return found, *decode_image(data).size
-        with open_image(data) as image, taking_turns(image):
+            if found != "JPEG":  # its pixels decide whether it can be read at all
+                return found, *decode_image(data).size
             width, height = image.size
             if image.getexif().get(_ORIENTATION, 1) >= 5:  # to be shown turned by a quarter
                 width, height = height, width
-            # An eighth of the size: every bit is still decoded, most of the arithmetic is spared.
-            image.draft("L", (max(1, width // 8), max(1, height // 8)))
-            ImageOps.exif_transpose(image)  # decodes, and turns as readers will
+            with taking_turns(image):
+                # An eighth of the size: every bit is decoded, most of the arithmetic is spared.
+                image.draft("L", (max(1, width // 8), max(1, height // 8)))
+                ImageOps.exif_transpose(image)  # decodes, and turns as readers will
             return found, width, height
     except ImageError:
         raise

@@ -397,6 +397,8 @@ def test_a_manifest_with_an_index_of_words_names_the_row():
         check_manifest(table, HERE)
     with pytest.raises(DatasetError, match=r"row 'anna-live', path is 'a\\x00b'; expected a path"):
         check_manifest(changed(0, path="a\0b"), HERE)
+    with pytest.raises(DatasetError, match="a column holds lists or tables"):
+        check_manifest(changed(0, id=["a"]), HERE)
     twice = pd.concat([manifest(), manifest()[["label"]]], axis=1)
     with pytest.raises(DatasetError, match="two columns are named 'label'"):
         check_manifest(twice, HERE)

@@ -233,3 +233,11 @@ def test_every_limit_is_in_the_documentation():
     page = (Path(__file__).parents[2] / "docs/reliability.md").read_text("utf-8")
     for name in LIMITS:
         assert f"| `{name}` |" in page
+
+
+def test_a_table_with_text_that_is_not_utf8_is_refused(tmp_path):
+    pd.DataFrame({"id": ["zebra", "b"]}).to_parquet(tmp_path / "a.parquet", compression=None)
+    data = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(data.replace(b"zebra", b"zeb\xffa"))
+    with pytest.raises(ReadError, match=r"a\.parquet is not a readable parquet table .*UTF8"):
+        read_table(tmp_path / "a.parquet")

@@ -309,3 +309,15 @@ def test_a_huge_frame_is_refused_before_anything_decodes(tmp_path):
         output.mux(stream.encode())
     with pytest.raises(VideoError, match=r"huge\.mov: .*the limit frame_pixels"):
         sampled(path, 1, at_least=1)
+
+
+def test_sample_tables_that_claim_a_hundred_million_frames_are_refused(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered(5))
+    data, claimed = bytearray(path.read_bytes()), (100_000_000).to_bytes(4, "big")
+    sizes, times, chunks = (data.index(name) + 4 for name in (b"stsz", b"stts", b"stsc"))
+    data[sizes + 4 : sizes + 12] = (1).to_bytes(4, "big") + claimed
+    data[times + 8 : times + 12] = claimed
+    data[chunks + 12 : chunks + 16] = claimed
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match=r"a\.mp4 has 100,000,000 frames; the limit video_frames"):
+        sampled(path, 2)
