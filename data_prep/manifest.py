@@ -5,6 +5,9 @@
 - further tables ``<name>.parquet`` with an ``id`` column, where a dataset has them (captions);
 - ``dataset.json``: name, version, license, seed, generator, image_size, counts, checksums.
 
+``data_prep.building.journal`` adds ``journal.jsonl``, by which the command that wrote a dataset
+knows its own files; no checksum covers it.
+
 A dataset made from a release uses the images where they lie. ``dataset.json`` then declares the
 release's folder as ``root``, relative to the dataset's folder, and the paths of such images start
 with it. It may also declare ``attack_types`` that the taxonomy does not know: ``{name: {"family":
@@ -43,6 +46,7 @@ from data_prep.contract.checks import (
 )
 from data_prep.contract.inside import Inside
 from data_prep.contract.packed import PackedFile, Shards, image_bytes
+from data_prep.contract.repeats import refuse_equal_files
 from data_prep.decoding import ImageError, decode_image
 from data_prep.errors import MissingFile, ReadError, shown
 from data_prep.media.kinds import what_it_is
@@ -59,6 +63,12 @@ __all__ = [
     "validate",
     "write_dataset",
 ]
+
+
+_REPAIR = (
+    "Run the command that wrote the dataset again with --overwrite; only what is missing or "
+    "damaged is made again"
+)
 
 
 @dataclass(frozen=True)
@@ -185,28 +195,37 @@ def write_dataset(
 
 
 def validate(folder: str | Path) -> PreparedDataset:
-    """Check everything: the tables, every image file, and the checksums.
+    """Check everything: the tables, every image file, the checksums, and repeated images.
 
     Raises:
-        DatasetError: the first thing found wrong, with its file and row.
+        DatasetError: the first thing found wrong, with its file and row. Images of equal bytes are
+            wrong if their labels differ or if they are in two splits of a protocol.
     """
     dataset = read_dataset(folder)
     files = _files(dataset.manifest)
     side, images = dataset.info["image_size"], set(dataset.manifest["path"])
 
-    def decode(file: tuple[str, str]) -> None:
+    def decode(file: tuple[str, str]) -> bytes:
         path, image_id = file
-        height, width, _ = read_image(dataset.locate(path), image_id).shape
-        if side is not None and path in images and (height, width) != (side, side):
+        try:
+            image, digest = read_and_digest(dataset.locate(path), image_id)
+        except DatasetError as error:
+            raise DatasetError(f"{error}. {_REPAIR}") from error
+        if side is not None and path in images and image.size != (side, side):
+            width, height = image.size
             raise DatasetError(
                 f"image {shown(image_id)}: {path} is {width} x {height} pixels, but dataset.json "
                 f"says {side} x {side}"
             )
+        return digest
 
     with ThreadPoolExecutor() as pool:
-        for _ in tqdm(pool.map(decode, files), total=len(files), desc="check", unit="image"):
-            pass
-    check_files(dataset)
+        read = tqdm(pool.map(decode, files), total=len(files), desc="check", unit="image")
+        digests = dict(zip((path for path, _ in files), read, strict=True))
+    by_size = dataset.info.get("images_checked_by") == "size"
+    check_files(dataset, None if by_size else digests)
+    rows = dataset.manifest.assign(sha256=dataset.manifest["path"].map(digests))
+    refuse_equal_files(rows, dataset.protocols)
     return dataset
 
 
@@ -401,7 +420,7 @@ def _compare(folder: Path, expected: dict[str, str], found: dict[str, str]) -> N
         if found[name] != checksum:
             raise DatasetError(
                 f"{folder}: the checksum of {name!r} is {found[name]}, dataset.json says "
-                f"{checksum}; a file changed after the dataset was written: write it again"
+                f"{checksum}; a file changed after the dataset was written. {_REPAIR}"
             )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
@@ -25,6 +27,9 @@ LARGEST_BATCH = 8  # short units travel together
 UNITS_IN_FLIGHT = 4 * LARGEST_BATCH
 CONNECT_SECONDS = 10
 RAY_ATTEMPTS = 4
+PATIENCE_VARIABLE = "DATA_PREP_PATIENCE"
+PATIENCE_SECONDS = 3600
+"""How long to wait for a unit that was handed out; ``DATA_PREP_PATIENCE`` gives another time."""
 
 
 def run_units(
@@ -54,10 +59,13 @@ def run_units(
     Raises:
         ValueError: ``workers`` is less than 1, there is no such backend, it is not installed, or
             no cluster answers at the address.
+        OSError: this machine has no shared memory for processes, a worker was killed, or one gave
+            no answer for too long.
     """
     units = list(units)
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; expected 1 or more")
+    patience = _patience()
     if not units:
         return []
     bar = functools.partial(tqdm, total=len(units), desc=description, unit="unit")
@@ -70,10 +78,54 @@ def run_units(
             batch_size=batch,
             pre_dispatch=2 * processes * batch,
             return_as="list" if name == "ray" else "generator_unordered",
+            timeout=patience if name == "loky" and processes > 1 else None,
         )
-        # Ray gives nothing back before the end, so that its bar counts what was handed out.
-        numbered = pool(bar(jobs)) if name == "ray" else list(bar(pool(jobs)))
+        if name == "loky" and processes > 1:
+            _check_machine()
+        with _told(patience):
+            # Ray returns nothing before the end, so its bar counts what was handed out.
+            numbered = pool(bar(jobs)) if name == "ray" else list(bar(pool(jobs)))
     return [result for _, result in sorted(numbered, key=itemgetter(0))]
+
+
+def _patience() -> float:
+    text = os.environ.get(PATIENCE_VARIABLE, "") or str(PATIENCE_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{PATIENCE_VARIABLE} is {text[:40]!r}; expected a number of seconds")
+    return seconds
+
+
+def _check_machine() -> None:
+    """Check that processes can share a semaphore, which fails without room in ``/dev/shm``."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError as error:
+        raise OSError(
+            f"this machine cannot start worker processes ({error}): they need shared memory, on "
+            "Linux the folder /dev/shm, writable and not full. Free some, or run with --workers 1"
+        ) from error
+
+
+@contextmanager
+def _told(patience: float) -> Iterator[None]:
+    """Say in our own words what became of a worker."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise OSError(
+            "a worker process was killed, as a rule by the system because memory ran out; what is "
+            "finished is kept. Run the same command again, with fewer --workers if memory is short"
+        ) from error
+    except multiprocessing.TimeoutError as error:
+        raise OSError(
+            f"a worker process has given no answer for {patience:g} seconds: is its storage gone, "
+            "or was it stopped? What is finished is kept, so run the same command again; where "
+            f"single units take longer, set {PATIENCE_VARIABLE} to more seconds"
+        ) from error
 
 
 @contextmanager

@@ -1,42 +1,88 @@
 """Building a folder unit by unit, so that an interrupted build goes on where it stopped.
 
-While a build runs, ``.work`` in the folder holds the recipe and one small file for every finished
-unit. A unit counts as finished only when its file is there, and that is written after everything
-else of the unit. The caller writes ``dataset.json`` last and then calls ``clean_up``.
+``data_prep.building.journal`` says what a build keeps in its folder. The caller writes
+``dataset.json`` last and then calls ``clean_up``. Nothing is ever removed or replaced that no build
+of this folder wrote.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.atomic import TEMPORARY_PREFIX, write_atomically
+from data_prep.atomic import announce_to, remove_temporaries
+from data_prep.building.journal import (
+    JOURNAL,
+    WORK,
+    Entry,
+    Row,
+    fingerprint,
+    has_changed,
+    is_whole,
+    log_tables,
+    logged_files,
+    logging_files,
+    own_files,
+    read_journal,
+    read_marker,
+    read_work,
+    remove_files,
+    source_facts,
+    write_journal,
+    write_json,
+    write_marker,
+)
+from data_prep.building.lock import lock_folder, unlock_folder
 from data_prep.building.parallel import run_units
-from data_prep.building.recipes import WORK, refuse_other
+from data_prep.building.recipes import refuse_other
+from data_prep.contract.checks import DatasetError
 
-Row = dict[str, Any]
+_LOCK = f"{WORK}/lock"
 
 
-def prepare_folder(folder: Path, recipe: dict[str, Any], overwrite: bool = False) -> bool:
+def prepare_folder(
+    folder: Path,
+    recipe: dict[str, Any],
+    overwrite: bool = False,
+    late: Sequence[str] = (),
+    again: bool = False,
+) -> bool:
     """Make ``folder`` ready for a build by ``recipe`` (JSON values).
 
+    Of a finished dataset of the same recipe, units whose files are missing or damaged are to be
+    made again. Sizes and times tell; with ``overwrite``, all contents are compared.
+
+    Args:
+        folder: what to build in.
+        recipe: what decides the result.
+        overwrite: replace a dataset of another recipe.
+        late: keys of the recipe that decide the tables alone; units outlive a change of them.
+        again: write the tables of a finished dataset again.
+
     Returns:
-        True when a finished dataset of the very same recipe already lies there.
+        True when a finished and whole dataset of the very same recipe is there already.
 
     Raises:
-        DatasetError: the folder holds something else (with ``overwrite``: something that is not
-            a dataset of this command; datasets of another recipe are then deleted).
+        DatasetError: the folder holds something else, or another command is building in it.
     """
-    found = refuse_other(folder, recipe, overwrite)
-    if found == recipe:
-        return (folder / "dataset.json").is_file()
-    if found is not None:
-        shutil.rmtree(folder)
-    _write_json(folder / WORK / "recipe.json", recipe)
+    found = refuse_other(folder, recipe, overwrite, late)
+    if found == recipe and not again and not _left_to_do(folder, overwrite):
+        return True
+    lock_folder(folder, _LOCK)
+    found = refuse_other(folder, recipe, overwrite, late)  # another command may have just ended
+    if found is not None and _units_of(found, late) != _units_of(recipe, late):
+        _remove_own(folder)
+    elif not (folder / WORK / "recipe.json").is_file():
+        redo(folder, _damaged(folder, overwrite))
+    write_json(folder / WORK / "recipe.json", {"recipe": recipe, "late": list(late)})
+    journal = read_journal(folder)
+    if journal and _units_of(journal.recipe, journal.late) != _units_of(recipe, late):
+        (folder / JOURNAL).unlink()
+    log_tables(folder)
     return False
 
 
@@ -47,69 +93,194 @@ def build_units(
     workers: int | None,
     description: str,
     backend: str | None = None,
+    sources: Callable[[Any], Sequence[Path]] | None = None,
 ) -> list[Row]:
     """Make every unit that is not finished yet; returns the rows of all, in the units' order.
 
-    ``make(unit)`` writes a unit's files and returns its rows of the manifest. It runs in other
-    processes, so it has to be importable. ``backend`` says where they run (see ``run_units``).
+    Args:
+        folder: where; ``prepare_folder`` made it ready.
+        units: what to make, by names that can be names of files.
+        make: writes a unit's files with ``write_atomically`` and returns its rows of the manifest.
+            It runs in other processes, so it has to be importable, and so has ``sources``.
+        workers: processes; None: one per core.
+        description: what the progress bar says.
+        backend: where they run (see ``run_units``).
+        sources: the files that a unit is made from. A unit whose sources changed is made again.
     """
-    rows = finished_units(folder, units)
+    rows = finished_units(folder, units, sources)
     left = [(name, unit) for name, unit in units.items() if name not in rows]
     where = {} if backend is None else {"backend": backend}
-    made = run_units(
-        functools.partial(_build_one, folder, make), left, workers, description, **where
-    )
+    build = functools.partial(_build_one, folder, make, sources)
+    made = run_units(build, left, workers, description, **where)
     rows |= zip((name for name, _ in left), made, strict=True)
     return [row for name in units for row in rows[name]]
 
 
-def finished_units(folder: Path, units: Iterable[str]) -> dict[str, list[Row]]:
-    """The rows of those units that an interrupted build has finished."""
-    markers = {name: _marker(folder, name) for name in units}
+def finished_units(
+    folder: Path,
+    units: Mapping[str, Any],
+    sources: Callable[[Any], Sequence[Path]] | None = None,
+) -> dict[str, list[Row]]:
+    """The rows of the units that are finished, whole, and made from the sources of today."""
+    entries = _entries(folder)
     return {
-        name: json.loads(path.read_text("utf-8"))
-        for name, path in markers.items()
-        if path.is_file()
+        name: entries[name].rows
+        for name, unit in units.items()
+        if name in entries
+        and entries[name].rows is not None
+        and is_whole(folder, entries[name])
+        and not (sources and has_changed(entries[name], sources(unit)))
     }
 
 
-def reopen(folder: Path, recipe: dict[str, Any], units: dict[str, list[Row]]) -> None:
-    """Take a finished dataset as a build by ``recipe`` with these ``units`` finished.
+def changed_units(
+    folder: Path, units: Mapping[str, Any], sources: Callable[[Any], Sequence[Path]]
+) -> dict[str, list[Row]]:
+    """The units made from sources that have been replaced since, with the rows they had."""
+    entries = _entries(folder)
+    return {
+        name: entries[name].rows
+        for name, unit in units.items()
+        if name in entries
+        and entries[name].rows is not None
+        and has_changed(entries[name], sources(unit))
+    }
 
-    It stays a finished one until ``dataset.json`` is written anew or removed.
+
+def reopen(folder: Path, units: Sequence[str]) -> None:
+    """Take a finished dataset as a build in which these units have to be made again.
+
+    It stays a finished one until ``dataset.json`` is written again or removed.
     """
-    shutil.rmtree(folder / WORK, ignore_errors=True)
-    for name, rows in units.items():
-        _write_json(_marker(folder, name), rows)
-    _write_json(folder / WORK / "recipe.json", recipe)
+    journal = read_journal(folder)
+    if journal is None:
+        raise DatasetError(_no_journal(folder))
+    lock_folder(folder, _LOCK)
+    log_tables(folder)
+    redo(folder, units)
+    head = {"recipe": _info(folder).get("recipe", journal.recipe), "late": list(journal.late)}
+    write_json(folder / WORK / "recipe.json", head)
 
 
-def forget(folder: Path, units: Iterable[str]) -> None:
-    """Let the next build make these units again."""
+def redo(folder: Path, units: Sequence[str]) -> None:
+    """Let the next build make these units again; their files stay known as its own."""
+    entries = _entries(folder) if units else {}
     for name in units:
-        _marker(folder, name).unlink(missing_ok=True)
+        write_marker(folder, name, replace(entries.get(name, Entry()), rows=None))
 
 
-def clean_up(folder: Path) -> None:
-    """Remove the traces of building, also those of a build that was killed."""
-    shutil.rmtree(folder / WORK, ignore_errors=True)
-    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
+def clean_up(folder: Path, more: Iterable[str] = ()) -> None:
+    """Write the journal of a dataset that has just been finished, and remove ``.work``.
+
+    ``more`` are files that the caller wrote next to the tables.
+    """
+    work = folder / WORK
+    if not work.is_dir():
+        return
+    lock_folder(folder, _LOCK)
+    announce_to(None)
+    if (work / "recipe.json").is_file():
+        before, units = own_files(folder), _entries(folder)
+        head = json.loads((work / "recipe.json").read_text("utf-8"))
+        sums = (name for name in _info(folder)["checksums"] if name not in ("dataset", "images"))
+        tables = [f"{name}.parquet" for name in sums]
+        tables += more
+        write_journal(folder, head["recipe"], head["late"], units, tables)
+        (work / "recipe.json").unlink()
+        after = {"dataset.json", JOURNAL, *tables}.union(*(entry.files for entry in units.values()))
+        remove_files(folder, before - after)
+        _remove_temporaries(folder, before | after)
+    _remove_work(folder)
 
 
 def _build_one(
-    folder: Path, make: Callable[[Any], list[Row]], named_unit: tuple[str, Any]
+    folder: Path,
+    make: Callable[[Any], list[Row]],
+    sources: Callable[[Any], Sequence[Path]] | None,
+    named_unit: tuple[str, Any],
 ) -> list[Row]:
     name, unit = named_unit
-    rows = make(unit)
-    _write_json(_marker(folder, name), rows)
+    own = {*read_marker(folder, name).files, *logged_files(folder, name)}
+    facts = [source_facts(path) for path in sources(unit)] if sources else []
+    with logging_files(folder, name, own) as written:
+        rows = make(unit)
+    # Some may be gone again, such as frames of a video that turned out to be damaged.
+    files = {path: fingerprint(folder / path) for path in written if (folder / path).is_file()}
+    remove_files(folder, own - set(files))
+    write_marker(folder, name, Entry(rows, files, facts))
     return rows
 
 
-def _marker(folder: Path, name: str) -> Path:
-    return folder / WORK / f"{name}.json"
+def _left_to_do(folder: Path, thorough: bool) -> bool:
+    """Whether a build is unfinished, or a finished one is not whole any more."""
+    if (folder / WORK / "recipe.json").is_file() or not _info(folder):
+        return True
+    journal = read_journal(folder)
+    if journal is None:
+        if thorough:
+            raise DatasetError(_no_journal(folder))
+        return False
+    return not is_whole(folder, journal.tables, thorough) or bool(_damaged(folder, thorough))
 
 
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False)
-    write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+def _damaged(folder: Path, thorough: bool) -> list[str]:
+    journal = read_journal(folder)
+    entries = journal.units if journal else {}
+    return [name for name, entry in entries.items() if not is_whole(folder, entry, thorough)]
+
+
+def _entries(folder: Path) -> dict[str, Entry]:
+    """What is known of all units: the journal's entries, and the newer ones of ``.work``."""
+    journal = read_journal(folder)
+    return {**(journal.units if journal else {}), **read_work(folder)}
+
+
+def _remove_own(folder: Path) -> None:
+    """Remove all that earlier builds wrote; ``.work`` and the journal name it until it is gone."""
+    if read_journal(folder) is None and (folder / "dataset.json").exists():
+        raise DatasetError(_no_journal(folder))
+    own = own_files(folder)
+    (folder / "dataset.json").unlink(missing_ok=True)
+    remove_files(folder, own)
+    _remove_temporaries(folder, own)
+    for path in (folder / WORK).iterdir():
+        if path.suffix in (".json", ".log") and path.name != "recipe.json":
+            path.unlink()
+
+
+def _remove_temporaries(folder: Path, names: Iterable[str]) -> None:
+    for parent in {folder, folder / "protocols", *((folder / name).parent for name in names)}:
+        remove_temporaries(parent)
+
+
+def _remove_work(folder: Path) -> None:
+    work = folder / WORK
+    remove_temporaries(work)
+    for path in work.iterdir():
+        if path.suffix in (".json", ".log"):
+            path.unlink()
+    unlock_folder(folder, _LOCK)
+    try:
+        work.rmdir()
+    except OSError:
+        return  # another command has just begun there, or it holds something of somebody's
+
+
+def _info(folder: Path) -> dict[str, Any]:
+    path = folder / "dataset.json"
+    try:
+        info = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def _units_of(recipe: dict[str, Any], late: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in recipe.items() if key not in set(late)}
+
+
+def _no_journal(folder: Path) -> str:
+    return (
+        f"{folder} has no {JOURNAL}, so the files of its dataset cannot be told from others. "
+        "Nothing was touched: delete the folder yourself, then run the command again"
+    )

@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.atomic import write_atomically
-from data_prep.building.resume import build_units, clean_up, forget, prepare_folder
+from data_prep.building.recipes import refuse_nested
+from data_prep.building.resume import build_units, clean_up, prepare_folder, redo
 from data_prep.contract.checks import PATH_COLUMNS, SPLITS, DatasetError
 from data_prep.contract.packed import INDEX, ROWS_IN_GROUP, image_bytes
 from data_prep.decoding import UNREADABLE, open_image, reason
@@ -59,6 +60,8 @@ def write_shards(
 ) -> PreparedDataset:
     """Pack the images of one protocol; goes on where an interrupted call stopped.
 
+    Called again for packed shards, it makes those again that are missing or damaged.
+
     Args:
         folder: a prepared dataset.
         out: folder to write.
@@ -70,11 +73,13 @@ def write_shards(
 
     Raises:
         DatasetError: no such dataset or protocol, it is packed already, an image is missing or
-            changed after the dataset was written, or ``out`` holds something else.
+            changed after the dataset was written, or ``out`` holds something else or has the
+            dataset in it.
         ValueError: ``shard_size`` is not positive.
     """
     if shard_size < 1:
         raise ValueError(f"shard_size is {shard_size}; expected 1 byte or more")
+    refuse_nested(out, [folder])
     dataset, out = read_dataset(folder), Path(out)
     if "shards" in dataset.info:
         raise DatasetError(f"{folder} is packed already; pack the dataset that it was made from")
@@ -95,9 +100,9 @@ def write_shards(
         try:
             _finish(dataset, manifest, protocol, made, recipe, out)
         except DatasetError:
-            forget(out, units)  # some shard holds something else than the dataset: read all again
+            redo(out, list(units))  # some shard holds something else than the dataset
             raise
-    clean_up(out)
+    clean_up(out, [INDEX])
     return read_dataset(out)
 
 

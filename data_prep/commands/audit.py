@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from data_prep.commands.options import at_least
+from data_prep.commands.options import at_least, output_file
 from data_prep.commands.summary import say
 
 
@@ -23,7 +23,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         default="dev",
         help="where to measure (default: dev; read test once, when all is frozen)",
     )
-    audit.add_argument("--json", type=Path, metavar="FILE", help="also write every figure here")
+    audit.add_argument(
+        "--json", type=output_file, metavar="FILE", help="also write every figure here"
+    )
     audit.add_argument(
         "--bars",
         action=argparse.BooleanOptionalAction,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from data_prep.commands.options import add_building_options, add_common_options, at_least
+from data_prep.commands.options import (
+    add_building_options,
+    add_common_options,
+    at_least,
+    output_file,
+)
 from data_prep.commands.summary import summary
 
 
@@ -38,7 +42,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "surrogate", help="train the face recognizer that adversarial attacks are computed on"
     )
     surrogate.set_defaults(run=_run_surrogate)
-    surrogate.add_argument("--out", type=Path, required=True, help="weights (.safetensors)")
+    surrogate.add_argument("--out", type=output_file, required=True, help="weights (.safetensors)")
     surrogate.add_argument(
         "--network",
         choices=("surrogate", "second"),

@@ -13,6 +13,7 @@ from data_prep.commands.options import (
     add_workers_option,
     at_least,
     chosen_backend,
+    output_file,
 )
 from data_prep.commands.summary import say, summary
 
@@ -58,7 +59,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "fetch-yunet", help="download and verify the weights of the YuNet face detector"
     )
     fetch.set_defaults(run=_run_fetch)
-    fetch.add_argument("--out", type=Path, required=True, help="file to write (.onnx)")
+    fetch.add_argument("--out", type=output_file, required=True, help="file to write (.onnx)")
 
 
 def add_face_options(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +143,7 @@ def _add_subset(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_subset(options: argparse.Namespace) -> None:
+    from data_prep.contract.repeats import told_equal
     from data_prep.media.faces import FaceReport
     from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
 
@@ -168,6 +170,8 @@ def _run_subset(options: argparse.Namespace) -> None:
     say(summary(dataset))
     say("clips: " + ", ".join(f"{count} {status}" for status, count in info["clips"].items()))
     say(f"faces: {FaceReport(**info['faces'])}")
+    for line in told_equal(info.get("equal_contents")):
+        say(line)
     for difference in info["differences"]:
         say(f"differs from the published set: {difference}")
     if info["unverified_rules"]:

@@ -43,7 +43,9 @@ def add_out_options(parser: argparse.ArgumentParser) -> None:
     """``--out`` and ``--overwrite``."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace a dataset made by another recipe"
+        "--overwrite",
+        action="store_true",
+        help="replace a dataset made by another recipe or from other files; its own files only",
     )
 
 
@@ -90,6 +92,17 @@ def chosen_backend(options: argparse.Namespace) -> str:
     if options.backend == "loky":
         raise ValueError("--cluster needs --backend dask or --backend ray")
     return f"{options.backend}@{options.cluster}"
+
+
+def output_file(text: str) -> Path:
+    """Read the name of a file to write; refuse a device, a link, or a folder before any work."""
+    from data_prep.atomic import refuse_other_than_file
+
+    try:
+        refuse_other_than_file(Path(text))
+    except FileExistsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return Path(text)
 
 
 MOST_WORKERS = 1_024

@@ -125,6 +125,7 @@ def _run_uniattackdata(options: argparse.Namespace) -> None:
 
 
 def _run_folder(options: argparse.Namespace) -> None:
+    from data_prep.contract.repeats import told_equal
     from data_prep.media.faces import FaceReport
     from data_prep.releases.folder import FolderOptions, import_folders
 
@@ -148,4 +149,6 @@ def _run_folder(options: argparse.Namespace) -> None:
         say(f"skipped {number}: {reason} (see {options.out / 'skipped.csv'})")
     if options.crop_faces:
         say(f"faces: {FaceReport(**dataset.info['report']['faces'])}")
+    for line in told_equal(dataset.info["report"].get("equal_contents")):
+        say(line)
     say(summary(dataset))

@@ -12,6 +12,7 @@ from data_prep.commands.options import (
     add_workers_option,
     at_least,
     chosen_backend,
+    output_file,
 )
 from data_prep.commands.summary import say, summary
 
@@ -23,7 +24,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     inspect.set_defaults(run=_run_inspect)
     inspect.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
     inspect.add_argument(
-        "--out", type=Path, required=True, metavar="PAGE", help="the page to write (.html)"
+        "--out", type=output_file, required=True, metavar="PAGE", help="the page to write (.html)"
     )
     inspect.add_argument(
         "--each", type=at_least(1, 1_000), default=8, help="images shown of each type (default: 8)"

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_prep.commands.options import add_common_options, at_least
+from data_prep.commands.options import add_common_options, at_least, output_file
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -15,7 +15,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "attacks", help="success of the adversarial attacks, and transfer to a second network"
     )
     attacks.set_defaults(run=_run_attacks)
-    attacks.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    attacks.add_argument(
+        "--json", type=output_file, metavar="FILE", help="also write the numbers here"
+    )
     attacks.add_argument("--people", type=at_least(2), default=60, help="default: 60")
     attacks.add_argument("--seed", type=at_least(0), default=0, help="default: 0")
 
@@ -23,8 +25,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "strengths", help="how visible each attack is at each strength, to a texture probe"
     )
     strengths.set_defaults(run=_run_strengths)
-    strengths.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
-    strengths.add_argument("--out", type=Path, metavar="PNG", help="also draw the curves")
+    strengths.add_argument(
+        "--json", type=output_file, metavar="FILE", help="also write the numbers here"
+    )
+    strengths.add_argument("--out", type=output_file, metavar="PNG", help="also draw the curves")
     strengths.add_argument(
         "--people", type=at_least(2), default=60, help="people to learn on (default: 60)"
     )

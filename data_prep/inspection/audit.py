@@ -11,6 +11,7 @@ Choose nothing by the test split: audit dev while a dataset is being made, test 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from data_prep.contract.checks import SPLITS
+from data_prep.contract.repeats import equal_files, told_equal
 from data_prep.inspection.probes import DIMENSIONS, FILE_SIZE, Features, file_size, picture_features
 from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
 from data_prep.taxonomy import ATTACK_TYPES, LIVE
@@ -71,7 +73,8 @@ class Audit:
 
     ``table`` has a row for each probe and attack type (and ``POOLED``): columns probe, type,
     images (attacks measured), model (the better one), auc, low, high (95 % interval over
-    subjects), bar (NaN where there is none) and broken.
+    subjects), bar (NaN where there is none) and broken. ``equal_contents`` tells of images with
+    the same bytes in train and in the measured split.
     """
 
     dataset: str
@@ -79,6 +82,7 @@ class Audit:
     protocol: str
     split: str
     table: pd.DataFrame
+    equal_contents: dict[str, Any] = field(default_factory=dict)
 
     @property
     def broken(self) -> pd.DataFrame:
@@ -117,7 +121,8 @@ class Audit:
             "the better of two models\n"
         )
         body = wide.rename_axis(index=None, columns=None).to_string()
-        return head + body + "\n\n" + self._intervals() + "\n\n" + self._verdict()
+        parts = [head + body, self._intervals(), self._verdict()]
+        return "\n\n".join([*parts, *filter(None, ["\n".join(told_equal(self.equal_contents))])])
 
     def _intervals(self) -> str:
         rows = self.table[self.table["type"] == POOLED]
@@ -177,8 +182,9 @@ def audit_dataset(
             **{name: images.loc[measured, name].to_numpy() for name in ("type", "subject")}
         )
         rows += [_row(probe, name, told, bars, seed) for name in _types(told)]
-    info = dataset.info
-    return Audit(info["name"], info["checksums"]["dataset"], protocol, split, pd.DataFrame(rows))
+    info, table = dataset.info, pd.DataFrame(rows)
+    equal = _equal_contents(dataset, images)
+    return Audit(info["name"], info["checksums"]["dataset"], protocol, split, table, equal)
 
 
 def dataset_features(dataset: PreparedDataset, images: pd.DataFrame) -> dict[str, Features]:
@@ -251,6 +257,12 @@ def _images(dataset: PreparedDataset, protocol: str, split: str) -> pd.DataFrame
                 "live images and attacks are both needed"
             )
     return images
+
+
+def _equal_contents(dataset: PreparedDataset, images: pd.DataFrame) -> dict[str, Any]:
+    contents = (dataset.locate(path).read_bytes() for path in images["path"])
+    digests = [hashlib.sha256(data).hexdigest() for data in contents]
+    return equal_files(images.assign(sha256=digests)).summary()
 
 
 def _scores(

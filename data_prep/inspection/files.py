@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from data_prep.contract.checks import SPLITS, DatasetError
+from data_prep.contract.repeats import equal_files
 from data_prep.manifest import PreparedDataset, check_files
 from data_prep.media.images import ImageFacts, inspect_images
 from data_prep.taxonomy import ATTACK_TYPES, LIVE
@@ -160,26 +161,11 @@ def _changed(dataset: PreparedDataset, images: pd.DataFrame) -> list[Finding]:
 
 def _repeated(dataset: PreparedDataset, images: pd.DataFrame) -> list[Finding]:
     """Equal bytes under several ids: harmless in one split, a leak across two."""
-    readable = images[images["error"] == ""]
-    repeated = readable[readable["sha256"].duplicated(keep=False)]
-    splits = {
-        name: dict(zip(table["id"], table["split"], strict=True))
-        for name, table in dataset.protocols.items()
-    }
-    same, leaks, labels = [], [], []
-    for _, group in repeated.groupby("sha256", sort=False):
-        told = ", ".join(group["path"])
-        crossing = [
-            f"{name}: {' and '.join(sorted(found))}"
-            for name, split in splits.items()
-            if len(found := {split[key] for key in group["id"] if key in split}) > 1
-        ]
-        if group["label"].nunique() > 1:
-            labels.append(told)
-        elif crossing:
-            leaks.append(f"{told} ({'; '.join(crossing)})")
-        else:
-            same.append(told)
+    found = equal_files(images[images["error"] == ""], dataset.protocols)
+    labels, leaks, same = (
+        [", ".join(group["path"]) for group in groups]
+        for groups in (found.across_labels, found.across_splits, found.others)
+    )
     return [
         Finding(title, serious, rows, advice)
         for title, serious, rows, advice in (

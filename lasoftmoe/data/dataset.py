@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_prep.manifest import SPLITS, DatasetError, PreparedDataset, read_dataset
 from lasoftmoe.data.decoded import decoded
 from lasoftmoe.data.sampling import EpochBatches
+from lasoftmoe.data.workers import worker_options
 from lasoftmoe.detector import FACTS, MAPS, Batch
 from lasoftmoe.paths import EMBEDDED_COMMAND, EMBEDDED_DATA
 
@@ -187,7 +188,7 @@ def batches(
         shuffle=shuffle,
         generator=generator,
         drop_last=drop_last,
-        num_workers=num_workers,
+        **worker_options(num_workers),
         collate_fn=_already_collated,
     )
 
@@ -199,7 +200,7 @@ def epoch_loader(
     return DataLoader(
         dataset,
         batch_sampler=order,
-        num_workers=num_workers,
+        **worker_options(num_workers),
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         collate_fn=_already_collated,

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from data_prep.atomic import write_atomically
 from data_prep.provenance import Origin
 from lasoftmoe.clip import ClipBundle
 from lasoftmoe.data import open_dataset
@@ -66,7 +67,7 @@ def pretrain(
         splits["dev"] = _other_people(Path(held_out), data)
     architecture, bundle = _random_clip(config.seed)
     log = Pretraining(bundle, splits["train"], config, _checkpoint(out, config)).run()
-    log.to_csv(out / "log.csv", index=False)
+    write_atomically(out / "log.csv", lambda path: log.to_csv(path, index=False))
     bundle.model.eval()
     commands = _commands(config, data, held_out)
     facts = _facts(bundle, config, splits, log) | Origin.now(commands[-1]).to_dict()
@@ -108,7 +109,7 @@ def _checkpoint(out: Path, config: PretrainingConfig) -> Checkpoint:
     wanted = json.dumps(asdict(config), indent=1)
     if checkpoint.path.is_file() and path.read_text("utf-8") != wanted:
         raise ValueError(f"{out} holds a run with other settings ({path}); choose another folder")
-    path.write_text(wanted, "utf-8")
+    write_atomically(path, lambda temporary: temporary.write_text(wanted, "utf-8"))
     return checkpoint
 
 

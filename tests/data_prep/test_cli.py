@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -78,3 +79,22 @@ def test_every_command_explains_itself(command, capsys):
         main([command, "--help"])
     assert stopped.value.code == 0
     assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sheet", "DIR", "--out"],
+        ["inspect", "DIR", "--out"],
+        ["audit", "DIR", "--json"],
+        ["surrogate", "--out"],
+        ["fetch-yunet", "--out"],
+        ["strengths", "--json"],
+    ],
+)
+def test_a_device_or_a_link_as_output_is_refused_before_any_work(command, tmp_path, capsys):
+    (tmp_path / "link.json").symlink_to(tmp_path / "thesis.tex")
+    for place, kind in ((os.devnull, "a device"), (str(tmp_path / "link.json"), "a link to")):
+        with pytest.raises(SystemExit):
+            main([*command, place])
+        assert f"is {kind}" in capsys.readouterr().err

@@ -101,9 +101,9 @@ def collect(
     if not folder.is_dir():
         raise DatasetError(f"no folder at {folder}; --{label} is the folder of {label} pictures")
     found, skipped, inside = [], [], Inside([folder])
-    for path in _files(folder):
+    for path, reason in _files(folder):
         below = path.relative_to(folder).as_posix()
-        reason = _unusable(path, below, inside)
+        reason = reason or _unusable(path, below, inside)
         if reason:
             # A name that is not UTF-8 can be listed only with its odd bytes written out.
             shown = os.fsencode(below).decode("utf-8", "backslashreplace")
@@ -113,19 +113,28 @@ def collect(
     return found, skipped
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for directory, names, files in os.walk(folder):
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """All files and links to folders, and the folders of which nothing can be used with reason."""
+    closed: list[OSError] = []
+    for directory, names, files in os.walk(folder, onerror=closed.append):
         names.sort()
         links = [name for name in names if Path(directory, name).is_symlink()]
         for name in sorted([*files, *links]):
-            yield Path(directory, name)
+            yield Path(directory, name), ""
+        if not (names or files) and Path(directory) != folder:
+            yield Path(directory), "an empty folder"
+    for error in closed:
+        yield Path(error.filename), f"a folder that cannot be opened ({error.strerror})"
 
 
 def _unusable(path: Path, below: str, inside: Inside) -> str:
     try:
         inside.locate(path)
+        path.stat()
     except DatasetError:
         return OUTSIDE
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror})"
     if path.is_dir():
         return "a link to a folder (folders are not followed twice)"
     if not path.is_file():

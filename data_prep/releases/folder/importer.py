@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,10 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from data_prep.atomic import write_atomically
-from data_prep.building.resume import build_units, clean_up, prepare_folder
+from data_prep.building.recipes import refuse_nested, refuse_other
+from data_prep.building.resume import build_units, changed_units, clean_up, prepare_folder, reopen
+from data_prep.building.skipped import write_skipped
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import common_folder
+from data_prep.contract.repeats import equal_files
 from data_prep.errors import shown
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.media.faces import CropRules, Detector, EmbeddedDetector, FaceReport
@@ -29,12 +30,14 @@ from data_prep.releases.folder.collect import (
     SubjectRule,
     collect,
 )
-from data_prep.releases.folder.pictures import Work, make_rows
-from data_prep.releases.folder.splits import split_subjects
+from data_prep.releases.folder.pictures import Work, file_names, make_rows, sources
+from data_prep.releases.folder.splits import check_shares, split_subjects
 from data_prep.releases.uniattackdata.attack_types import ATTACK_TYPES as RELEASE_TYPES
 from data_prep.taxonomy import ATTACK_TYPES, FAMILIES, family_of
 
 GENERATOR = "data_prep.releases.folder"
+LATE = ("splits", "seed", "families")
+"""What decides the tables and no image: it may change without images being made again."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ class FolderOptions:
     workers: int | None = None
     backend: str = "loky"
 
+    def __post_init__(self) -> None:
+        """Refuse shares of splits that are none."""
+        check_shares(self.splits)
+
 
 def import_folders(
     live: str | Path,
@@ -77,44 +84,54 @@ def import_folders(
 ) -> PreparedDataset:
     """Prepare a dataset; goes on where an interrupted call with the same files stopped.
 
-    Images stay where they lie unless they are cropped or copied; frames of videos are written as
-    PNG. What cannot be used is left out and listed, with the reason, in ``skipped.csv``.
+    Images stay where they are unless they are cropped or copied; frames of videos are written as
+    PNG. What cannot be used is left out and listed, with the reason, in ``skipped.csv``. Called
+    again for a finished dataset, it makes damaged or missing files again; files made from sources
+    that were replaced since need ``overwrite``.
 
     Raises:
-        DatasetError: an attack or a subject is not told by a file's place, a split would lack
-            live or fake pictures, or ``out`` holds something else. Nothing is left then.
+        DatasetError: a file's place does not tell its attack or its subject, a split would lack
+            live or fake images, or ``out`` holds something else. What is finished is kept.
     """
     options, out = options or FolderOptions(), Path(out)
+    refuse_nested(out, [live, fake])
     folders = {LIVE: Path(os.path.realpath(live)), FAKE: Path(os.path.realpath(fake))}
-    found, skipped = _collect(folders, Path(os.path.realpath(out)), options)
+    found, skipped = _collect(folders, options)
     families = _families({file.type for file in found if file.label == FAKE}, options.families)
     recipe = _recipe(found, folders, out, options)
-    new = not out.exists()
-    if prepare_folder(out, recipe, overwrite):
-        return read_dataset(out)
-    try:
-        units = _units(found, folders, out, options)
-        rows = build_units(out, units, make_rows, options.workers, "files", options.backend)
-        _write(out, rows, skipped, families, recipe, _root(folders, out, options))
-    except (DatasetError, ValueError):
-        shutil.rmtree(out)
-        if not new:
-            out.mkdir()
-        raise
-    clean_up(out)
+    refuse_other(out, recipe, overwrite, LATE)
+    split_subjects(pd.DataFrame([vars(file) for file in found]), options.splits, options.seed)
+    units = _units(found, folders, out, options)
+    more = []
+    if not prepare_folder(out, recipe, overwrite, LATE) or _reopened(out, units, overwrite):
+        rows = build_units(
+            out, units, make_rows, options.workers, "files", options.backend, sources
+        )
+        more = _write(out, rows, skipped, families, recipe, _root(folders, out, options))
+    clean_up(out, more)
     return read_dataset(out)
 
 
-def _collect(
-    folders: dict[str, Path], out: Path, options: FolderOptions
-) -> tuple[list[Found], list[Skipped]]:
+def _reopened(out: Path, units: dict[str, Work], overwrite: bool) -> bool:
+    """Take up a finished dataset again if its sources were replaced; only with ``overwrite``."""
+    changed = list(changed_units(out, units, sources))
+    if changed and not overwrite:
+        raise DatasetError(
+            f"{out} was made from other files: {len(changed)} of {len(units)} were replaced since, "
+            f"the first is {units[changed[0]].found.path}. Bring it up to date with --overwrite "
+            "(only what depends on them is made again), or choose another folder"
+        )
+    if changed:
+        reopen(out, changed)
+    return bool(changed)
+
+
+def _collect(folders: dict[str, Path], options: FolderOptions) -> tuple[list[Found], list[Skipped]]:
     live, fake = folders[LIVE], folders[FAKE]
     if live.is_relative_to(fake) or fake.is_relative_to(live):
         raise DatasetError(
-            f"{live} and {fake} lie in one another; a picture must be in one of them"
+            f"{live} and {fake} are inside one another; an image must be in one of them"
         )
-    if any(out.is_relative_to(folder) for folder in (live, fake)):
-        raise DatasetError(f"{out} lies in a folder to be read; write the dataset somewhere else")
     rule = SubjectRule(options.subjects_from)
     found, skipped = collect(live, LIVE, rule)
     fakes, more = collect(fake, FAKE, rule, options.type_name)
@@ -170,7 +187,8 @@ def _recipe(
     given["splits"], given["families"] = list(options.splits), dict(options.families)
     given["crop"] = asdict(options.crop) if options.crop else None
     given["detector"] = options.detector.recipe if options.crop else None
-    listing = "".join(f"{file.name}\0{Path(file.path).stat().st_size}\n" for file in found)
+    # Names alone: what a file holds is known for each of them, in the journal.
+    listing = "".join(f"{file.name}\n" for file in found)
     places = {label: relative_root(folder, out) for label, folder in folders.items()}
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
     return {"generator": GENERATOR, "command": "folder", "files": digest, **places, **given}
@@ -188,13 +206,15 @@ def _root(folders: dict[str, Path], out: Path, options: FolderOptions) -> str | 
 def _units(
     found: Sequence[Found], folders: dict[str, Path], out: Path, options: FolderOptions
 ) -> dict[str, Work]:
-    root = _root(folders, out, options)
+    root, names = _root(folders, out, options), file_names([file.name for file in found])
     units = {}
     for number, file in enumerate(found):
         place = None
         if root is not None:
             place = f"{root}/{os.path.relpath(file.path, os.path.commonpath(folders.values()))}"
-        work = Work(file, out, place, options.frames, options.crop, options.detector)
+        work = Work(
+            file, out, place, names[file.name], options.frames, options.crop, options.detector
+        )
         units[f"{number:08d}"] = work
     return units
 
@@ -206,7 +226,7 @@ def _write(
     families: dict[str, str],
     recipe: dict[str, Any],
     root: str | None,
-) -> None:
+) -> list[str]:
     faces = sum((FaceReport(**row.pop("faces", {})) for row in rows), FaceReport())
     used = pd.DataFrame([row for row in rows if "skipped" not in row])
     skips = pd.DataFrame(
@@ -233,15 +253,19 @@ def _write(
         "image_size": recipe["crop"]["size"] if recipe["crop"] else None,
         "attack_types": declared,
         "recipe": recipe,
-        "report": {"skipped": _counts(skips), "faces": vars(faces)},
+        "report": {
+            "skipped": _counts(skips),
+            "faces": vars(faces),
+            "equal_contents": equal_files(used).summary(),
+        },
     }
     if root is not None:
         info["root"] = root
-    if len(skips):
-        write_atomically(out / "skipped.csv", lambda path: skips.to_csv(path, index=False))
+    more = write_skipped(out, skips.itertuples(index=False, name=None))
     protocol = used[["id", "split"]].reset_index(drop=True)
     manifest = used.drop(columns=["sha256", "split"]).reset_index(drop=True)
     write_dataset(out, manifest, {"p1": protocol}, info, digests=digests)
+    return more
 
 
 def _counts(skips: pd.DataFrame) -> dict[str, int]:

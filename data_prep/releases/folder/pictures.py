@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,22 +21,49 @@ from data_prep.media.video import VideoError, sample_frames
 from data_prep.releases.folder.collect import Found
 
 Row = dict[str, Any]
+_LONGEST = 255  # bytes of a name that file systems take
 
 
 @dataclass(frozen=True)
 class Work:
     """A file and what to do with it.
 
-    ``path_in_place`` is the image's path for the manifest where it stays where it lies; None: its
-    pixels are written into ``out``, cropped to the face where ``crop`` says how.
+    ``path_in_place`` is the image's path for the manifest if it stays where it is. Otherwise its
+    pixels are written into ``out`` under ``file_name``, cropped to the face if ``crop`` says how.
     """
 
     found: Found
     out: Path
     path_in_place: str | None
+    file_name: str
     frames: int
     crop: CropRules | None
     detector: Detector
+
+
+def sources(work: Work) -> list[Path]:
+    """The files that the rows of a unit of work are made from."""
+    return [Path(work.found.path)]
+
+
+def file_names(names: Sequence[str]) -> dict[str, str]:
+    """Give each source a name below ``images`` that can be a file's, and its frames' folder.
+
+    It is the source's own name, which a hash replaces where it would be too long with the ending
+    ``.png``, or where ``a.jpg`` becomes ``a.jpg.png`` next to a folder called that.
+    """
+    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    return {
+        name: _hashed(name)
+        if f"{name}.png" in folders or len(f"{PurePosixPath(name).name}.png".encode()) > _LONGEST
+        else name
+        for name in names
+    }
+
+
+def _hashed(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.parent / f"{path.stem[:32]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}")
 
 
 def make_rows(work: Work) -> list[Row]:
@@ -73,7 +101,7 @@ def _written(work: Work, pixels: np.ndarray, frame: int | None) -> Row:
             return {**_skip(name, _no_face(report, work)), "faces": vars(report)}
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")
-    path = f"images/{name}.png"
+    path = f"images/{work.file_name}" + (".png" if frame is None else f"/{frame:06d}.png")
     write_atomically(work.out / path, lambda file: file.write_bytes(data.getvalue()))
     row = _row(work, name, path, frame or 0, hashlib.sha256(data.getvalue()).digest())
     return {**row, "faces": vars(report)}

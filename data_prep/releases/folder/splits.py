@@ -23,11 +23,10 @@ def split_subjects(
         seed: fixes the order, for each subject apart from who else is there.
 
     Raises:
-        ValueError: the shares are no shares.
-        DatasetError: a split that was asked for has no live or no fake picture.
+        ValueError: see ``check_shares``.
+        DatasetError: a split that was asked for has no live or no fake image.
     """
-    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"splits are {shares}; expected three shares that add up to 1")
+    check_shares(shares)
     kinds = manifest.groupby("subject")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
     split_of: dict[str, str] = {}
     for _, subjects in sorted(kinds.groupby(kinds)):
@@ -37,6 +36,16 @@ def split_subjects(
     splits = manifest["subject"].map(split_of)
     _check(manifest, splits, shares)
     return splits
+
+
+def check_shares(shares: tuple[float, float, float]) -> None:
+    """Check the shares of train, dev, and test.
+
+    Raises:
+        ValueError: one of them is negative or not a number, or they do not add up to 1.
+    """
+    if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
+        raise ValueError(f"splits are {shares}; expected three shares that add up to 1")
 
 
 def _deal(number: int, shares: tuple[float, float, float]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
+from data_prep.building.recipes import refuse_nested
 from data_prep.building.resume import clean_up, prepare_folder
 from data_prep.contract.checks import DatasetError
 from data_prep.contract.inside import common_folder
@@ -57,11 +58,13 @@ def combine(
     Raises:
         ValueError: no protocol has that name.
         DatasetError: a set is missing, is there twice, or was not prepared from a release, or they
-            have no folder in common but the whole file system.
+            have no folder in common except the whole file system; or ``out`` is inside one of them
+            or has one in it.
     """
     for name in protocols:
         if name not in PROTOCOLS:
             raise ValueError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
+    refuse_nested(out, folders)
     parts, out = _read_parts(folders), Path(out)
     made, absent = _protocols(parts, protocols, allow_missing)
     places = {name: part.folder.resolve() for name, part in parts.items()}

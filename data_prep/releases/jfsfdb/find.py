@@ -1,4 +1,7 @@
-"""Walk a release and match its clips with the patterns of a subset; nothing outside is read."""
+"""Walk a release and match its clips with the patterns of a subset; nothing outside is read.
+
+Every file and folder that is met and is no part of a clip is told, with the reason.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,14 @@ from data_prep.errors import DatasetError, shown
 from data_prep.releases.jfsfdb.clips import CLIP_SUFFIXES, Clip, is_picture
 from data_prep.releases.jfsfdb.subset import IGNORED, Rules, Subset
 
+Skipped = tuple[str, str]
+"""A path in the release that is not used, and why."""
 
-def find_clips(subset: Subset, root: Path, rules: Rules, skip_unknown: bool = False) -> list[Clip]:
-    """All clips of a release, in the order of their paths.
+
+def find_clips(
+    subset: Subset, root: Path, rules: Rules, skip_unknown: bool = False
+) -> tuple[list[Clip], list[Skipped]]:
+    """All clips of a release, in the order of their paths, and what else there is.
 
     Raises:
         DatasetError: there is no release, a link leads out of it, or (unless ``skip_unknown``)
@@ -21,12 +29,16 @@ def find_clips(subset: Subset, root: Path, rules: Rules, skip_unknown: bool = Fa
     if not root.is_dir():
         raise DatasetError(f"no folder at {root}; expected the release of {subset.title}")
     clips, unknown = [], []
-    for video in candidates(root):
+    videos, skipped = candidates(root)
+    for video in videos:
         # Bytes that are no UTF-8 come as lone surrogates, which no table can hold.
         described = subset.describe(video, rules) if video.isprintable() else None
         if described is None:
             unknown.append(video)
-        elif described.type != IGNORED:
+            skipped.append((_printable(video), "a name that no pattern knows"))
+        elif described.type == IGNORED:
+            skipped.append((_printable(video), "of the release, but no part of the benchmark"))
+        else:
             clips.append(described)
     if not clips:
         raise DatasetError(
@@ -39,23 +51,46 @@ def find_clips(subset: Subset, root: Path, rules: Rules, skip_unknown: bool = Fa
             f"{shown(unknown[0], 300)}; expected {subset.layout}. Move them away, give other "
             "patterns with --rules, or leave them out with --skip-unknown"
         )
-    return clips
+    return clips, skipped
 
 
-def candidates(root: Path) -> list[str]:
-    """Videos, recordings and folders of pictures below ``root``, as paths in it."""
-    inside = Inside([root])
-    found = []
-    for folder, folders, files in os.walk(root):
-        here = Path(folder)
+def candidates(root: Path) -> tuple[list[str], list[Skipped]]:
+    """Videos, recordings and folders of images below ``root``, as paths in it; and the rest."""
+    inside, found = Inside([root]), []
+    skipped: list[Skipped] = []
+
+    def skip(path: str | Path, reason: str) -> None:
+        skipped.append((_printable(Path(path).relative_to(root).as_posix()), reason))
+
+    def refused(error: OSError) -> None:
+        skip(error.filename, f"a folder that cannot be opened ({error.strerror})")
+
+    for folder, folders, files in os.walk(root, onerror=refused):
+        here, pictures = Path(folder), False
         for name in folders:
-            # A link to a folder inside would only repeat it, or go round in circles.
             inside.locate(here / name)
+            if name.startswith("."):
+                skip(here / name, "hidden")
+            elif (here / name).is_symlink():
+                skip(here / name, "a link to a folder (folders are not followed twice)")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        clips = [name for name in files if name.lower().endswith(CLIP_SUFFIXES)]
-        visible = [name for name in clips if not name.startswith(".")]
-        found += [inside.locate(here / name).relative_to(root).as_posix() for name in visible]
-        pictures = [inside.locate(here / name) for name in files if is_picture(name)]
-        if here != root and pictures:
+        for name in sorted(files):
+            is_clip = name.lower().endswith(CLIP_SUFFIXES)
+            if name.startswith("."):
+                skip(here / name, "hidden")
+            elif is_clip:
+                found.append(inside.locate(here / name).relative_to(root).as_posix())
+            elif is_picture(name) and here != root:
+                pictures = bool(inside.locate(here / name))
+            else:
+                skip(here / name, "no clip by its name")
+        if pictures:
             found.append(here.relative_to(root).as_posix())
-    return sorted(found)
+        if not (folders or files):
+            skip(here, "an empty folder")
+    return sorted(found), skipped
+
+
+def _printable(name: str) -> str:
+    """A path with bytes that are no UTF-8 written out, which a table could not hold."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

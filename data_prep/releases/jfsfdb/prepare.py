@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
 from data_prep.atomic import write_atomically
+from data_prep.building.recipes import refuse_nested
 from data_prep.building.resume import (
     build_units,
+    changed_units,
     clean_up,
     finished_units,
-    forget,
     prepare_folder,
+    redo,
     reopen,
 )
+from data_prep.building.skipped import write_skipped
 from data_prep.contract.checks import DatasetError
+from data_prep.contract.repeats import equal_files
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
 from data_prep.media.faces import CropRules, Detector, EmbeddedDetector, FaceReport, cut_face
 from data_prep.media.video import VideoError
-from data_prep.releases.jfsfdb.clips import Clip, read_clip
-from data_prep.releases.jfsfdb.find import find_clips
-from data_prep.releases.jfsfdb.replaced import digest_clip, rows_of_units
+from data_prep.releases.jfsfdb.clips import Clip, is_picture, read_clip
+from data_prep.releases.jfsfdb.find import Skipped, find_clips
 from data_prep.releases.jfsfdb.split import split_clips
 from data_prep.releases.jfsfdb.subset import Subset
 from data_prep.releases.jfsfdb.table import SUBSETS
 from data_prep.releases.jfsfdb.types import declared, family
 from data_prep.taxonomy import FAKE, LIVE
 
-GENERATOR = "data_prep.releases.jfsfdb 1"
+GENERATOR = "data_prep.releases.jfsfdb 2"
 USED, NO_FACE, BROKEN = "used", "no face", "broken"
 
 
@@ -90,26 +94,24 @@ def prepare_subset(
 ) -> PreparedDataset:
     """Prepare one of the nine sets; goes on where an interrupted call of the same kind stopped.
 
-    Of a finished dataset only clips are done again that could not be read and have been replaced
-    since. The same files come out whatever the number of ``workers``. ``clips.parquet`` says what
-    became of every clip, ``dataset.json`` sums it up.
+    Of a finished dataset, only those clips are done again whose files are missing or damaged, and
+    those that could not be read and have been replaced since; if others were replaced, that needs
+    ``overwrite``. The same files come out whatever the number of ``workers``. ``clips.parquet``
+    says what became of every clip, ``skipped.csv`` what else was found and is not used.
 
     Raises:
         ValueError: no subset has that name.
-        DatasetError: the release is not what it should be, or ``out`` holds something else.
+        DatasetError: the release is not what it should be, ``out`` holds something else, or one of
+            the two is inside the other.
     """
     if name not in SUBSETS:
         raise ValueError(f"unknown subset {name!r}; known subsets: {', '.join(SUBSETS)}")
     subset, root, out, wishes = SUBSETS[name], Path(root), Path(out), wishes or Wishes()
-    if out.resolve().is_relative_to(root.resolve()):
-        raise DatasetError(
-            f"{out} lies in the release {root}, where its crops would be taken for clips; choose a "
-            "folder outside"
-        )
+    refuse_nested(out, [root])
     rules = subset.with_rules(wishes.rules)
     if subset.load:
         rules = subset.load(root, rules, wishes.by_subject)
-    clips = find_clips(subset, root, rules, wishes.skip_unknown)
+    clips, skipped = find_clips(subset, root, rules, wishes.skip_unknown)
     differences = compare(subset, clips, rules.get("listed", ()))
     if differences and not wishes.allow_missing:
         raise DatasetError(
@@ -118,46 +120,45 @@ def prepare_subset(
         )
     clips = split_clips(subset, clips, rules, root, wishes.by_subject)
     recipe = _recipe(subset, clips, rules, wishes)
-    units = {_unit(root, clip): _work(subset, clip, root, out, rules, wishes) for clip in clips}
+    units = {clip.key: _work(subset, clip, root, out, rules, wishes) for clip in clips}
+    more = []
     if _is_done(out, units, recipe, overwrite):
-        records = [row for rows in _rows_of(out, units).values() for row in rows]
-        _check_broken(out, root, units, records, wishes.skip_broken)
+        records = [row for rows in finished_units(out, units).values() for row in rows]
+        _check_broken(root, units, records, wishes.skip_broken)
     else:
-        records = build_units(
-            out, units, prepare_clip, workers, f"clips of {subset.title}", backend
-        )
-        _check_broken(out, root, units, records, wishes.skip_broken)
+        title = f"clips of {subset.title}"
+        records = build_units(out, units, prepare_clip, workers, title, backend, sources)
+        try:
+            _check_broken(root, units, records, wishes.skip_broken)
+        except DatasetError:
+            redo(out, [row["clip"]["key"] for row in _broken(records)])
+            raise
         unverified = [name for name in subset.unverified if rules[name] == subset.rules[name]]
         info = _info(subset, recipe, records, differences, wishes)
         info["unverified_rules"] = unverified
         (out / "dataset.json").unlink(missing_ok=True)  # no longer true from here on
         _write(out, records, info, "by_subject" if _drawn(subset, wishes) else "official")
-    clean_up(out)
+        more = write_skipped(out, sorted({*skipped, *_unused(records)}))
+    clean_up(out, more)
     return read_dataset(out)
 
 
 def prepare_clip(work: ClipWork) -> list[dict[str, Any]]:
-    """Write the crops of one clip; returns its record and the rows of the manifest.
-
-    The folder of a clip is made anew, so that nothing stays of an attempt that was killed.
-    """
+    """Write the crops of one clip; returns its record and the rows of the manifest."""
     clip, report = work.clip, FaceReport()
-    folder = work.out / "images" / clip.key
-    shutil.rmtree(folder, ignore_errors=True)
-    rows: list[dict[str, Any]] = []
+    crops: list[tuple[int, bytes]] = []
     status, message = USED, ""
     try:
         for index, frame in read_clip(work.path, work.frames, clip.rotation, work.axes):
             crop = cut_face(frame, work.detector, work.crop, report)
             if crop is not None:
-                rows.append(_write_crop(work, folder, index, Image.fromarray(crop)))
+                crops.append((index, _png(crop)))
     except VideoError as error:
-        # Messages name the file in the release, not where the release lies.
-        status, message = BROKEN, str(error).replace(str(work.path), clip.video)
-        shutil.rmtree(folder, ignore_errors=True)
-        rows = []
-    if status == USED and not rows:
+        # Messages name the file in the release, not where the release is.
+        status, message, crops = BROKEN, str(error).replace(str(work.path), clip.video), []
+    if status == USED and not crops:
         status = NO_FACE
+    rows = [_write_crop(work, index, data) for index, data in crops]
     record = {
         "id": f"{work.subset}-{clip.key}",
         "video": clip.video,
@@ -166,11 +167,17 @@ def prepare_clip(work: ClipWork) -> list[dict[str, Any]]:
         "split": clip.split,
         "status": status,
         "message": message,
-        "broken_sha256": digest_clip(work.path) if status == BROKEN else "",
         "facts": json.dumps(clip.facts, ensure_ascii=False),
         **asdict(report),
     }
-    return [{"clip": record}, *rows]
+    return [{"clip": record | {"key": clip.key}}, *rows]
+
+
+def sources(work: ClipWork) -> list[Path]:
+    """The files of a clip: one, or the images in its folder."""
+    if not work.path.is_dir():
+        return [work.path]
+    return sorted(path for path in work.path.iterdir() if is_picture(path.name))
 
 
 def compare(subset: Subset, clips: list[Clip], listed: Iterable[str]) -> list[str]:
@@ -188,10 +195,16 @@ def compare(subset: Subset, clips: list[Clip], listed: Iterable[str]) -> list[st
     return differences
 
 
-def _write_crop(work: ClipWork, folder: Path, index: int, crop: Image.Image) -> dict[str, Any]:
-    path = folder / f"{index:06d}.png"
-    write_atomically(path, crop.save)
+def _png(crop: np.ndarray) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(crop).save(data, "PNG")
+    return data.getvalue()
+
+
+def _write_crop(work: ClipWork, index: int, data: bytes) -> dict[str, Any]:
     clip = work.clip
+    path = work.out / "images" / clip.key / f"{index:06d}.png"
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
     return {
         "id": f"{work.subset}-{clip.key}-{index:06d}",
         "path": path.relative_to(work.out).as_posix(),
@@ -204,7 +217,7 @@ def _write_crop(work: ClipWork, folder: Path, index: int, crop: Image.Image) -> 
         "video": clip.video,
         "subset": work.subset,
         "split": clip.split,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(data).hexdigest(),
     }
 
 
@@ -212,29 +225,19 @@ def _is_done(
     out: Path, units: dict[str, ClipWork], recipe: dict[str, Any], overwrite: bool
 ) -> bool:
     """Whether nothing is left to do; broken clips that were replaced since are to be done again."""
-    finished = prepare_folder(out, recipe, overwrite)
-    rows = _rows_of(out, units) if finished else finished_units(out, units)
-    records = {name: unit_rows[0]["clip"] for name, unit_rows in rows.items()}
-    replaced = [
-        name
-        for name, record in records.items()
-        if record["status"] == BROKEN and record["broken_sha256"] != digest_clip(units[name].path)
-    ]
-    if finished and replaced:
-        reopen(out, recipe, rows)
-    forget(out, replaced)
-    return finished and not replaced
-
-
-def _rows_of(out: Path, units: dict[str, ClipWork]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of every clip of a finished dataset."""
-    return rows_of_units(out, {name: work.clip.video for name, work in units.items()})
-
-
-def _unit(root: Path, clip: Clip) -> str:
-    # The size takes part, so that a broken file that was copied again is done again.
-    path = root / clip.video
-    return f"{clip.key}-{path.stat().st_size if path.is_file() else 0:x}"
+    if not prepare_folder(out, recipe, overwrite):
+        return False
+    changed = changed_units(out, units, sources)
+    used = [name for name, rows in changed.items() if rows[0]["clip"]["status"] != BROKEN]
+    if used and not overwrite:
+        raise DatasetError(
+            f"{out} was made from other clips: {len(used)} of {len(units)} were replaced since, "
+            f"the first is {units[used[0]].path}. Bring it up to date with --overwrite (only these "
+            "are done again), or choose another folder"
+        )
+    if changed:
+        reopen(out, list(changed))
+    return not changed
 
 
 def _work(
@@ -261,14 +264,14 @@ def _recipe(
     }
 
 
-def _check_broken(
-    out: Path, root: Path, units: dict[str, ClipWork], records: list[dict], skip: bool
-) -> None:
-    broken = [row["clip"] for row in records if "clip" in row and row["clip"]["status"] == BROKEN]
+def _broken(records: list[dict]) -> list[dict]:
+    return [row for row in records if "clip" in row and row["clip"]["status"] == BROKEN]
+
+
+def _check_broken(root: Path, units: dict[str, ClipWork], records: list[dict], skip: bool) -> None:
+    broken = _broken(records)
     if broken and not skip:
-        videos = {record["video"] for record in broken}
-        forget(out, [name for name, work in units.items() if work.clip.video in videos])
-        told = "\n  ".join(record["message"] for record in broken[:10])
+        told = "\n  ".join(row["clip"]["message"] for row in broken[:10])
         raise DatasetError(
             f"{root}: {len(broken)} of {len(units)} clips cannot be read:\n  {told}\nReplace them "
             "and run the command again (only they are done again), or leave them out with "
@@ -311,10 +314,20 @@ def _write(out: Path, records: list[dict], info: dict[str, Any], protocol: str) 
         )
     table = pd.DataFrame(rows)
     digests = {row["path"]: bytes.fromhex(row["sha256"]) for row in rows if "sha256" in row}
-    clips = pd.DataFrame([row["clip"] for row in records if "clip" in row])
+    clips = pd.DataFrame([row["clip"] for row in records if "clip" in row]).drop(columns="key")
     manifest = table.drop(columns=["split", "sha256"], errors="ignore")
     protocols = {protocol: table[["id", "split"]]}
+    info["equal_contents"] = equal_files(table).summary()
     write_dataset(out, manifest, protocols, info, {"clips": clips}, digests)
+
+
+def _unused(records: list[dict]) -> list[Skipped]:
+    clips = [row["clip"] for row in records if "clip" in row]
+    return [
+        (clip["video"], clip["message"] or "no face found")
+        for clip in clips
+        if clip["status"] != USED
+    ]
 
 
 def _drawn(subset: Subset, wishes: Wishes) -> bool:

@@ -72,6 +72,12 @@ def live_by_split(protocol: str) -> dict[str, int]:
     return {split: numbers[LIVE] for split, numbers in PUBLISHED.get(protocol, {}).items()}
 
 
+def shares_of_live(protocol: str) -> dict[str, float]:
+    """The published share of live images by split; empty where none is published."""
+    splits = PUBLISHED.get(protocol, {})
+    return {split: numbers[LIVE] / sum(numbers.values()) for split, numbers in splits.items()}
+
+
 def _by_label(published: dict[str, int]) -> dict[str, int]:
     labels = Counter({LIVE: 0, FAKE: 0})
     for family, number in published.items():

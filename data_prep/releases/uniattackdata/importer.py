@@ -14,12 +14,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data_prep.building.whole import refuse_foreign, whole_folder
+from data_prep.building.recipes import refuse_nested, refuse_other
+from data_prep.building.resume import clean_up, prepare_folder
+from data_prep.building.skipped import write_skipped
 from data_prep.contract.checks import UNKNOWN, DatasetError
 from data_prep.manifest import PreparedDataset, read_dataset, relative_root, write_dataset
 from data_prep.releases.uniattackdata.attack_types import ATTACK_TYPES, UNKNOWN_ATTACK
 from data_prep.releases.uniattackdata.layouts import Layout, find_layout
-from data_prep.releases.uniattackdata.listed import Report, read_labeled, read_unlabeled
+from data_prep.releases.uniattackdata.listed import (
+    SKIPPED,
+    Report,
+    read_labeled,
+    read_unlabeled,
+)
 from data_prep.releases.uniattackdata.options import Options
 from data_prep.releases.uniattackdata.present import drop_absent, read_contents
 
@@ -45,13 +52,16 @@ def import_uniattackdata(
         overwrite: replace a dataset that was made with other options.
 
     Raises:
-        DatasetError: what differs, with file, line and remedy; nothing is then written.
+        DatasetError: what differs, with file, line and remedy, or the release is inside ``out`` or
+            holds it; nothing is then written.
     """
     options = options or Options()
     root = Path(os.path.realpath(root))
     recipe = _recipe(root, protocol, out, options)
-    refuse_foreign(out, recipe, overwrite)
-    layout = find_layout(root, protocol)
+    layout, out = find_layout(root, protocol), Path(out)
+    refuse_nested(out, layout.folders)
+    late = [key for key in recipe if key != "generator"]  # tables are all that there is
+    refuse_other(out, recipe, overwrite, late)
     table, report = read_labeled(layout, protocol, options)
     unlabeled = read_unlabeled(layout)
     table = drop_absent(table, root, report, options)
@@ -59,8 +69,10 @@ def import_uniattackdata(
         unlabeled = drop_absent(unlabeled, root, report, options, "absent_unlabeled")
     table = read_contents(table, root, report, options)
     table = _test_from_dev(table, report, options)
-    with whole_folder(out, recipe, overwrite) as folder:
-        _write(folder, layout, table, unlabeled, {"recipe": recipe, "report": report})
+    prepare_folder(out, recipe, overwrite, late, again=True)
+    more = write_skipped(out, report.pop(SKIPPED))
+    _write(out, layout, table, unlabeled, {"recipe": recipe, "report": report})
+    clean_up(out, more)
     return read_dataset(out)
 
 

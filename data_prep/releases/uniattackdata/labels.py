@@ -17,6 +17,7 @@ from data_prep.releases.uniattackdata.lists import Line
 from data_prep.releases.uniattackdata.names import ImageName
 from data_prep.taxonomy import FAKE, LIVE
 
+_DOUBT = 0.05  # shares that differ by less tell nothing
 _FAMILIES = {0: LIVE, 1: "physical", 2: "adversarial", 3: "editing"}
 
 
@@ -93,6 +94,31 @@ def check_polarity(lines: dict[str, list[Line]], expected_live: dict[str, int]) 
                 f"number of live images in {split} is {live}, so that 1 means live here: pass "
                 "--live-is 1"
             )
+
+
+def doubtful_polarity(lists: dict[str, list[Line]], shares: dict[str, float]) -> list[str]:
+    """Where integers are all there is: warnings of lists in which 1 rather seems to mean live.
+
+    A partial list proves nothing, but its share of live images tells: the warning names the lists
+    whose share is nearer to the published one if the integers are read the other way round.
+
+    Args:
+        lists: lines by split, read as 0 = live.
+        shares: the published share of live images by split.
+    """
+    warnings = []
+    for split, lines in lists.items():
+        integers = Counter(line.integer for line in lines)
+        if split not in shares or not set(integers) <= {0, 1}:
+            continue
+        live = integers[0] / len(lines)
+        if abs(live - shares[split]) > abs(1 - live - shares[split]) + _DOUBT:
+            warnings.append(
+                f"{lines[0].file}: {live:.0%} of the lines say 0, which is read as live, but "
+                f"{shares[split]:.0%} of the published {split} images are live. If 1 means live "
+                "here, pass --live-is 1; if 0 does, --live-is 0"
+            )
+    return warnings
 
 
 def _meaning(line: Line, convention: Convention) -> str:

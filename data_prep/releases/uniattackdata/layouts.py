@@ -43,6 +43,14 @@ class Layout:
     strip: str = ""
     unlabeled: dict[str, Path] = field(default_factory=dict)
 
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of the release itself; ``root`` may hold other things next to them."""
+        if self.distribution == OFFICIAL:
+            return [self.root if self.strip else self.root / _TOP]
+        names = _PHASES if self.bases != (self.root,) else CHALLENGE_PROTOCOLS
+        return [self.root / name for name in names]
+
     def place(self, path: str, known: dict[str, str]) -> str:
         """Where an image should lie, from the root; ``known`` remembers the folders looked for."""
         folder, _, name = path.rpartition("/")

@@ -16,12 +16,14 @@ from data_prep.releases.uniattackdata.counts import (
     Difference,
     differences,
     live_by_split,
+    shares_of_live,
 )
 from data_prep.releases.uniattackdata.labels import (
     Convention,
     check_labels,
     check_polarity,
     convention_of,
+    doubtful_polarity,
     label_by_integer,
 )
 from data_prep.releases.uniattackdata.layouts import OFFICIAL, Layout
@@ -32,6 +34,8 @@ from data_prep.releases.uniattackdata.repeats import drop_repeated_lines, settle
 from data_prep.taxonomy import LIVE
 
 Report = dict[str, Any]
+SKIPPED = "skipped"
+"""Key of a report: place and reason of each image that is left out, until they are written."""
 
 
 def read_labeled(layout: Layout, protocol: str, options: Options) -> tuple[pd.DataFrame, Report]:
@@ -49,8 +53,11 @@ def read_labeled(layout: Layout, protocol: str, options: Options) -> tuple[pd.Da
         [line for lines in lists.values() for line in lines], options.live_is
     )
     official = layout.distribution == OFFICIAL
-    if not official and options.live_is is None and not options.skip_counts:
-        check_polarity(lists, live_by_split(protocol))
+    warnings = []
+    if not official and options.live_is is None:
+        if not options.skip_counts:
+            check_polarity(lists, live_by_split(protocol))
+        warnings = doubtful_polarity(lists, shares_of_live(protocol))
     table = pd.concat([_table(layout, s, lines, convention) for s, lines in lists.items()])
     table = table.reset_index(drop=True)
     different = _compare_counts(protocol, table, not official, options)
@@ -65,6 +72,11 @@ def read_labeled(layout: Layout, protocol: str, options: Options) -> tuple[pd.Da
         "count_differences": [str(difference) for difference in different],
         "repeated_lines": some_of(repeated),
         "in_two_splits": some_of(overlap),
+        "warnings": warnings,
+        SKIPPED: [
+            *_told(repeated, "repeats an image of its split"),
+            *_told(overlap, "is in a later split too, where it is kept"),
+        ],
     }
     return table, report
 
@@ -139,6 +151,10 @@ def _from_integers(lines: list[Line], convention: Convention) -> list[dict[str, 
         person = {"subject": f"unknown/{name}", "region": UNKNOWN}
         rows.append({**row, **person, "video": name, "frame": 0})
     return rows
+
+
+def _told(rows: pd.DataFrame, reason: str) -> list[tuple[str, str]]:
+    return [(row.place, f"{row.where}: {reason}") for row in rows.itertuples()]
 
 
 def _where(line: Line) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from data_prep.contract.checks import DatasetError
 from data_prep.media.images import inspect_images
 from data_prep.releases.uniattackdata.files import what_is_wrong
-from data_prep.releases.uniattackdata.listed import Report, some_of
+from data_prep.releases.uniattackdata.listed import SKIPPED, Report, some_of
 from data_prep.releases.uniattackdata.options import Options
 from data_prep.releases.uniattackdata.repeats import same_content
 
@@ -63,6 +63,8 @@ def _leave_out(
     out = table[reason != ""]
     kinds = out.groupby(["split", "type"]).size()
     by_kind = {f"{split}, {kind}": int(number) for (split, kind), number in kinds.items()}
+    left_out = [(row.place, f"{word}: {reason[row.Index]}") for row in out.itertuples()]
+    report.setdefault(SKIPPED, []).extend(left_out)
     found = some_of(out.assign(where=out["where"] + ": " + reason[out.index]))
     report[word] = {**found, "by_split_and_type": by_kind}
     if len(out) and len(out) == len(table):

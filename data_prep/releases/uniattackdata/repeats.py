@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from data_prep.contract.checks import SPLITS, DatasetError
+from data_prep.contract.repeats import equal_files
 
 
 def drop_repeated_lines(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -57,14 +58,4 @@ def same_content(table: pd.DataFrame) -> dict[str, object]:
     Args:
         table: one row an image with ``place``, ``split``, ``label`` and ``sha256``.
     """
-    repeated = table[table["sha256"].duplicated(keep=False)]
-    groups = repeated.groupby("sha256")
-    across = groups["split"].nunique() > 1 if len(repeated) else pd.Series(dtype=bool)
-    labels = groups["label"].nunique() > 1 if len(repeated) else pd.Series(dtype=bool)
-    examples = [" = ".join(group["place"]) for _, group in list(groups)[:3]]
-    return {
-        "images": len(repeated) - len(groups),
-        "across_splits": int(across.sum()),
-        "with_two_labels": int(labels.sum()),
-        "examples": examples,
-    }
+    return equal_files(table.assign(id=table["place"])).summary()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from data_prep.contract.repeats import told_equal
 from data_prep.manifest import PreparedDataset
 
 _FINDINGS = {
@@ -24,6 +25,7 @@ def describe(dataset: PreparedDataset) -> str:
         f"{report['convention']}",
         f"lines: {_pairs(report['lines'])}; {report['counts']}",
         *(f"  {difference}" for difference in report["count_differences"]),
+        *(f"WARNING: {warning}" for warning in report.get("warnings", ())),
         *_counts(dataset.info["counts"]["protocols"]),
     ]
     for key, words in _FINDINGS.items():
@@ -42,13 +44,7 @@ def _contents(report: dict[str, Any]) -> list[str]:
     lines = [f"contents: {report['contents']}"]
     if "sizes" in report:
         lines.append(f"{report['different_sizes']} sizes, most often {_pairs(report['sizes'])}")
-    equal = report.get("equal_contents", {"images": 0})
-    if equal["images"]:
-        lines.append(
-            f"{equal['images']} images have the same bytes as another ({equal['across_splits']} "
-            f"groups across splits, {equal['with_two_labels']} with two labels); kept"
-        )
-        lines += [f"  {example}" for example in equal["examples"]]
+    lines += told_equal(report.get("equal_contents"))
     if "test_from_dev" in report:
         lines.append(report["test_from_dev"])
     return lines

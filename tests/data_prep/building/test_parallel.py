@@ -1,4 +1,6 @@
+import multiprocessing
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -125,3 +127,42 @@ def test_no_cluster_at_the_address_is_told(monkeypatch):
     monkeypatch.setattr("data_prep.building.parallel.CONNECT_SECONDS", 1)
     with pytest.raises(ValueError, match="no Dask scheduler answers at 'tcp:"):
         run_units(square_and_process, [1], backend="dask@tcp://127.0.0.1:9")
+
+
+def end_badly(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def never_answer(number: int) -> int:
+    time.sleep(60 if number == 3 else 0)
+    return number
+
+
+def test_a_killed_worker_is_told_in_our_words():
+    with pytest.raises(OSError, match=r"a worker process was killed.*Run the same command again"):
+        run_units(end_badly, range(8), workers=2)
+
+
+def test_a_worker_that_never_answers_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setenv("DATA_PREP_PATIENCE", "1")
+    with pytest.raises(OSError, match=r"no answer for 1 seconds.*set DATA_PREP_PATIENCE to more"):
+        run_units(never_answer, range(8), workers=2)
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
+def test_patience_is_a_number_of_seconds(text, monkeypatch):
+    monkeypatch.setenv("DATA_PREP_PATIENCE", text)
+    with pytest.raises(ValueError, match=r"DATA_PREP_PATIENCE is .*expected a number of seconds"):
+        run_units(square_and_process, [1], workers=1)
+
+
+def test_a_machine_without_shared_memory_is_told_before_work(monkeypatch):
+    def refuse(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Lock", refuse, raising=False)
+    with pytest.raises(OSError, match=r"/dev/shm.*--workers 1"):
+        run_units(square_and_process, [1, 2], workers=2)
+    assert run_units(square_and_process, [3], workers=1)[0][0] == 9

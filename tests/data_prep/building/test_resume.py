@@ -1,9 +1,21 @@
 import functools
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from data_prep.building.resume import build_units, clean_up, prepare_folder
+from data_prep.atomic import write_atomically
+from data_prep.building import journal
+from data_prep.building.resume import (
+    build_units,
+    changed_units,
+    clean_up,
+    finished_units,
+    prepare_folder,
+)
 from data_prep.manifest import DatasetError
 
 RECIPE = {"generator": "tests", "seed": 0}
@@ -24,7 +36,8 @@ def build(folder):
 
 
 def finish(folder):
-    (folder / "dataset.json").write_text(json.dumps({"recipe": RECIPE}), "utf-8")
+    info = {"recipe": RECIPE, "checksums": {}}
+    (folder / "dataset.json").write_text(json.dumps(info), "utf-8")
     clean_up(folder)
 
 
@@ -44,10 +57,12 @@ def test_finished_folder_is_recognized_and_left_clean(tmp_path):
     folder = tmp_path / "out"
     prepare_folder(folder, RECIPE)
     (folder / "images").mkdir()
-    (folder / "images" / ".unfinished-x.png").touch()
+    (folder / ".unfinished-abcdefgh.png").touch()  # as a killed write leaves it
+    (folder / ".unfinished-novel.txt").touch()  # somebody's own
     finish(folder)
     assert prepare_folder(folder, RECIPE)
-    assert [path.name for path in sorted(folder.rglob("*"))] == ["dataset.json", "images"]
+    names = [".unfinished-novel.txt", "dataset.json", "images", "journal.jsonl"]
+    assert [path.name for path in sorted(folder.rglob("*"))] == names
 
 
 def test_another_recipe_is_an_error_that_says_what_differs(tmp_path):
@@ -92,3 +107,237 @@ def test_a_dataset_of_another_command_is_never_deleted(tmp_path):
         prepare_folder(folder, {"generator": "others", "seed": 0}, overwrite=True)
     assert (folder / "dataset.json").is_file()
     assert not prepare_folder(folder, {"generator": "tests 2", "seed": 0}, overwrite=True)
+
+
+def draw(folder, unit: str) -> list[dict]:
+    """Writes one file; its content is the unit's."""
+    with (folder.parent / "made.txt").open("a", encoding="utf-8") as log:
+        log.write(unit)
+    write_atomically(folder / f"images/{unit}.png", lambda path: path.write_text(unit, "utf-8"))
+    return [{"id": unit}]
+
+
+def sources_of(unit: str) -> list[Path]:
+    return [SOURCES / unit]
+
+
+SOURCES = Path()
+
+
+def whole_build(folder, recipe=RECIPE, overwrite=False, units="abc", sources=None, late=()):
+    """A command: returns the units that were made."""
+    made = folder.parent / "made.txt"
+    made.write_text("", "utf-8")
+    if not prepare_folder(folder, recipe, overwrite, late):
+        work = {unit: unit for unit in units}
+        build_units(folder, work, functools.partial(draw, folder), 1, "units", None, sources)
+        info = json.dumps({"recipe": recipe, "checksums": {"dataset": "x", "manifest": "y"}})
+        write_atomically(folder / "manifest.parquet", lambda path: path.write_text("table"))
+        write_atomically(folder / "dataset.json", lambda path: path.write_text(info))
+    clean_up(folder)
+    return made.read_text("utf-8")
+
+
+def files(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*.*") if p.is_file()
+    }
+
+
+def spoil(path):
+    path.write_text("damaged", "utf-8")
+
+
+DAMAGE = {
+    "a deleted file": (lambda out: (out / "images/b.png").unlink(), "b"),
+    "a damaged file": (lambda out: spoil(out / "images/b.png"), "b"),
+    "a folder in its place": (
+        lambda out: ((out / "images/b.png").unlink(), (out / "images/b.png").mkdir()),
+        None,
+    ),
+    "a missing table": (lambda out: (out / "manifest.parquet").unlink(), ""),
+    "a damaged table": (lambda out: spoil(out / "manifest.parquet"), ""),
+    "no dataset.json": (lambda out: (out / "dataset.json").unlink(), ""),
+    "a damaged dataset.json": (lambda out: spoil(out / "dataset.json"), ""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_dataset_is_repaired_by_its_own_command(damage, tmp_path):
+    out = tmp_path / "out"
+    assert whole_build(out) == "abc"
+    before = files(out)
+    assert whole_build(out) == ""
+    spoil_it, made = DAMAGE[damage]
+    spoil_it(out)
+    if made is None:
+        with pytest.raises(FileExistsError, match="is a folder"):
+            whole_build(out)
+        return
+    assert whole_build(out) == made
+    assert files(out) == before
+
+
+def test_damage_that_keeps_size_and_time_is_found_with_overwrite(tmp_path):
+    out = tmp_path / "out"
+    whole_build(out)
+    before, path = files(out), out / "images/b.png"
+    times = path.stat().st_mtime_ns - 10**9
+    path.write_text("x", "utf-8")
+    os.utime(path, ns=(times, times))
+    assert whole_build(out) == ""
+    assert whole_build(out, overwrite=True) == "b"
+    assert files(out) == before
+
+
+def test_overwrite_removes_own_files_only(tmp_path):
+    out = tmp_path / "out"
+    whole_build(out)
+    (out / "notes.txt").write_text("mine")
+    (out / "images/mine.png").write_text("mine too")
+    other = {**RECIPE, "seed": 1}
+    assert whole_build(out, other, overwrite=True, units="cd") == "cd"
+    assert sorted(path.name for path in (out / "images").iterdir()) == [
+        "c.png",
+        "d.png",
+        "mine.png",
+    ]
+    assert (out / "notes.txt").read_text() == "mine"
+    (out / "images/mine.png").unlink()
+    (out / "notes.txt").unlink()
+    whole_build(tmp_path / "new", other, units="cd")
+    assert files(out) == files(tmp_path / "new")
+
+
+def test_a_users_file_in_a_units_place_is_not_replaced(tmp_path):
+    out = tmp_path / "out"
+    whole_build(out)
+    (out / "images/d.png").write_text("mine")
+    with pytest.raises(DatasetError, match=r"d\.png is not a file of this build; move it away"):
+        whole_build(out, {**RECIPE, "seed": 1}, overwrite=True, units="cd")
+    assert (out / "images/d.png").read_text() == "mine"
+
+
+def test_nothing_is_written_or_removed_through_a_link(tmp_path):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    whole_build(out)
+    (out / "images").rename(elsewhere)
+    (out / "images").symlink_to(elsewhere)
+    (elsewhere / "b.png").unlink()
+    with pytest.raises(DatasetError, match=r"leads out of .* through a link"):
+        whole_build(out)
+    whole_build(out, {**RECIPE, "seed": 1}, overwrite=True, units="")
+    assert {path.name for path in elsewhere.iterdir()} == {"a.png", "c.png"}
+
+
+def test_a_journal_that_names_other_files_harms_none(tmp_path):
+    out = tmp_path / "out"
+    whole_build(out)
+    (tmp_path / "thesis.tex").write_text("years of work")
+    path = out / "journal.jsonl"
+    absolute, above = str(tmp_path / "thesis.tex"), "../thesis.tex"
+    for name in (absolute, above):
+        also = json.dumps(name) + ': [13, "x"], "images/b.png"'
+        path.write_text(path.read_text().replace('"images/b.png"', also))
+        whole_build(out, {**RECIPE, "seed": name}, overwrite=True)
+        assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"recipe": {}, "late": [], "files": {}}', "x"])
+def test_without_a_readable_journal_nothing_is_replaced(text, tmp_path):
+    out = tmp_path / "out"
+    whole_build(out)
+    before = files(out)
+    (out / "journal.jsonl").write_text(text)
+    with pytest.raises(DatasetError, match=r"journal\.jsonl, line 1: damaged .* yourself"):
+        whole_build(out, overwrite=True)
+    (out / "journal.jsonl").unlink()
+    with pytest.raises(DatasetError, match=r"has no journal\.jsonl.*delete the folder yourself"):
+        whole_build(out, {**RECIPE, "seed": 1}, overwrite=True)
+    del before["journal.jsonl"]
+    assert files(out) == before
+
+
+def test_units_outlive_a_change_of_what_only_tables_depend_on(tmp_path):
+    out = tmp_path / "out"
+    recipe = {**RECIPE, "splits": 1}
+    whole_build(out, recipe, late=["splits"])
+    with pytest.raises(DatasetError, match="different: splits"):
+        whole_build(out, {**recipe, "splits": 2}, late=["splits"])
+    assert whole_build(out, {**recipe, "splits": 2}, overwrite=True, late=["splits"]) == ""
+    unfinished = tmp_path / "unfinished"
+    prepare_folder(unfinished, recipe, late=["splits"])
+    build(unfinished)
+    assert not prepare_folder(unfinished, {**recipe, "splits": 2}, late=["splits"])
+    assert set(finished_units(unfinished, dict.fromkeys("abc"))) == set("abc")
+
+
+@pytest.fixture()
+def sources(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "SOURCES", tmp_path / "sources")
+    for unit in "abc":
+        (tmp_path / "sources").mkdir(exist_ok=True)
+        (tmp_path / "sources" / unit).write_text(unit, "utf-8")
+    return tmp_path / "sources"
+
+
+def test_a_replaced_source_of_equal_size_is_noticed(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    whole_build(out, sources=sources_of)
+    assert not changed_units(out, units, sources_of)
+    os.utime(sources / "a")
+    assert not changed_units(out, units, sources_of), "the same content, only touched"
+    (sources / "b").write_text("x", "utf-8")
+    (sources / "c").unlink()
+    assert set(changed_units(out, units, sources_of)) == {"b", "c"}
+
+
+def test_an_interrupted_build_takes_up_a_replaced_source(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    prepare_folder(out, RECIPE)
+    make = functools.partial(draw, out)
+    build_units(out, units, make, 1, "units", None, sources_of)
+    (sources / "b").write_text("x", "utf-8")
+    (tmp_path / "made.txt").write_text("")
+    build_units(out, units, make, 1, "units", None, sources_of)
+    assert (tmp_path / "made.txt").read_text() == "b"
+
+
+def test_a_large_source_is_known_by_size_and_time(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "LARGEST_CHEAP_SOURCE", 0)
+    whole_build(tmp_path / "out", sources=sources_of)
+    assert not changed_units(tmp_path / "out", {"a": "a"}, sources_of)
+    os.utime(sources / "a")
+    assert set(changed_units(tmp_path / "out", {"a": "a", "b": "b"}, sources_of)) == {"a"}
+
+
+BUILDING = """
+import sys, time
+from pathlib import Path
+from data_prep.building.resume import prepare_folder
+prepare_folder(Path(sys.argv[1]), {"generator": "tests", "seed": 0})
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+def test_two_commands_do_not_build_in_one_folder(tmp_path):
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", BUILDING, str(out)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "begun\n"
+        with pytest.raises(DatasetError, match=r"another command is building in .*wait"):
+            prepare_folder(out, RECIPE)
+        other.kill()
+    assert whole_build(out) == "abc", "a lock ends with its process"
+
+
+def test_a_link_to_a_folder_is_written_and_one_to_nothing_is_told(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    assert whole_build(tmp_path / "out") == "abc"
+    assert (tmp_path / "out").is_symlink() and (tmp_path / "real/dataset.json").is_file()
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match=r"lost is a link to .*nowhere, which is not there"):
+        prepare_folder(tmp_path / "lost", RECIPE)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -192,8 +193,8 @@ def test_many_images_are_found_in_their_groups(tmp_path):
     )
     several = several.assign(path=[f"images/{key}.png" for key in several["id"]], subject="p")
     for number, path in enumerate(several["path"]):
-        gray = Image.fromarray(np.full((2, 2, 3), number % 251, np.uint8))
-        gray.save(tmp_path / "set" / path)
+        color = Image.new("RGB", (2, 2), (number % 251, number // 251, 0))
+        color.save(tmp_path / "set" / path)
     protocol = pd.DataFrame({"id": several["id"], "split": "train"})
     several = several.reset_index(drop=True)
     write_dataset(tmp_path / "set", several, {"p1": protocol}, {**INFO, "image_size": 2})
@@ -265,6 +266,27 @@ def test_command_line(tmp_path, capsys):
 )
 def test_sizes(text, size):
     assert parse_size(text) == size
+
+
+def test_a_dataset_in_the_folder_of_shards_is_refused(tmp_path):
+    source(tmp_path / "out/set")
+    before = contents(tmp_path)
+    for out in ("out", "out/set/packed"):
+        with pytest.raises(DatasetError, match="is inside"):
+            write_shards(tmp_path / "out/set", tmp_path / out, workers=1, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"damaged")])
+def test_damaged_shards_are_packed_again(damage, tmp_path):
+    source(tmp_path / "set")
+    places = (tmp_path / "set", tmp_path / "packed")
+    write_shards(*places, shard_size=900, workers=1)
+    before = contents(tmp_path / "packed")
+    damage(next((tmp_path / "packed/shards").glob("dev-*.parquet")))
+    damage(tmp_path / "packed/shards/index.json")
+    write_shards(*places, shard_size=900, workers=1)
+    assert contents(tmp_path / "packed") == before
 
 
 def test_a_file_that_is_no_image_is_not_packed(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,8 +17,9 @@ from skimage.data import astronaut
 from data_prep.cli import main
 from data_prep.manifest import DatasetError, read_dataset, read_image, validate
 from data_prep.media.faces import CropRules, EmbeddedDetector
-from data_prep.releases.folder import FolderOptions, import_folders
+from data_prep.releases.folder import FolderOptions, import_folders, importer
 from data_prep.releases.folder.collect import SubjectRule, collect
+from data_prep.releases.folder.pictures import file_names
 from data_prep.releases.folder.splits import split_subjects
 from lasoftmoe.data import open_dataset
 from tests.data_prep.releases.drawn import draw_face, write_face
@@ -54,6 +56,7 @@ def test_names_tell_type_subject_and_label(home):
         "protocols",
         "manifest.parquet",
         "dataset.json",
+        "journal.jsonl",
     }
 
 
@@ -244,18 +247,21 @@ ERRORS = {
             (home / "fake").rename(home / "live/fake"),
             (home / "fake").symlink_to(home / "live/fake"),
         ),
-        r"lie in one another",
+        r"are inside one another",
     ),
 }
 
 
 @pytest.mark.parametrize("trap", ERRORS)
-def test_an_error_leaves_nothing_behind(trap, home):
+def test_an_error_leaves_no_dataset_and_touches_nothing(trap, home):
     spoil_it, told = ERRORS[trap]
     spoil_it(home)
     before = sorted(home.rglob("*"))
     with pytest.raises(DatasetError, match=told):
         prepare(home)
+    if trap == "nothing usable":  # known only after all files were read: that work is kept
+        assert {path.name for path in (home / "out").iterdir()} == {".work"}
+        shutil.rmtree(home / "out")
     assert sorted(home.rglob("*")) == before
 
 
@@ -322,7 +328,7 @@ def test_the_same_call_again_reads_and_other_files_need_overwrite(home):
 
 
 def test_the_dataset_is_not_written_into_what_is_read(home):
-    with pytest.raises(DatasetError, match="lies in a folder to be read"):
+    with pytest.raises(DatasetError, match=r"is inside .*, a folder to be read"):
         prepare(home, "live/out")
 
 
@@ -392,6 +398,156 @@ def test_a_picture_with_a_broken_exif_tag_is_skipped_as_readers_would_refuse_it(
         read_image(path, "odd")
     dataset = prepare(home)
     assert "live/ann/odd.jpg" not in set(dataset.manifest["id"])
+
+
+def images_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("through", ["", "a link"])
+@pytest.mark.parametrize("command", [{"crop": CropRules()}, {"copy": True}, {}])
+def test_sources_in_the_folder_to_write_are_refused_before_anything_is_touched(
+    home, command, through
+):
+    """A dataset that was written there before, with --overwrite: its sources must stay."""
+    (home / "out/images").mkdir(parents=True)
+    (home / "live").rename(home / "out/images/live")
+    if through:
+        (home / "live").symlink_to(home / "out/images/live")
+    live = home / "live" if through else home / "out/images/live"
+    before = images_in(home)
+    for overwrite in (False, True):
+        with pytest.raises(DatasetError, match=r"which is to be read, is inside .*was touched"):
+            options = FolderOptions(workers=1, **command)
+            import_folders(live, home / "fake", home / "out", options, overwrite)
+    assert images_in(home) == before
+
+
+def test_originals_kept_in_the_dataset_survive_overwrite(home):
+    options = FolderOptions(copy=True, workers=1)
+    prepare(home, options=options)
+    (home / "out/raw").mkdir()
+    (home / "out/raw/mine.jpg").write_bytes(b"mine")
+    prepare(home, options=FolderOptions(copy=True, workers=1, frames=3), overwrite=True)
+    assert (home / "out/raw/mine.jpg").read_bytes() == b"mine"
+    assert len(validate(home / "out").manifest) == 15
+
+
+@pytest.mark.parametrize("options", [{}, {"copy": True}])
+def test_a_replaced_picture_of_equal_size_is_noticed(home, options):
+    chosen = FolderOptions(workers=1, **options)
+    path = home / "live/ann/b.png"
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(path, compress_level=0)
+    first = prepare(home, options=chosen)
+    size = path.stat().st_size
+    Image.new("RGB", (8, 8), (3, 2, 1)).save(path, compress_level=0)
+    assert path.stat().st_size == size
+    with pytest.raises(DatasetError, match=r"1 of 15 were replaced since.*b\.png.*--overwrite"):
+        prepare(home, options=chosen)
+    second = prepare(home, options=chosen, overwrite=True)
+    assert first.info["checksums"]["images"] != second.info["checksums"]["images"]
+    (row,) = second.manifest[second.manifest["id"] == "live/ann/b.png"].to_dict("records")
+    assert (read_image(second.locate(row["path"]), "") == (3, 2, 1)).all()
+
+
+def test_a_replaced_video_is_noticed(home):
+    path = home / "live/ann/clip.mp4"
+    write_video(path, numbered(6))
+    prepare(home)
+    write_video(path, numbered(9))
+    with pytest.raises(DatasetError, match=r"1 of 16 were replaced since"):
+        prepare(home)
+    frames = prepare(home, overwrite=True).manifest["video"] == "live/ann/clip.mp4"
+    assert frames.sum() == 8
+
+
+def test_a_damaged_dataset_is_repaired_by_its_own_command(home):
+    options = FolderOptions(copy=True, workers=1)
+    sums = prepare(home, options=options).info["checksums"]
+    (home / "out/images/live/ann/b.png.png").write_bytes(b"damaged")
+    (home / "out/images/live/ben/b.png.png").unlink()
+    (home / "out/manifest.parquet").unlink()
+    assert prepare(home, options=options).info["checksums"] == sums
+    validate(home / "out")
+
+
+def test_finished_work_outlives_an_error_and_another_choice_of_splits(home, monkeypatch):
+    options = FolderOptions(copy=True, workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(importer, "_write", lambda *_: pytest.fail("late"))
+        with pytest.raises(pytest.fail.Exception, match="late"):
+            prepare(home, options=options)
+    monkeypatch.setattr(importer, "make_rows", lambda _: pytest.fail("made again"))
+    changed = FolderOptions(copy=True, workers=1, splits=(0, 0, 1), seed=3)
+    assert set(prepare(home, options=changed).protocols["p1"]["split"]) == {"test"}
+
+
+def test_a_folder_that_cannot_be_opened_is_listed(home, monkeypatch):
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("live/ben"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    (home / "live/nobody").mkdir()
+    monkeypatch.setattr(os, "scandir", refusing)
+    prepare(home)
+    skipped = pd.read_csv(home / "out/skipped.csv").set_index("file")["reason"].to_dict()
+    assert skipped == {
+        "live/ben": "a folder that cannot be opened (Permission denied)",
+        "live/nobody": "an empty folder",
+    }
+
+
+def test_long_names_and_names_of_folders_do_not_collide(home):
+    long = f"live/ann/{'x' * 251}.png"
+    write_face(home / long)
+    write_face(home / "live/ann/a.jpg")
+    write_face(home / "live/ann/a.jpg.png/b.png")
+    dataset = prepare(home, options=FolderOptions(copy=True, workers=1))
+    assert {long, "live/ann/a.jpg", "live/ann/a.jpg.png/b.png"} <= set(dataset.manifest["id"])
+    assert len(validate(home / "out").manifest) == 18
+
+
+def test_names_of_files_differ_and_are_short():
+    names = ["a.jpg", "a.jpg.png/b.png", "ü" * 125 + "1.png", "ü" * 125 + "2.png", "c/d.png"]
+    found = file_names(names)
+    assert found["c/d.png"] == "c/d.png" and found["a.jpg.png/b.png"] == "a.jpg.png/b.png"
+    assert len(set(found.values())) == len(names)
+    assert all(len(f"{name.split('/')[-1]}.png".encode()) <= 255 for name in found.values())
+
+
+def test_a_link_as_the_folder_to_write_hides_no_error(home):
+    (home / "real").mkdir()
+    (home / "out").symlink_to(home / "real")
+    for path in (home / "live").rglob("*.*g"):
+        path.write_text("x")
+    with pytest.raises(DatasetError, match="too little can be used"):
+        prepare(home)
+    assert (home / "out").is_symlink()
+
+
+def test_the_same_picture_of_two_people_is_reported_and_refused_by_check(home, capsys):
+    for person in ("ben", "cat", "dan", "eve"):
+        (home / f"live/{person}/b.png").write_bytes((home / "live/ann/b.png").read_bytes())
+    command = ["folder", "--live", home / "live", "--fake", home / "fake", "--out", home / "out"]
+    assert main([*map(str, command), "--workers", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "4 images have the same bytes as another (1 groups across splits, 0 with two" in told
+    assert main(["check", str(home / "out")]) == 2
+    assert "have equal bytes and are in two splits" in capsys.readouterr().err
+    (home / "fake/print/ann/c.JPG").write_bytes((home / "live/ann/b.png").read_bytes())
+    with pytest.raises(DatasetError, match=r"have equal bytes and are labeled live and fake"):
+        validate(prepare(home, "again").folder)
+
+
+def test_a_set_for_testing_only_is_opened_for_that(home):
+    """Our own message advises ``--splits 0 0 1``; whoever tests needs no other split."""
+    prepare(home, options=FolderOptions(splits=(0, 0, 1), workers=1))
+    assert len(open_dataset(home / "out", image_size=16, splits=["test"])["test"]) == 15
+    with pytest.raises(DatasetError, match="has no image in split 'train'"):
+        open_dataset(home / "out", image_size=16)
 
 
 def test_images_that_are_all_links_into_a_store_are_counted_with_what_to_do(home):

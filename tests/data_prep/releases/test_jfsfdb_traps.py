@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -32,8 +33,9 @@ from tests.data_prep.videos import cut, tag_rotation, write_video
 WISHES = Wishes(frames=2, crop=CropRules(size=48), allow_missing=True)
 
 
-def prepare(root, name="rose_youtu", **changes):
-    return prepare_subset(name, root, root.parent / "out", replace(WISHES, **changes), workers=1)
+def prepare(root, name="rose_youtu", overwrite=False, **changes):
+    wishes = replace(WISHES, **changes)
+    return prepare_subset(name, root, root.parent / "out", wishes, workers=1, overwrite=overwrite)
 
 
 def add(root, name="G_NT_5s_g_E_2_1.mp4", person=0, **options):
@@ -359,7 +361,7 @@ def test_links_out_of_the_release_are_errors_and_loops_are_not_followed(root):
 
 
 def test_a_folder_in_the_release_is_refused(root):
-    with pytest.raises(DatasetError, match="lies in the release"):
+    with pytest.raises(DatasetError, match=r"is inside .*, a folder to be read"):
         prepare_subset("rose_youtu", root, root / "out", WISHES, workers=1)
 
 
@@ -434,6 +436,69 @@ def test_celebdf_list_counts_from_its_own_folder(tmp_path):
     assert (protocol["split"] == "test").sum() == 3
 
 
+def test_a_good_clip_that_was_replaced_is_noticed(root, read):
+    path = add(root)
+    prepare(root)
+    video(path, 1)
+    del read[:]
+    with pytest.raises(DatasetError, match=r"1 of 2 were replaced since.*G_NT_5s_g_E_2_1"):
+        prepare(root)
+    prepare(root, overwrite=True)
+    assert read == [path.name]
+    prepare_subset("rose_youtu", root, root.parent / "anew", WISHES, workers=1)
+    assert contents(root.parent / "out") == contents(root.parent / "anew")
+
+
+def test_everything_that_is_not_used_is_listed(root, monkeypatch):
+    add(root).write_bytes(b"")
+    (root / "README.txt").write_text("x")
+    (root / ".hidden").mkdir()
+    (root / "empty").mkdir()
+    (root / "closed").mkdir()
+    (root / "loop").symlink_to(root)
+    video(root / "holiday.mp4")
+    write_video(root / "Ps_NT_5s_g_E_2_1.mp4", [np.full((96, 96, 3), 127, np.uint8)] * 3, "mpeg4")
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    dataset = prepare(root, skip_broken=True, skip_unknown=True)
+    found = pd.read_csv(dataset.folder / "skipped.csv").set_index("file")["reason"].to_dict()
+    assert "the file is empty" in found.pop("G_NT_5s_g_E_2_1.mp4")
+    assert found == {
+        "README.txt": "no clip by its name",
+        ".hidden": "hidden",
+        "empty": "an empty folder",
+        "closed": "a folder that cannot be opened (Permission denied)",
+        "loop": "a link to a folder (folders are not followed twice)",
+        "holiday.mp4": "a name that no pattern knows",
+        "Ps_NT_5s_g_E_2_1.mp4": "no face found",
+    }
+
+
+def test_a_release_in_the_folder_to_write_is_refused_and_a_users_file_stays(root):
+    with pytest.raises(DatasetError, match="which is to be read, is inside"):
+        prepare_subset("rose_youtu", root, root.parent, WISHES, workers=1, overwrite=True)
+    assert (root / "G_NT_5s_g_E_9_9.mp4").is_file()
+    (dataset,) = {prepare(root).folder}
+    crops = next((dataset / "images").iterdir())
+    (crops / "mine.png").write_bytes(b"mine")
+    prepare(root, overwrite=True, frames=3)
+    assert (crops / "mine.png").read_bytes() == b"mine"
+
+
+def test_damaged_crops_are_made_again(root):
+    before = contents(prepare(root).folder)
+    crops = sorted((root.parent / "out/images").rglob("*.png"))
+    crops[0].unlink()
+    crops[1].write_bytes(b"damaged")
+    assert contents(prepare(root).folder) == before
+
+
 RULES = {
     "dev_share: many": "rule dev_share: expected a number, found 'many'",
     "by_subject: {dev: 0.2}": "rule by_subject lacks test",
@@ -491,4 +556,5 @@ def test_a_name_that_is_not_utf8_is_told(tmp_path):
     rules = subset.with_rules(None)
     with pytest.raises(DatasetError, match=r"1 clips have names .*\\udcff"):
         find_clips(subset, tmp_path, rules)
-    assert len(find_clips(subset, tmp_path, rules, skip_unknown=True)) == 1
+    clips, skipped = find_clips(subset, tmp_path, rules, skip_unknown=True)
+    assert len(clips) == 1 and skipped[-1][0].endswith("001-1-1-1-1.mov")

@@ -3,8 +3,10 @@
 ``book/datasets.md`` has the same table in words. After an error nothing may be left.
 """
 
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from data_prep.cli import main
@@ -318,7 +320,8 @@ def test_a_foreign_folder_is_never_replaced(tmp_path):
     for out in (tmp_path / "notes", root):
         out.mkdir(exist_ok=True)
         (out / "mine.txt").write_text("mine")
-        with pytest.raises(DatasetError, match="is not a dataset of this command"):
+        told = "is not a dataset of this command|which is to be read, is inside"
+        with pytest.raises(DatasetError, match=told):
             import_uniattackdata(root, "p1", out, MINIATURE, overwrite=True)
         assert (out / "mine.txt").read_text() == "mine"
 
@@ -367,6 +370,66 @@ def test_a_list_that_is_a_link_out_of_the_root_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="points outside"):
         import_uniattackdata(root, "p1", tmp_path / "out", Options(allow_missing=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_users_file_stays_and_the_release_is_never_touched(tmp_path):
+    root, out = build_official(tmp_path / "release"), tmp_path / "out"
+    import_uniattackdata(root, "p1", out, MINIATURE)
+    (out / "notes.txt").write_text("mine")
+    import_uniattackdata(root, "p1", out, MINIATURE)
+    import_uniattackdata(root, "p1", out, Options(skip_counts=True, quick=True), overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    before = sorted(tmp_path.rglob("*"))
+    shutil.copytree(out, tmp_path / "release/old")
+    (root / "UniAttackData").rename(tmp_path / "release/old/UniAttackData")
+    inner = tmp_path / "release/old"
+    for folder in (inner, inner / "UniAttackData/out"):
+        with pytest.raises(DatasetError, match="is inside"):
+            import_uniattackdata(inner, "p1", folder, MINIATURE, overwrite=True)
+    assert (inner / FIRST).is_file() and before
+
+
+def test_a_dataset_of_one_protocol_gives_way_to_another(tmp_path):
+    """Tables of the old protocol are gone, also those that a killed import left."""
+    root, out = build_official(tmp_path / "release"), tmp_path / "out"
+    build_official(root, "p2.1")
+    import_uniattackdata(root, "p1", out, MINIATURE)
+    (out / "dataset.json").unlink()
+    import_uniattackdata(root, "p2.1", out, MINIATURE, overwrite=True)
+    assert [path.name for path in (out / "protocols").iterdir()] == ["p2.1.parquet"]
+
+
+def test_a_damaged_table_is_written_again(tmp_path):
+    root, out = build_official(tmp_path / "release"), tmp_path / "out"
+    sums = import_uniattackdata(root, "p1", out, MINIATURE).info["checksums"]
+    (out / "manifest.parquet").write_bytes(b"damaged")
+    (out / "protocols/p1.parquet").unlink()
+    assert import_uniattackdata(root, "p1", out, MINIATURE).info["checksums"] == sums
+
+
+def test_every_image_left_out_is_listed(tmp_path):
+    root = build_official(tmp_path / "release")
+    (root / FIRST).unlink()
+    (root / SWAP).write_bytes((root / SWAP).read_bytes()[:300])
+    partial = Options(allow_missing=True, skip_counts=True)
+    import_uniattackdata(root, "p1", tmp_path / "out", partial)
+    skipped = pd.read_csv(tmp_path / "out/skipped.csv").set_index("file")["reason"]
+    assert skipped[FIRST] == "absent: missing" and skipped[SWAP].startswith("damaged: ")
+    assert len(skipped) == 2
+
+
+@pytest.mark.parametrize(("live", "warned"), [(0, False), (1, True)])
+def test_a_partial_list_whose_share_of_live_images_speaks_for_one_is_warned_of(
+    live, warned, tmp_path, capsys
+):
+    build_challenge(tmp_path, live=live)
+    places = ["--root", str(tmp_path), "--protocol", "p1", "--out", str(tmp_path / "out")]
+    assert main(["uniattackdata", *places, "--allow-missing"]) == 0
+    told = capsys.readouterr().out
+    assert ("WARNING: " in told and "--live-is 1" in told) == warned
+    saying = ["--live-is", str(live), "--overwrite"]
+    assert main(["uniattackdata", *places, "--allow-missing", *saying]) == 0
+    assert "WARNING" not in capsys.readouterr().out
 
 
 def test_long_numbers_in_names_take_no_time():
