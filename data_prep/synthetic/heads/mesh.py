@@ -38,6 +38,12 @@ SKIN, TORSO, LEFT_EYE, RIGHT_EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, LASHES = ran
 """Kinds of triangles: the body's faces are split into the head's and the torso's."""
 _FIRST_HEAD_U = 0.635
 """Texture coordinate at which the atlas of the head starts."""
+MASKS = ("lips", "eyelids", "ears", "inside-mouth")
+
+ATLAS = (0.6375, 0.996, 0.008, 0.822)
+"""The part of texture space that the head covers: first and last u, first and last v."""
+ATLAS_SCALE = 800
+"""Texels per unit of texture space; the atlas has u downward and v to the right."""
 RACES = ("caucasian", "african", "asian")
 
 

@@ -24,8 +24,10 @@ class Hits:
     def interpolate(self, values: Array, triangles: Array) -> Array:
         """Values of vertices, (vertices, k), at the hits, (k, n)."""
         corners = triangles[self.triangle]
-        first, second, third = (values.take(corners[:, k], 0).T for k in range(3))
-        return first * self.weights[0] + second * self.weights[1] + third * self.weights[2]
+        mixed = values.take(corners[:, 0], 0) * self.weights[0][:, None]
+        for k in (1, 2):
+            mixed += values.take(corners[:, k], 0) * self.weights[k][:, None]
+        return np.ascontiguousarray(mixed.T)
 
 
 def rasterize(
