@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.synthetic.heads.backdrop import paint_backdrop
 from data_prep.synthetic.heads.figure import Figure
+from data_prep.synthetic.heads.glasses import lay_glasses
 from data_prep.synthetic.heads.light import Shadows, cast_shadows
 from data_prep.synthetic.heads.mesh import (
     LASHES,
@@ -22,6 +23,7 @@ from data_prep.synthetic.heads.mesh import (
     UPPER_TEETH,
     load_head,
 )
+from data_prep.synthetic.heads.people import HEADWEAR
 from data_prep.synthetic.heads.raster import rasterize
 from data_prep.synthetic.heads.scene import PIECE, Scene, make_scene, rest_places
 from data_prep.synthetic.heads.strands import HairLayer, lay_hair, pose_strands
@@ -31,10 +33,10 @@ Array = np.ndarray
 PART_NAMES = (
     "background", "skin", "eye", "mouth", "hair", "beard", "clothes", "headwear", "glasses",
 )  # fmt: skip
-BACKGROUND, FACE, EYE, MOUTH, HAIR, BEARD, CLOTHES, HEADWEAR, GLASSES = range(len(PART_NAMES))
+_PART = {name: number for number, name in enumerate(PART_NAMES)}
 _PART_OF_KIND = {
-    SKIN: FACE, TORSO: CLOTHES, LEFT_EYE: EYE, RIGHT_EYE: EYE, UPPER_TEETH: MOUTH,
-    LOWER_TEETH: MOUTH, TONGUE: MOUTH, PIECE: HEADWEAR,
+    SKIN: "skin", TORSO: "clothes", LEFT_EYE: "eye", RIGHT_EYE: "eye", UPPER_TEETH: "mouth",
+    LOWER_TEETH: "mouth", TONGUE: "mouth", PIECE: "headwear",
 }  # fmt: skip
 _IN_FACE = (LEFT_EYE, RIGHT_EYE, UPPER_TEETH, LOWER_TEETH, TONGUE)
 LANDMARKS = {
@@ -58,7 +60,9 @@ LANDMARKS = {
 """Places (x, y) on the front of the template; left and right are the person's."""
 _METERED = 0.30
 """Light of median skin after metering, if the camera followed its meter fully."""
-_FOLLOWS = 0.62
+_FACE_SHARE = 0.75
+"""Weight of the face against the whole image in metering."""
+_FOLLOWS = 0.65
 """How far it follows: so dark skin stays darker than light skin."""
 _LASHES = np.array([0.012, 0.009, 0.008], np.float32)
 _FACE_MIDDLE, _HALF_HEAD = np.array([0.0, 7.05], np.float32), 1.15
@@ -103,7 +107,11 @@ def draw(figure: Figure, session: SimpleNamespace, size: int) -> Drawing:
     hair = lay_hair(scene, figure, session, strands, depth, shadows)
     if hair is not None:
         _lay(hair, image, depth, parts, face)
-    image *= _metered_gain(light, scene, surface, session)
+    if figure.person.glasses and HEADWEAR[figure.person.headwear] != "scarf":
+        pixel, cover = lay_glasses(image, depth, scene, figure.fine, figure.person, session)
+        parts[pixel[cover > 0.5]] = _PART["glasses"]
+        face[pixel] = np.maximum(face[pixel], cover)
+    image *= _metered_gain(image, light, scene, surface, session)
     return Drawing(
         radiance=np.maximum(image, 0).reshape(3, size, size),
         depth=_closeness(depth).reshape(size, size),
@@ -130,11 +138,11 @@ def _shadows(scene: Scene, session: SimpleNamespace, strands: Array) -> Shadows:
 def _parts(scene: Scene, surface: Surface) -> Array:
     table = np.zeros(PIECE + 1, np.uint8)
     for kind, part in _PART_OF_KIND.items():
-        table[kind] = part
+        table[kind] = _PART[part]
     parts = table[scene.kind]
     bare = (scene.kind == TORSO) & (surface.skin > 0.5)
     dressed = (scene.kind == SKIN) & (surface.skin < 0.5)
-    return np.where(bare, FACE, np.where(dressed, CLOTHES, parts)).astype(np.uint8)
+    return np.where(bare, _PART["skin"], np.where(dressed, _PART["clothes"], parts)).astype(np.uint8)
 
 
 def _lay(hair: HairLayer, image: Array, depth: Array, parts: Array, face: Array) -> None:
@@ -142,7 +150,7 @@ def _lay(hair: HairLayer, image: Array, depth: Array, parts: Array, face: Array)
     pixel, on_head = hair.pixel, hair.on_head > 0.5
     image[:, pixel] += (hair.color - image[:, pixel]) * hair.alpha
     solid = hair.alpha > 0.5
-    parts[pixel[solid]] = np.where(on_head, HAIR, BEARD)[solid]
+    parts[pixel[solid]] = np.where(on_head, _PART["hair"], _PART["beard"])[solid]
     face[pixel] *= np.where(on_head, 1 - hair.alpha, 1)
     opaque = pixel[solid & on_head]
     depth[opaque] = np.maximum(depth[opaque], hair.depth[solid & on_head])
@@ -158,15 +166,19 @@ def _draw_lashes(image: Array, depth: Array, scene: Scene, figure: Figure) -> No
 
 
 def _metered_gain(
-    light: Array, scene: Scene, surface: Surface, session: SimpleNamespace
+    image: Array, light: Array, scene: Scene, surface: Surface, session: SimpleNamespace
 ) -> float:
     """The camera's exposure: skin of medium brightness comes out nearly alike in every light."""
     skin = (scene.kind == SKIN) & (surface.skin > 0.5)
     if not skin.any():
         return session.exposure
-    luminance = 0.2 * light[0, skin] + 0.7 * light[1, skin] + 0.1 * light[2, skin]
-    median = max(float(np.median(luminance)), 0.02)
+    face, everything = (float(np.median(_luminance(c))) for c in (light[:, skin], image))
+    median = max(face, 0.02) ** _FACE_SHARE * max(everything, 0.02) ** (1 - _FACE_SHARE)
     return float(np.float32((_METERED / median) ** _FOLLOWS * session.exposure))
+
+
+def _luminance(color: Array) -> Array:
+    return 0.2 * color[0] + 0.7 * color[1] + 0.1 * color[2]
 
 
 def _closeness(depth: Array) -> Array:

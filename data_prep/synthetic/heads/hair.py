@@ -24,6 +24,8 @@ Array = np.ndarray
 HAIR, BEARD, BROW = range(3)
 _STEP = 0.021
 """Distance between points along a strand: about a pixel and a half of an image of 192 pixels."""
+_EYES = 7.27
+"""Height of the eyes, the same for everybody."""
 _DOWN = np.array([0, -1, 0], np.float32)
 _FACING_AWAY = -0.25
 """Depth of roots behind which the head hides most of the hair."""
@@ -97,7 +99,10 @@ class _Ground:
         self.quads = np.nonzero(head.fine_kind == SKIN)[0]
         self.corners = head.fine_faces[self.quads]
         self.middles = sum(self.rest[self.corners[:, k]] for k in range(4)) / 4
-        body = np.nonzero(np.isin(head.fine_vertex_kind, (SKIN, TORSO)))[0]
+        # Hair that follows the ears would show them as bumps.
+        x, y, z = self.rest.T
+        ears = (np.abs(x) > 0.80) & (y > 6.75) & (y < 7.55) & (z < 0.75)
+        body = np.nonzero(np.isin(head.fine_vertex_kind, (SKIN, TORSO)) & ~ears)[0]
         self._body, self._tree = body, cKDTree(fine[body])
         skin = fine[head.fine_vertex_kind == SKIN]
         self.top = float(skin[:, 1].max())
@@ -208,7 +213,7 @@ def _grow_guides(
             + style.gravity * (0.25 + t) * _DOWN
             + 0.5 * curl
             + noise
-            + _framing(style, here, ground)
+            + _framing(style, here)
         )
         there = _kept_out(here + direction * (length / style.steps), style, volume, t, ground)
         direction = _unit(there - here)
@@ -265,15 +270,16 @@ def combed(
     return 0 * here
 
 
-def _framing(style: Style, here: Array, ground: _Ground) -> Array:
+def _framing(style: Style, here: Array) -> Array:
     """Long hair falls beside the face and turns inward below the chin."""
     if style.comb not in ("middle", "fringe"):
         return np.zeros_like(here)
     x, y, z = here[:, :1], here[:, 1:2], here[:, 2:]
-    level = ground.top - 1.5
-    inward = -np.sign(x) * np.clip(1.2 * (level - 0.1 - y), 0, 0.5)
-    before_face = smoothstep(0.45, 0.75, z) * smoothstep(level + 0.55, level + 0.25, y)
-    outward = np.sign(x) * before_face * np.clip(3 * (0.74 - np.abs(x)), 0, 1.2)
+    level = _EYES - 0.45
+    wide = np.clip(3 * (np.abs(x) - 0.80), 0, 0.7) * smoothstep(_EYES + 0.3, _EYES - 0.3, y)
+    inward = -np.sign(x) * (np.clip(1.2 * (level - y), 0, 0.45) + wide)
+    before_face = smoothstep(0.5, 0.8, z) * smoothstep(_EYES + 0.35, _EYES + 0.1, y)
+    outward = np.sign(x) * before_face * np.clip(3 * (0.66 - np.abs(x)), 0, 1.0)
     back = -0.18 * (y < level) - 0.5 * before_face
     return np.concatenate([inward + outward, 0 * y, back], axis=1)
 
@@ -290,7 +296,11 @@ def _kept_out(places: Array, style: Style, volume: Array, t: float, ground: _Gro
     on_top = smoothstep(0.1, 0.8, normal[:, 1:2])
     wanted = style.offset * (0.3 + 1.4 * volume) + style.top * volume * on_top
     grown = min(1.0, 0.25 + 2.5 * t)
-    return places + normal * np.clip(wanted * grown - distance, 0, 0.3)
+    out = np.clip(wanted * grown - distance, 0, 0.3)
+    # Below the chin, hair may hang away from the neck.
+    free = wanted + 0.04 + 0.4 * smoothstep(_EYES - 0.45, _EYES - 0.95, places[:, 1:2])
+    back = style.hug * np.clip(distance - free, 0, 0.3)
+    return places + normal * (out - back)
 
 
 def _follow(
@@ -351,11 +361,10 @@ def _ends(
     end = np.where(short, end * chance.uniform(0.10, 0.35, count), end)
     if style.cut is None:
         return end
-    level = ground.top - 1.28
-    cut = level + style.cut / person.hair_length + 0.05 * chance.normal(count)
+    cut = _EYES + style.cut / person.hair_length + 0.05 * chance.normal(count)
     end = np.minimum(end, _first_below(curve, cut[:, None], nodes))
     if style.comb == "fringe":
-        brows = level + 0.20 + 0.03 * chance.normal(count)
+        brows = _EYES + 0.22 + 0.03 * chance.normal(count)
         in_front = (curve[..., 2] > 0.7) & (np.abs(curve[..., 0]) < 0.60)
         height = np.where(in_front, curve[..., 1], 99)
         end = np.minimum(end, _first_below(np.stack([height] * 2, -1), brows[:, None], nodes))

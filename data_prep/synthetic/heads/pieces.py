@@ -58,3 +58,15 @@ def grid_triangles(rows: int, columns: int) -> Array:
     a, b = number[:-1, :-1].ravel(), number[:-1, 1:].ravel()
     c, d = number[1:, 1:].ravel(), number[1:, :-1].ravel()
     return np.concatenate([np.stack([a, d, c], 1), np.stack([a, c, b], 1)])
+
+
+def turns(rows: int, columns: int) -> tuple[Array, Array]:
+    """Grids (rows, columns) of turns around an axis, 0 to 1, and of steps down, 0 to 1."""
+    around, down = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
+    return around.astype(np.float32), down.astype(np.float32)
+
+
+def both_sides(piece: Piece) -> tuple[Piece, Piece]:
+    """A thin piece that is seen from above and from below."""
+    back = Piece(piece.points[..., ::-1], piece.fabric[..., ::-1], piece.style, piece.with_head)
+    return piece, back

@@ -93,7 +93,8 @@ def _weights(
         ],
         axis=1,
     ).take(owner, 0)
-    right, down = x + np.float32(0.5) - slopes[:, 4], y + np.float32(0.5) - slopes[:, 5]
+    right, down = (v.astype(np.float32) + 0.5 for v in (x, y))
+    right, down = right - slopes[:, 4], down - slopes[:, 5]
     return slopes[:, 0] * right + slopes[:, 1] * down, slopes[:, 2] * right + slopes[:, 3] * down
 
 

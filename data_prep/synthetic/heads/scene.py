@@ -43,7 +43,7 @@ class Scene:
     """Fine vertices with the expression but before the pose, (fine vertices, 3)."""
     hits: Hits
 
-    @property
+    @functools.cached_property
     def kind(self) -> Array:
         """Kind of surface at each hit."""
         return self.kinds[self.hits.triangle]

@@ -24,8 +24,8 @@ RELIEF, GLOSS = 3, 4
 """Channels of the texture after the color."""
 _ANCHORS = np.stack(
     [
-        linear(244, 214, 198),
-        linear(233, 194, 172),
+        linear(244, 208, 190),
+        linear(232, 188, 164),
         linear(214, 168, 140),
         linear(186, 136, 106),
         linear(148, 102, 76),
@@ -57,7 +57,7 @@ def paint_skin(person: SimpleNamespace) -> Array:
     age = wear(person)
     smooth = 1 - 0.35 * (1 - person.male)
     albedo = np.repeat(base[:, None], c.x.size, 1).reshape(3, *c.x.shape)
-    mottled = 0.03 * broad + 0.022 * blotchy + 0.016 * fine + 0.010 * pores
+    mottled = 0.025 * broad + 0.018 * blotchy + 0.013 * fine + 0.009 * pores
     albedo *= 1 + mottled * (0.6 + 0.8 * age) * smooth
     albedo *= _absorbed(_flush(c, person, blotchy, fine), _BLOOD)
     albedo *= _absorbed(_eye_shadow(c, person, age), _SHADOW)
@@ -66,7 +66,7 @@ def paint_skin(person: SimpleNamespace) -> Array:
     lips = np.clip(1.15 * c.masks["lips"], 0, 1) * (c.front > 0.5)
     albedo = _paint_lips(albedo, lips, base, person, fine, age)
     albedo = _paint_hair_shadow(albedo, c, base, person, fine, pores)
-    relief = wrinkles(person) + (0.0012 * pores + 0.0012 * fine * (1 + 2 * age)) * smooth
+    relief = wrinkles(person) + (0.0010 * pores + 0.0008 * fine * (1 + 2 * age)) * smooth
     relief = relief + (0.002 * lips + 0.004 * age * c.front) * noise(_chance(person, "lips"), 5.0)
     texture = np.concatenate([np.clip(albedo, 0.003, 0.95), relief[None], _gloss(c, lips, fine)[None]])
     return np.ascontiguousarray(np.moveaxis(texture, 0, -1), np.float32)
@@ -121,10 +121,10 @@ def _marks(c: Canvas, person: SimpleNamespace, age: float) -> Array:
     amount = np.zeros_like(c.x)
     if person.freckles > 0.2:
         dots = smoothstep(1.1, 2.2, noise(chance, 3.2) + 0.35 * noise(chance, 9))
-        amount += 0.9 * dots * person.freckles * (c.spot(0.3, 6.98, 0.4, 0.22) + 0.25 * c.front)
+        amount += 0.6 * dots * person.freckles * (c.spot(0.3, 6.98, 0.4, 0.22) + 0.25 * c.front)
     if age > 0.5:
         spots = smoothstep(1.3, 2.3, noise(chance, 6) + 0.5 * noise(chance, 20))
-        amount += 0.6 * spots * (age - 0.35) * c.front
+        amount += 0.35 * spots * (age - 0.35) * c.front
     return amount + _moles(c, chance)
 
 
@@ -193,12 +193,12 @@ def _toward(albedo: Array, color: Array, share: Array) -> Array:
 def _gloss(c: Canvas, lips: Array, fine: Array) -> Array:
     """How strongly the skin shines: the middle of the face and the lips most."""
     gloss = (
-        0.32
-        + 0.26 * c.spot(0, 7.0, 0.16, 0.3)
-        + 0.18 * c.spot(0, 7.75, 0.45, 0.25)
-        + 0.10 * c.spot(0.45, 7.0, 0.15, 0.15)
-        + 0.45 * lips
-        + 0.05 * fine
+        0.26
+        + 0.20 * c.spot(0, 7.0, 0.16, 0.3)
+        + 0.12 * c.spot(0, 7.75, 0.45, 0.25)
+        + 0.08 * c.spot(0.45, 7.0, 0.15, 0.15)
+        + 0.40 * lips
+        + 0.03 * fine
     )
     return np.clip(gloss, 0, 1.4)
 
