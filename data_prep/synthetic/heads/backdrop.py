@@ -106,7 +106,7 @@ def _room(u: Array, v: Array, s: SimpleNamespace) -> Array:
 def _outdoors(u: Array, v: Array, s: SimpleNamespace) -> Array:
     """Sky over leaves over ground."""
     a, b, c, d, *_ = s.background_place
-    sky = _plain(np.array([0.55, 0.66, 0.80], np.float32), 0.95 + 0.2 * v + 0 * u)
+    sky = _plain(np.array([0.42, 0.51, 0.63], np.float32), 0.95 + 0.2 * v + 0 * u)
     leaves = _noise(u + a, v + b, 2.2) + 0.5 * _noise(u + b, v + c, 5)
     light = np.clip(0.9 + 0.30 * _noise(u + c, v + d, 4) + 0.16 * _noise(u + d, v + a, 9), 0.25, 2)
     green = _plain(np.array([0.11, 0.15, 0.055], np.float32) + 0.03 * a, light) + 0.03
@@ -151,7 +151,7 @@ def _window(u: Array, v: Array, s: SimpleNamespace) -> Array:
     image = 0.7 * _plaster(u, v, s)
     side, left = (1 if a > 0 else -1), 0.15 + 0.25 * b
     pane = _box(side * u, v, left, left + 0.8, -0.35 + 0.2 * c, 1.3)
-    view = _plain(np.array([0.95, 1.05, 1.15], np.float32), 0.9 + 0.25 * v - 0.5 * (_noise(u + d, v + c, 3) > 0.6 + 0.8 * v))
+    view = _plain(np.array([0.70, 0.77, 0.84], np.float32), 0.9 + 0.25 * v - 0.5 * (_noise(u + d, v + c, 3) > 0.6 + 0.8 * v))
     image = _over(image, view, pane)
     bars = bell(side * u - left - 0.4, 0.03) + bell(v - 0.45, 0.03)
     return _over(image, 0.45 + 0.3 * s.background_colors[1], np.clip(bars, 0, 1) * pane)
@@ -168,7 +168,7 @@ def _curtain(u: Array, v: Array, s: SimpleNamespace) -> Array:
 def _street(u: Array, v: Array, s: SimpleNamespace) -> Array:
     """Houses with windows under a strip of sky."""
     a, b, c, d, *_ = s.background_place
-    sky = _plain(np.array([0.72, 0.78, 0.85], np.float32), 1 + 0.1 * v + 0 * u)
+    sky = _plain(np.array([0.50, 0.55, 0.61], np.float32), 1 + 0.1 * v + 0 * u)
     image = sky
     for number, (x, width) in enumerate(((-1.2 + 0.3 * a, 1.0), (-0.25 + 0.2 * b, 0.8), (0.5 + 0.2 * c, 1.2))):
         top = 0.45 + 0.5 * s.background_place[(number + 2) % 6]

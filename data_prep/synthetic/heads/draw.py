@@ -104,7 +104,8 @@ def draw(figure: Figure, session: SimpleNamespace, size: int) -> Drawing:
     _draw_lashes(image, depth, scene, figure)
     face = (surface.skin * (scene.kind == SKIN)) 
     face = scene.image(np.maximum(face, np.isin(scene.kind, _IN_FACE))).ravel()
-    hair = lay_hair(scene, figure, session, strands, depth, shadows)
+    ground = depth - 0.15 * _ears(scene, surface)
+    hair = lay_hair(scene, figure, session, strands, ground, shadows)
     if hair is not None:
         _lay(hair, image, depth, parts, face)
     if figure.person.glasses and HEADWEAR[figure.person.headwear] != "scarf":
@@ -143,6 +144,13 @@ def _parts(scene: Scene, surface: Surface) -> Array:
     bare = (scene.kind == TORSO) & (surface.skin > 0.5)
     dressed = (scene.kind == SKIN) & (surface.skin < 0.5)
     return np.where(bare, _PART["skin"], np.where(dressed, _PART["clothes"], parts)).astype(np.uint8)
+
+
+def _ears(scene: Scene, surface: Surface) -> Array:
+    """1 where ears are seen, (size * size,): hair falls over them, though it grows inside them."""
+    x, y, z = surface.rest
+    ear = (scene.kind == SKIN) & (np.abs(x) > 0.72) & (y > 6.7) & (y < 7.6) & (z < 0.75)
+    return scene.image(ear).ravel()
 
 
 def _lay(hair: HairLayer, image: Array, depth: Array, parts: Array, face: Array) -> None:

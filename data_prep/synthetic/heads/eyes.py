@@ -15,7 +15,7 @@ from data_prep.synthetic.heads.steady import fade, linear, shifted, smoothstep, 
 Array = np.ndarray
 _IRIS = 0.43
 """Radius of the iris against the eyeball's."""
-_WHITE = linear(226, 219, 213)
+_WHITE = linear(220, 212, 206)
 _VEINS = np.array([0.12, 0.50, 0.50], np.float32)
 
 
@@ -61,7 +61,7 @@ def paint_eyes(directions: Array, person: SimpleNamespace, age: float, brightnes
     radius = np.where(z > 0, np.sqrt(x * x + y * y), 2)
     melanin = person.skin_tone / 5
     redness = 0.5 * smoothstep(0.5, 0.95, radius)
-    white = _WHITE * (1 - 0.10 * age) * (1 - 0.25 * melanin)
+    white = _WHITE * (1 - 0.10 * age) * (1 - 0.38 * melanin)
     color = np.stack([white[k] * fade(redness * _VEINS[k]) for k in range(3)])
     steps = np.abs(x) + np.abs(y) + 1e-6
     turns = np.where(y >= 0, 1 - x / steps, 3 + x / steps) / 4

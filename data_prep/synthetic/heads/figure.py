@@ -60,5 +60,5 @@ def make_figure(person: SimpleNamespace, detail: float = 1.0) -> Figure:
     shape = person_shape(person)
     fine = load_head().subdivide @ shape
     pieces, covered = make_headwear(person, fine)
-    hair = grow_hair(person, fine, covered, detail)
+    hair = grow_hair(person, shape, covered, detail)
     return Figure(person, shape, paint_skin(person), hair, pieces, detail=detail)

@@ -6,10 +6,12 @@ the head. Thousands of strands follow the guides around them, and are cut into p
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
+from scipy import sparse
 from scipy.spatial import cKDTree
 
 from data_prep.synthetic.heads.atlas import beard_region, brow_region, scalp
@@ -91,19 +93,18 @@ class _Roots:
 class _Ground:
     """The skin that strands grow on: the head of one person."""
 
-    def __init__(self, fine: Array) -> None:
+    def __init__(self, shape: Array) -> None:
         head = load_head()
-        self.fine = fine
+        self.fine = fine = head.subdivide @ shape
         self.normals = np.ascontiguousarray(head.normals(fine).T)
         self.rest = head.subdivide @ template()
         self.quads = np.nonzero(head.fine_kind == SKIN)[0]
         self.corners = head.fine_faces[self.quads]
         self.middles = sum(self.rest[self.corners[:, k]] for k in range(4)) / 4
-        # Hair that follows the ears would show them as bumps.
-        x, y, z = self.rest.T
-        ears = (np.abs(x) > 0.80) & (y > 6.75) & (y < 7.55) & (z < 0.75)
-        body = np.nonzero(np.isin(head.fine_vertex_kind, (SKIN, TORSO)) & ~ears)[0]
-        self._body, self._tree = body, cKDTree(fine[body])
+        flat = head.subdivide @ _without_ears(shape)
+        body = np.nonzero(np.isin(head.fine_vertex_kind, (SKIN, TORSO)))[0]
+        self._flat, self._tree = flat[body], cKDTree(flat[body])
+        self._flat_normals = np.ascontiguousarray(head.normals(flat)[:, body].T)
         skin = fine[head.fine_vertex_kind == SKIN]
         self.top = float(skin[:, 1].max())
         diagonals = (fine[self.corners[:, a]] - fine[self.corners[:, b]] for a, b in ((2, 0), (3, 1)))
@@ -123,23 +124,51 @@ class _Ground:
         return _Roots(place, _unit(normal), rest, corner[:, 0])
 
     def nearest(self, places: Array) -> tuple[Array, Array]:
-        """The closest point of the skin to places (n, 3), and its normal."""
-        vertex = self._body[self._tree.query(places)[1]]
-        return self.fine[vertex], self.normals[vertex]
+        """The closest point of the skin to places (n, 3), and its normal, as without ears.
+
+        Hair that followed the ears would show them as bumps.
+        """
+        vertex = self._tree.query(places)[1]
+        return self._flat[vertex], self._flat_normals[vertex]
+
+
+@functools.cache
+def _ear_smoother() -> tuple[Array, sparse.csr_matrix]:
+    """Coarse vertices of the ears, and means over their neighbors, (ears, vertices)."""
+    head = load_head()
+    x, y, z = template().T
+    chosen = (np.abs(x) > 0.70) & (y > 6.7) & (y < 7.62) & (z < 0.75) & (head.vertex_part == 0)
+    ears = np.nonzero(chosen)[0]
+    sides = np.concatenate([head.faces[:, [k, (k + 1) % 4]] for k in range(4)])
+    sides = np.unique(np.concatenate([sides, sides[:, ::-1]]), axis=0)
+    sides = sides[chosen[sides[:, 0]]]
+    shape = (len(head.vertices),) * 2
+    links = sparse.csr_matrix((np.ones(len(sides), np.float32), (sides[:, 0], sides[:, 1])), shape)
+    counts = np.asarray(links.sum(axis=1)).ravel()[ears]
+    return ears, (sparse.diags(1 / counts) @ links[ears]).astype(np.float32)
+
+
+def _without_ears(shape: Array) -> Array:
+    """Coarse vertices with skin stretched flat where the ears were."""
+    ears, means = _ear_smoother()
+    flat = shape.copy()
+    for _ in range(150):
+        flat[ears] = means @ flat
+    return flat
 
 
 def grow_hair(
-    person: SimpleNamespace, fine: Array, covered: object = None, detail: float = 1.0
+    person: SimpleNamespace, shape: Array, covered: object = None, detail: float = 1.0
 ) -> Strands:
     """All strands of a person.
 
     Args:
         person: a row of People.
-        fine: fine vertices of the neutral head, (fine vertices, 3).
+        shape: coarse vertices of the neutral head, (vertices, 3).
         covered: tells of places (3, n) whether headwear hides hair there; None if nothing does.
         detail: number and closeness of points against those for images of 192 pixels.
     """
-    ground = _Ground(fine)
+    ground = _Ground(shape)
     style = STYLES.get(HAIR_STYLES[person.hair_style])
     bundles = []
     if style is not None and HEADWEAR[person.headwear] not in ("scarf", "turban"):
@@ -157,10 +186,10 @@ def grow_hair(
     return total
 
 
-def facial_hair(person: SimpleNamespace, fine: Array, detail: float = 1.0) -> Strands:
+def facial_hair(person: SimpleNamespace, shape: Array, detail: float = 1.0) -> Strands:
     """Brows and beard alone."""
     bare = SimpleNamespace(**vars(person) | {"hair_style": HAIR_STYLES.index("bald")})
-    return grow_hair(bare, fine, detail=detail)
+    return grow_hair(bare, shape, detail=detail)
 
 
 def _scalp_hair(
@@ -419,8 +448,8 @@ def _beard(person: SimpleNamespace, ground: _Ground, detail: float) -> _Bundle:
     # Mustaches part in the middle; hair on the neck lies flat, or it would glow around the throat.
     aside = np.sign(p[:, :1]) * bell(rest[:, 1:2] - 6.78, 0.07) * 1.6
     on_neck = smoothstep(6.45, 6.25, rest[:, 1:2])
-    outward = 0.5 * normal * (1 - 0.8 * on_neck) + _row(0, -1, 0.25) + aside * _row(1, 0, 0)
-    first = _unit(0.6 * (1 - 0.6 * on_neck) * normal + 0.6 * outward + 0.22 * chance.normal(len(p), 3))
+    outward = 0.32 * normal * (1 - 0.8 * on_neck) + _row(0, -1, 0.25) + aside * _row(1, 0, 0)
+    first = _unit(0.45 * (1 - 0.6 * on_neck) * normal + 0.6 * outward + 0.22 * chance.normal(len(p), 3))
     last = _unit(outward + 0.28 * chance.normal(len(p), 3))
     length = length * chance.uniform(0.6, 1.1, len(p), 1) * np.where(rest[:, 1:2] > 6.72, 0.6, 1)
     length = length * (1 - 0.6 * on_neck)

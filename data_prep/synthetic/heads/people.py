@@ -44,7 +44,7 @@ _HAIR = torch.from_numpy(
             linear(80, 54, 36),
             linear(118, 84, 54),
             linear(186, 150, 98),
-            linear(128, 62, 32),
+            linear(112, 64, 42),
         ]
     )
 )

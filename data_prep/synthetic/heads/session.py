@@ -109,7 +109,7 @@ def _pose(draws: Draws) -> dict[str, Tensor]:
         "roll": draws.normal(0, 0.055, -0.15, 0.15),
         "gaze": torch.stack([right, down], dim=-1),
         "distance": draws.uniform(6.5, 14),
-        "span": draws.uniform(2.75, 3.35),
+        "span": draws.uniform(2.8, 3.45),
         "shift": draws.normal(0, 0.06, -0.16, 0.16, shape=(2,)),
     }
 

@@ -220,9 +220,9 @@ def shine(surface: Surface, scene: Scene, session: SimpleNamespace, melanin: flo
     light += mirrored * (surface.gloss * session.shine * dry)
     sky = mirrored_sky(normals, toward)
     dim = 0.9 * session.shine * fresnel * surface.gloss * open_share * dry
-    light += session.sky[:, None] * (sky * (dim + surface.wet * (0.05 - 0.03 * melanin)))
+    light += session.sky[:, None] * (sky * (dim + surface.wet * (0.04 - 0.02 * melanin)))
     eyes = np.nonzero(surface.wet)[0]
     if len(eyes):
         glint = glints(normals[:, eyes], toward[:, eyes], shadow[eyes], session)
-        light[:, eyes] += glint * (0.5 - 0.3 * melanin)
+        light[:, eyes] += glint * (0.38 - 0.2 * melanin)
     return light

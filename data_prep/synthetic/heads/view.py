@@ -103,5 +103,5 @@ def make_view(session: SimpleNamespace, pose: Pose, top: float, size: int) -> Vi
     """A view that holds a head whose highest point is at ``top``."""
     face = pose.rigid(np.array([[0.0], [top - 1.28], [1.0]], np.float32))
     right, up = session.shift
-    aim = (0.8 * float(face[0, 0]) + right, top - 1.24 + up)
+    aim = (0.8 * float(face[0, 0]) + right, top - 1.20 + up)
     return View(size, session.distance, session.span, aim)
