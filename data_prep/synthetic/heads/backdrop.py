@@ -151,7 +151,7 @@ def _window(u: Array, v: Array, s: SimpleNamespace) -> Array:
     image = 0.7 * _plaster(u, v, s)
     side, left = (1 if a > 0 else -1), 0.15 + 0.25 * b
     pane = _box(side * u, v, left, left + 0.8, -0.35 + 0.2 * c, 1.3)
-    view = _plain(np.array([0.70, 0.77, 0.84], np.float32), 0.9 + 0.25 * v - 0.5 * (_noise(u + d, v + c, 3) > 0.6 + 0.8 * v))
+    view = _plain(np.array([0.70, 0.77, 0.84], np.float32), 0.9 + 0.25 * v - 0.45 * smoothstep(0.1, 0.5, _noise(u + d, v + c, 3) - 1.2 * v - 0.4))
     image = _over(image, view, pane)
     bars = bell(side * u - left - 0.4, 0.03) + bell(v - 0.45, 0.03)
     return _over(image, 0.45 + 0.3 * s.background_colors[1], np.clip(bars, 0, 1) * pane)

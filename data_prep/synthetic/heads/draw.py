@@ -80,11 +80,20 @@ class Drawing:
     canonical: Array
     uv: Array
     landmarks: Array
+    gain: float
+    """The camera's exposure."""
+    hair: Array
+    """How much hair of the head covers each pixel, (size, size)."""
     scene: Scene
 
 
-def draw(figure: Figure, session: SimpleNamespace, size: int) -> Drawing:
+def draw(
+    figure: Figure, session: SimpleNamespace, size: int, gain: float | None = None
+) -> Drawing:
     """Draw a figure in a session (a row of Sessions), ``size`` pixels per side.
+
+    ``gain`` is the camera's exposure; None lets it meter the scene, which an edit must not do
+    again.
 
     Raises:
         ValueError: If the size is odd or below 16.
@@ -102,17 +111,21 @@ def draw(figure: Figure, session: SimpleNamespace, size: int) -> Drawing:
     parts = np.zeros(size * size, np.uint8)
     parts[scene.hits.pixel] = _parts(scene, surface)
     _draw_lashes(image, depth, scene, figure)
-    face = (surface.skin * (scene.kind == SKIN)) 
+    face = surface.skin * (scene.kind == SKIN)
     face = scene.image(np.maximum(face, np.isin(scene.kind, _IN_FACE))).ravel()
     ground = depth - 0.15 * _ears(scene, surface)
     hair = lay_hair(scene, figure, session, strands, ground, shadows)
+    covered = np.zeros(size * size, np.float32)
     if hair is not None:
         _lay(hair, image, depth, parts, face)
+        covered[hair.pixel] = hair.alpha * hair.on_head
     if figure.person.glasses and HEADWEAR[figure.person.headwear] != "scarf":
         pixel, cover = lay_glasses(image, depth, scene, figure.fine, figure.person, session)
         parts[pixel[cover > 0.5]] = _PART["glasses"]
         face[pixel] = np.maximum(face[pixel], cover)
-    image *= _metered_gain(image, light, scene, surface, session)
+    if gain is None:
+        gain = _metered_gain(image, light, scene, surface, session)
+    image *= np.float32(gain)
     return Drawing(
         radiance=np.maximum(image, 0).reshape(3, size, size),
         depth=_closeness(depth).reshape(size, size),
@@ -121,6 +134,8 @@ def draw(figure: Figure, session: SimpleNamespace, size: int) -> Drawing:
         canonical=_canonical(scene, surface),
         uv=np.stack([scene.image(values) for values in surface.uv]),
         landmarks=_landmarks(scene),
+        gain=gain,
+        hair=covered.reshape(size, size),
         scene=scene,
     )
 

@@ -100,7 +100,7 @@ def _dome(
     rim = (_rim(skull, wave(azimuth + 0.25)) - skull.middle[1]) / skull.radii[1] / scale
     height = 1 - (1 - rim) * (down * (1.4 - 0.4 * down))
     points = skull.at(azimuth, height, scale)
-    points[1] += skull.radii[1] * (tall - 1) * smoothstep(0, 1, height)
+    points[1] += skull.radii[1] * (tall - 1) * np.clip(height, 0, 1)
     if fold:
         away = 1 + fold * wave(5 * down + 1.0 * azimuth) * smoothstep(0.05, 0.3, down)
         points = skull.middle[:, None, None] + (points - skull.middle[:, None, None]) * away
@@ -157,7 +157,7 @@ def _hat(skull: _Skull, person: SimpleNamespace, fine: Array) -> tuple[Piece, ..
 
 
 def _turban(skull: _Skull, person: SimpleNamespace, fine: Array) -> tuple[Piece, ...]:
-    dome = _dome(skull, "wrap", 1.14, rows=26, tall=1.05, fold=0.035)
+    dome = _dome(skull, "wrap", 1.14, rows=26, tall=1.05, fold=0.028)
     return (dome, _band(skull, "wrap", 1.13, 0.30, 0.07))
 
 

@@ -58,7 +58,7 @@ def paint_skin(person: SimpleNamespace) -> Array:
     smooth = 1 - 0.35 * (1 - person.male)
     albedo = np.repeat(base[:, None], c.x.size, 1).reshape(3, *c.x.shape)
     mottled = 0.025 * broad + 0.018 * blotchy + 0.013 * fine + 0.009 * pores
-    albedo *= 1 + mottled * (0.6 + 0.8 * age) * smooth
+    albedo *= 1 + mottled * (0.6 + 0.5 * age) * smooth
     albedo *= _absorbed(_flush(c, person, blotchy, fine), _BLOOD)
     albedo *= _absorbed(_eye_shadow(c, person, age), _SHADOW)
     albedo *= 1 + 0.05 * c.spot(0, 7.75, 0.4, 0.25) - 0.05 * smoothstep(6.5, 6.1, c.y) * c.front
@@ -67,7 +67,7 @@ def paint_skin(person: SimpleNamespace) -> Array:
     albedo = _paint_lips(albedo, lips, base, person, fine, age)
     albedo = _paint_hair_shadow(albedo, c, base, person, fine, pores)
     relief = wrinkles(person) + (0.0010 * pores + 0.0008 * fine * (1 + 2 * age)) * smooth
-    relief = relief + (0.002 * lips + 0.004 * age * c.front) * noise(_chance(person, "lips"), 5.0)
+    relief = relief + (0.002 * lips + 0.0022 * age * c.front) * noise(_chance(person, "lips"), 5.0)
     texture = np.concatenate([np.clip(albedo, 0.003, 0.95), relief[None], _gloss(c, lips, fine)[None]])
     return np.ascontiguousarray(np.moveaxis(texture, 0, -1), np.float32)
 
@@ -100,7 +100,7 @@ def _flush(c: Canvas, person: SimpleNamespace, blotchy: Array, fine: Array) -> A
         + 0.22 * c.spot(0, 6.3, 0.2, 0.12)
         + 0.15 * c.spot(0.3, 7.3, 0.2, 0.1)
         + 0.3 * c.masks["ears"]
-        + (0.10 * blotchy + 0.08 * fine) * c.front
+        + (0.09 * blotchy + 0.05 * fine) * c.front
         + 0.4 * person.makeup * c.spot(0.5, 6.95, 0.16, 0.12)
     )
     return np.clip(red * person.flush, -0.3, 1.4) * (1 - 0.11 * person.skin_tone)

@@ -157,15 +157,15 @@ def _paint_mouth(surface: Surface, scene: Scene) -> None:
     upper, lower, tongue = (kind == part for part in (UPPER_TEETH, LOWER_TEETH, TONGUE))
     teeth, inside = upper | lower, upper | lower | tongue
     surface.albedo[:, teeth] = _TEETH[:, None]
-    surface.albedo[:, lower] *= 0.8
+    surface.albedo[:, lower] *= 0.88
     surface.albedo[:, tongue] = 0.6 * _TONGUE[:, None]
     surface.gloss[inside] = 0.5
     # Baked with a closed mouth, occlusion would leave teeth black: depth behind the lips tells.
     reached = smoothstep(0.95, 1.42, rest[2])
-    surface.open_share[inside] = (0.20 + 0.55 * reached)[inside]
-    surface.open_share[upper] = (0.25 + 0.75 * smoothstep(1.0, 1.36, rest[2]))[upper]
+    surface.open_share[inside] = (0.30 + 0.50 * reached)[inside]
+    surface.open_share[upper] = (0.50 + 0.50 * smoothstep(1.0, 1.30, rest[2]))[upper]
     surface.shadow[inside] = 0.35 + 0.5 * surface.shadow[inside]
-    surface.shadow[upper] = 0.65 + 0.35 * surface.shadow[upper]
+    surface.shadow[upper] = 0.75 + 0.25 * surface.shadow[upper]
     hollow = (kind == SKIN) & (rest[2] < 1.46) & (np.abs(rest[0]) < 0.33)
     hollow &= (np.abs(rest[1] - 6.65) < 0.30) & (surface.open_share < 0.30)
     surface.albedo[:, hollow] = 0.5 * _INSIDE[:, None]
