@@ -84,9 +84,7 @@ def canvas() -> Canvas:
     covered = covered.reshape(size, size)[:HEIGHT, :WIDTH]
     place = place.reshape(3, size, size)[:, :HEIGHT, :WIDTH]
     # Texels around the head repeat the nearest one on it, so that sampling never meets a gap.
-    nearest = ndimage.distance_transform_edt(
-        ~covered, return_distances=False, return_indices=True
-    )
+    nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     place = place[:, nearest[0], nearest[1]]
     arrays, _ = load_arrays()
     masks = {name: _enlarged(arrays[f"mask_{name}"]) for name in MASKS}

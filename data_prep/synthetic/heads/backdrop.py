@@ -59,7 +59,9 @@ def _noise(u: Array, v: Array, cells: float) -> Array:
 def _box(u: Array, v: Array, left: float, right: float, low: float, high: float) -> Array:
     """A rectangle with soft edges, (h, w)."""
     across = smoothstep(left - _SOFT, left + _SOFT, u) * smoothstep(right + _SOFT, right - _SOFT, u)
-    return across * smoothstep(low - _SOFT, low + _SOFT, v) * smoothstep(high + _SOFT, high - _SOFT, v)
+    return (
+        across * smoothstep(low - _SOFT, low + _SOFT, v) * smoothstep(high + _SOFT, high - _SOFT, v)
+    )
 
 
 def _plain(color: Array, shade: Array | float) -> Array:
@@ -96,7 +98,9 @@ def _room(u: Array, v: Array, s: SimpleNamespace) -> Array:
     outer = _box(side * u, v, left, left + 0.62, 0.0 + 0.3 * c, 0.80 + 0.1 * d)
     inner = _box(side * u, v, left + 0.08, left + 0.54, 0.08 + 0.3 * c, 0.72 + 0.1 * d)
     image = _over(image, 0.5 * s.background_colors[1] + 0.03, outer)
-    art = 0.25 + 0.35 * s.background_colors[2][:, None, None] * (1.2 + 0.5 * _noise(u + e, v + f, 3))
+    art = 0.25 + 0.35 * s.background_colors[2][:, None, None] * (
+        1.2 + 0.5 * _noise(u + e, v + f, 3)
+    )
     image = _over(image, art, inner)
     cupboard = _box(side * u, v, -1.5, -0.42 + 0.2 * c, -1.5, -0.1 + 0.5 * b)
     wood = _plain(0.6 * s.background_colors[2], 1 + 0.08 * np.sign(v + 0.3) + 0 * u)
@@ -125,7 +129,9 @@ def _lights(u: Array, v: Array, s: SimpleNamespace) -> Array:
         y = 1.7 * ((places[(lamp + 1) % 6] + 0.382 * lamp) % 1) - 0.7
         radius = 0.07 + 0.09 * abs(places[(lamp + 2) % 6])
         distance = np.sqrt((u - x) ** 2 + (v - y) ** 2)
-        disk = smoothstep(radius + 0.03, radius - 0.02, distance) * (0.8 + 0.3 * bell(distance - radius, 0.03))
+        disk = smoothstep(radius + 0.03, radius - 0.02, distance) * (
+            0.8 + 0.3 * bell(distance - radius, 0.03)
+        )
         glow = s.background_colors[1 + lamp % 2] * np.array([1.15, 1, 0.8], np.float32)
         image = image + _plain(0.5 * glow + 0.15, disk)
     return image
@@ -138,7 +144,9 @@ def _shelves(u: Array, v: Array, s: SimpleNamespace) -> Array:
     shelf = np.floor(2 * v + b)
     spine = _noise(u + 0 * v + 0.37 * shelf[:1, :1], 0 * v + 0.31 * shelf, 11)
     hue = _noise(u + a, 0 * v + 0.53 * shelf + c, 9)
-    books = 0.6 * first[:, None, None] + 0.6 * (second - first)[:, None, None] * smoothstep(-1, 1, hue)
+    books = 0.6 * first[:, None, None] + 0.6 * (second - first)[:, None, None] * smoothstep(
+        -1, 1, hue
+    )
     image = books * (0.75 + 0.35 * smoothstep(-1.2, 1.2, spine))
     board = np.abs((2 * v + b) % 1 - 0.5) * 2
     image = _over(image, 0.5 * wood + 0.03, smoothstep(0.74, 0.94, board) + 0 * u)
@@ -151,7 +159,10 @@ def _window(u: Array, v: Array, s: SimpleNamespace) -> Array:
     image = 0.7 * _plaster(u, v, s)
     side, left = (1 if a > 0 else -1), 0.15 + 0.25 * b
     pane = _box(side * u, v, left, left + 0.8, -0.35 + 0.2 * c, 1.3)
-    view = _plain(np.array([0.70, 0.77, 0.84], np.float32), 0.9 + 0.25 * v - 0.45 * smoothstep(0.1, 0.5, _noise(u + d, v + c, 3) - 1.2 * v - 0.4))
+    view = _plain(
+        np.array([0.70, 0.77, 0.84], np.float32),
+        0.9 + 0.25 * v - 0.45 * smoothstep(0.1, 0.5, _noise(u + d, v + c, 3) - 1.2 * v - 0.4),
+    )
     image = _over(image, view, pane)
     bars = bell(side * u - left - 0.4, 0.03) + bell(v - 0.45, 0.03)
     return _over(image, 0.45 + 0.3 * s.background_colors[1], np.clip(bars, 0, 1) * pane)
@@ -170,10 +181,14 @@ def _street(u: Array, v: Array, s: SimpleNamespace) -> Array:
     a, b, c, d, *_ = s.background_place
     sky = _plain(np.array([0.50, 0.55, 0.61], np.float32), 1 + 0.1 * v + 0 * u)
     image = sky
-    for number, (x, width) in enumerate(((-1.2 + 0.3 * a, 1.0), (-0.25 + 0.2 * b, 0.8), (0.5 + 0.2 * c, 1.2))):
+    for number, (x, width) in enumerate(
+        ((-1.2 + 0.3 * a, 1.0), (-0.25 + 0.2 * b, 0.8), (0.5 + 0.2 * c, 1.2))
+    ):
         top = 0.45 + 0.5 * s.background_place[(number + 2) % 6]
         house = _box(u, v, x, x + width, -2, top)
-        panes = smoothstep(0.0, 0.5, wave(2.6 * (u - x))) * smoothstep(-0.1, 0.5, wave(2.1 * v + 0.3 * d))
+        panes = smoothstep(0.0, 0.5, wave(2.6 * (u - x))) * smoothstep(
+            -0.1, 0.5, wave(2.1 * v + 0.3 * d)
+        )
         color = (0.12 + 0.5 * s.background_colors[number])[:, None, None]
         image = _over(image, color * (1 - 0.55 * panes), house)
     road = smoothstep(0.08, -0.08, v + 0.75)
@@ -183,7 +198,9 @@ def _street(u: Array, v: Array, s: SimpleNamespace) -> Array:
 def _office(u: Array, v: Array, s: SimpleNamespace) -> Array:
     """A bright ceiling with lamps, and screens."""
     a, b, c, d, *_ = s.background_place
-    image = _plain(0.45 + 0.3 * s.background_colors[0], 0.9 + 0.1 * v + 0.04 * _noise(u + a, v + b, 2))
+    image = _plain(
+        0.45 + 0.3 * s.background_colors[0], 0.9 + 0.1 * v + 0.04 * _noise(u + a, v + b, 2)
+    )
     ceiling = smoothstep(-0.05, 0.05, v - 0.62 - 0.15 * c - 0.12 * a * u)
     image = _over(image, np.array([0.75, 0.76, 0.74], np.float32), ceiling)
     lamp = bell(((1.3 * u + 0.5 * b) % 1 - 0.5) / 1.3, 0.10) * bell(v - 0.86, 0.06)

@@ -83,7 +83,9 @@ def _collar(half: float, style: str = "collar") -> tuple[Piece, ...]:
     azimuth = 0.03 + 0.94 * across
     points_in_front = bell(azimuth - 0.05, 0.06) + bell(azimuth - 0.95, 0.06)
     length = 0.20 + 0.20 * points_in_front
-    points = _ring(half, azimuth, 6.10 - length * down, 0.05 + (0.10 + 0.10 * points_in_front) * down)
+    points = _ring(
+        half, azimuth, 6.10 - length * down, 0.05 + (0.10 + 0.10 * points_in_front) * down
+    )
     return (Piece(points, np.stack([azimuth, down]), style, with_head=False),)
 
 

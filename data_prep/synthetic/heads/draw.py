@@ -23,7 +23,6 @@ from data_prep.synthetic.heads.mesh import (
     UPPER_TEETH,
     load_head,
 )
-from data_prep.synthetic.heads.people import HEADWEAR
 from data_prep.synthetic.heads.raster import rasterize
 from data_prep.synthetic.heads.scene import PIECE, Scene, make_scene, rest_places
 from data_prep.synthetic.heads.strands import HairLayer, lay_hair, pose_strands
@@ -87,9 +86,7 @@ class Drawing:
     scene: Scene
 
 
-def draw(
-    figure: Figure, session: SimpleNamespace, size: int, gain: float | None = None
-) -> Drawing:
+def draw(figure: Figure, session: SimpleNamespace, size: int, gain: float | None = None) -> Drawing:
     """Draw a figure in a session (a row of Sessions), ``size`` pixels per side.
 
     ``gain`` is the camera's exposure; None lets it meter the scene, which an edit must not do
@@ -119,7 +116,7 @@ def draw(
     if hair is not None:
         _lay(hair, image, depth, parts, face)
         covered[hair.pixel] = hair.alpha * hair.on_head
-    if figure.person.glasses and HEADWEAR[figure.person.headwear] != "scarf":
+    if figure.person.glasses:
         pixel, cover = lay_glasses(image, depth, scene, figure.fine, figure.person, session)
         parts[pixel[cover > 0.5]] = _PART["glasses"]
         face[pixel] = np.maximum(face[pixel], cover)
@@ -158,7 +155,9 @@ def _parts(scene: Scene, surface: Surface) -> Array:
     parts = table[scene.kind]
     bare = (scene.kind == TORSO) & (surface.skin > 0.5)
     dressed = (scene.kind == SKIN) & (surface.skin < 0.5)
-    return np.where(bare, _PART["skin"], np.where(dressed, _PART["clothes"], parts)).astype(np.uint8)
+    return np.where(bare, _PART["skin"], np.where(dressed, _PART["clothes"], parts)).astype(
+        np.uint8
+    )
 
 
 def _ears(scene: Scene, surface: Surface) -> Array:

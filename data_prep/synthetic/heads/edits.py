@@ -107,7 +107,9 @@ def _color_gain(source: Array, target: Array) -> Array:
     """Factors on the source's colors, (3,), that bring its mean close to the target's."""
     inner = inner_face(canvas().place) > 0.5
     ours, theirs = (texture[inner][:, :3].mean(axis=0) for texture in (source, target))
-    return np.array([float(b / a) ** _MATCHED for a, b in zip(ours, theirs, strict=True)], np.float32)
+    return np.array(
+        [float(b / a) ** _MATCHED for a, b in zip(ours, theirs, strict=True)], np.float32
+    )
 
 
 def reenactment(
@@ -195,7 +197,9 @@ def redrawn(live: Drawing, mask: Array, fill: Array) -> Edit:
 def patch(live: Drawing, x: float, y: float, radius: float) -> Array:
     """A soft round region of the face, (size, size): canonical place and radius (half heads)."""
     right, up = live.canonical[0] - x, live.canonical[1] - y
-    return smoothstep(radius * 1.1, radius * 0.85, np.sqrt(right * right + up * up)) * live.face_mask
+    return (
+        smoothstep(radius * 1.1, radius * 0.85, np.sqrt(right * right + up * up)) * live.face_mask
+    )
 
 
 def _seen_share(drawing: Drawing, share: Array, bodies: bool = True) -> Array:

@@ -18,7 +18,11 @@ _EAR_DEPTH = 0.35
 
 
 def lay_glasses(
-    image: Array, depth: Array, scene: Scene, fine: Array, person: SimpleNamespace,
+    image: Array,
+    depth: Array,
+    scene: Scene,
+    fine: Array,
+    person: SimpleNamespace,
     session: SimpleNamespace,
 ) -> tuple[Array, Array]:
     """Draw glasses into an image (3, size * size).

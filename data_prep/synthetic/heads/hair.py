@@ -107,7 +107,9 @@ class _Ground:
         self._flat_normals = np.ascontiguousarray(head.normals(flat)[:, body].T)
         skin = fine[head.fine_vertex_kind == SKIN]
         self.top = float(skin[:, 1].max())
-        diagonals = (fine[self.corners[:, a]] - fine[self.corners[:, b]] for a, b in ((2, 0), (3, 1)))
+        diagonals = (
+            fine[self.corners[:, a]] - fine[self.corners[:, b]] for a, b in ((2, 0), (3, 1))
+        )
         self._areas = _norm(np.cross(*diagonals))[:, 0]
 
     def roots(self, density: Array, count: int, chance: Chance) -> _Roots:
@@ -286,7 +288,9 @@ def combed(
     if style.comb == "part":
         return np.where(low, _row(0, -1, -0.15), side * _row(1, 0, 0) + _row(0, -0.2, 0.15))
     if style.comb == "back":
-        return np.where(high < 7.6, _row(0, -0.8, -0.6), _row(0, 0.1, -1) + 0.2 * side * _row(1, 0, 0))
+        return np.where(
+            high < 7.6, _row(0, -0.8, -0.6), _row(0, 0.1, -1) + 0.2 * side * _row(1, 0, 0)
+        )
     if style.comb == "up":
         front = smoothstep(0.2, 0.9, roots.rest[:, 2:3])
         upward = _row(0, 0.9, 0.1) * front + _row(0, 0.1, -0.9) * (1 - front)
@@ -295,7 +299,9 @@ def combed(
         return side * _row(1, 0, 0) + _row(0, -0.3, 0.02)
     if style.comb == "fringe":
         forward = _row(0, -0.4, 1) * one
-        return np.where(_in_fringe(roots.rest)[:, None], forward, side * _row(1, 0, 0) + _row(0, -0.4, -0.05))
+        return np.where(
+            _in_fringe(roots.rest)[:, None], forward, side * _row(1, 0, 0) + _row(0, -0.4, -0.05)
+        )
     return 0 * here
 
 
@@ -346,10 +352,8 @@ def _follow(
     distance, near = cKDTree(guides.place).query(roots.place, k=3)
     weights = 1 / (distance + 0.02) ** 2
     closest = near[:, 0]
-    if style.comb in ("part", "middle"):
-        part = 0.7 * person.hair_part
-        side = guides.place[:, 0] > part
-        weights = weights * (side[near] == side[closest][:, None])
+    combed_to = _sides(guides, person, style)
+    weights = weights * (combed_to[near] == combed_to[closest][:, None])
     weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     mean = sum(weights[:, k, None, None] * curves[near[:, k]] for k in range(3))
     base = sum(weights[:, k, None] * guides.place[near[:, k]] for k in range(3))
@@ -368,6 +372,16 @@ def _follow(
     return _Bundle(curve, 1 + np.clip(tint, -0.6, 1.2), roots.vertex, HAIR, end)
 
 
+def _sides(roots: _Roots, person: SimpleNamespace, style: Style) -> Array:
+    """To which side roots are combed: strands between two sides must not follow both."""
+    right = roots.place[:, 0] > 0.7 * person.hair_part
+    if style.comb == "fringe":
+        return np.where(_in_fringe(roots.rest), 2, right)
+    if style.comb in ("part", "middle"):
+        return right
+    return np.zeros(len(right), bool)
+
+
 def _coils(style: Style, phase: Array, t: Array) -> Array:
     turns = phase[:, None] + (1.75 if style.coil > 0.032 else 1.4) * t
     radius = style.coil * np.minimum(1, 2 * t)
@@ -377,7 +391,12 @@ def _coils(style: Style, phase: Array, t: Array) -> Array:
 
 
 def _ends(
-    curve: Array, roots: _Roots, person: SimpleNamespace, style: Style, ground: _Ground, chance: Chance
+    curve: Array,
+    roots: _Roots,
+    person: SimpleNamespace,
+    style: Style,
+    ground: _Ground,
+    chance: Chance,
 ) -> Array:
     """Where strands end, 0 to 1: soft hairlines, and straight or ragged cuts."""
     count, nodes = curve.shape[:2]
@@ -442,14 +461,18 @@ def _beard(person: SimpleNamespace, ground: _Ground, detail: float) -> _Bundle:
     narrow = smoothstep(0.33, 0.25, np.abs(ground.middles[:, 0]))
     density = {"goatee": jaw * narrow + mustache, "mustache": mustache}.get(name, everywhere)
     count = {"full": 4600, "short": 4200, "goatee": 1700, "mustache": 650}[name]
-    length = {"full": 0.14 + 0.2 * person.beard_length, "short": 0.065, "goatee": 0.14}.get(name, 0.09)
+    length = {"full": 0.14 + 0.2 * person.beard_length, "short": 0.065, "goatee": 0.14}.get(
+        name, 0.09
+    )
     roots = ground.roots(np.where(density > 0.15, density, 0), int(count * detail), chance)
     p, normal, rest = roots.place, roots.normal, roots.rest
     # Mustaches part in the middle; hair on the neck lies flat, or it would glow around the throat.
     aside = np.sign(p[:, :1]) * bell(rest[:, 1:2] - 6.78, 0.07) * 1.6
     on_neck = smoothstep(6.45, 6.25, rest[:, 1:2])
     outward = 0.32 * normal * (1 - 0.8 * on_neck) + _row(0, -1, 0.25) + aside * _row(1, 0, 0)
-    first = _unit(0.45 * (1 - 0.6 * on_neck) * normal + 0.6 * outward + 0.22 * chance.normal(len(p), 3))
+    first = _unit(
+        0.45 * (1 - 0.6 * on_neck) * normal + 0.6 * outward + 0.22 * chance.normal(len(p), 3)
+    )
     last = _unit(outward + 0.28 * chance.normal(len(p), 3))
     length = length * chance.uniform(0.6, 1.1, len(p), 1) * np.where(rest[:, 1:2] > 6.72, 0.6, 1)
     length = length * (1 - 0.6 * on_neck)

@@ -49,9 +49,7 @@ class _Skull:
         return places[1] > _rim(self, forward) - 0.02
 
 
-def make_headwear(
-    person: SimpleNamespace, fine: Array
-) -> tuple[tuple[Piece, ...], Covered | None]:
+def make_headwear(person: SimpleNamespace, fine: Array) -> tuple[tuple[Piece, ...], Covered | None]:
     """What a person wears on the head, and a test of which hair it hides.
 
     Args:
@@ -147,9 +145,7 @@ def _hat(skull: _Skull, person: SimpleNamespace, fine: Array) -> tuple[Piece, ..
     rim = _rim(skull, wave(azimuth + 0.25)) + 0.05
     points = skull.at(azimuth, (rim - skull.middle[1]) / skull.radii[1] / 1.08, 1.08)
     reach = 1 + (0.42 + 0.30 * wide) * out
-    points[0], points[2] = (
-        skull.middle[k] + (points[k] - skull.middle[k]) * reach for k in (0, 2)
-    )
+    points[0], points[2] = (skull.middle[k] + (points[k] - skull.middle[k]) * reach for k in (0, 2))
     side = np.abs(wave(azimuth))
     points[1] += out * out * (0.22 * side - 0.12)
     brim = Piece(points.astype(np.float32), np.stack([azimuth, out]), "felt")

@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from data_prep.synthetic.fields import Draws, Fields, seed_number
+from data_prep.synthetic.fields import Draws, Fields
 from data_prep.synthetic.heads import shape
+from data_prep.synthetic.heads.chance import Chance
 from data_prep.synthetic.heads.steady import linear
 
 YOUNGEST, OLDEST = 20, 80
-GLASSES_SHARE = 0.25
+_AGE_GROUPS = ("20–39", "40–59", "60–80")
+_TONES = 6
+"""Steps of skin tone that are spread evenly."""
+_GLASSES = 4
+"""One person in so many wears glasses."""
 HEADWEAR = ("none", "beanie", "cap", "hat", "scarf", "turban")
 BEARDS = ("none", "full", "short", "goatee", "mustache")
 HAIR_STYLES = (
@@ -77,10 +83,6 @@ _WOMEN = {
 }  # fmt: skip
 _CURLY = ("curly", "afro", "buzz", "bun")
 """Styles that grow more common with African ancestry."""
-# Steps of an additive recurrence in four dimensions (the "R4" sequence): irrational and
-# independent of each other, so that tone, sex, age, and glasses do not move together.
-_R4 = 1.16730397826141868426
-_STEPS = (1 / _R4, 1 / _R4**2, 1 / _R4**3, 1 / _R4**4)
 _DARKNESS_OF_BROWS = 0.75
 
 
@@ -155,15 +157,15 @@ class People(Fields):
 def sample_people(n: int, seed: int, start: int = 0) -> People:
     """Draw ``n`` people, numbered ``start`` and up; person i depends on (seed, i) only.
 
-    Skin tone, sex, age, and glasses follow an even sequence, so that every run of people holds
-    nearly equal shares of all combinations, whatever its length.
+    Every 36 people in a row, counted from number 0, hold each sex, skin tone, and age group in
+    each combination once (see ``count_people``), and every 144 hold each once with glasses.
     """
     draws, details, sides = (Draws(n, seed + step, start) for step in (0, 104729, 1299709))
-    tone, sex, age, glasses = (
-        draws.even(seed_number(seed, salt), step) for salt, step in enumerate(_STEPS)
-    )
-    male, tone = (sex < 0.5).float(), tone.float()
-    years = (YOUNGEST + (OLDEST - YOUNGEST) * age).float()
+    cells = [_cell(seed, number) for number in range(start, start + n)]
+    male = torch.tensor([sex for sex, *_ in cells]).float()
+    steps, groups = (torch.tensor([cell[k] for cell in cells]) for k in (1, 2))
+    tone = (steps + draws.uniform(0, 1)) / _TONES
+    years = YOUNGEST + (OLDEST - YOUNGEST) * (groups + draws.uniform(0, 1)) / len(_AGE_GROUPS)
     ancestry = _ancestry(draws, tone)
     mix = draws.normal(0, 0.06).abs()
     return People(
@@ -175,11 +177,45 @@ def sample_people(n: int, seed: int, start: int = 0) -> People:
         **_features(draws, details, sides, male, ancestry),
         **_skin(draws, tone, male),
         **_hair(draws, tone, male, years, ancestry),
-        glasses=(glasses < GLASSES_SHARE).float(),
+        glasses=torch.tensor([glasses for *_, glasses in cells]).float(),
         glasses_shape=draws.uniform(0, 1, 3),
         glasses_color=_FRAMES[draws.choice(torch.ones(len(_FRAMES)))],
         **_headwear(draws, male),
     )
+
+
+def _cell(seed: int, number: int) -> tuple[bool, int, int, bool]:
+    """Sex, step of skin tone, age group, and glasses of a person.
+
+    Blocks of people hold every combination once, in an order of their own.
+    """
+    count = 2 * _TONES * len(_AGE_GROUPS)
+    block, place = divmod(number, count)
+    order = np.argsort(Chance(seed, f"people {block}").uniform(0, 1, count), kind="stable")
+    cell = int(order[place])
+    offset = int(Chance(seed, "glasses").index(_GLASSES, count)[cell])
+    tone, group = divmod(cell // 2, len(_AGE_GROUPS))
+    return cell % 2 == 1, tone, group, (block + offset) % _GLASSES == 0
+
+
+def count_people(people: People) -> pd.DataFrame:
+    """A table of counts: sex and skin tone down, age groups across.
+
+    Skin tones are counted in six equal steps, ages in three.
+    """
+    step = (OLDEST - YOUNGEST) / len(_AGE_GROUPS)
+    columns = {
+        "sex": ["male" if male else "female" for male in people.male.tolist()],
+        "skin tone": [
+            min(int(tone * _TONES / 5), _TONES - 1) + 1 for tone in people.skin_tone.tolist()
+        ],
+        "age": [
+            _AGE_GROUPS[min(int((age - YOUNGEST) // step), len(_AGE_GROUPS) - 1)]
+            for age in people.age.tolist()
+        ],
+    }
+    table = pd.DataFrame(columns)
+    return pd.crosstab([table["sex"], table["skin tone"]], table["age"])
 
 
 def _ancestry(draws: Draws, tone: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class Rendering:
     radiance: Tensor
     """Linear RGB, 0 and up, (b, 3, size, size) float32."""
     depth: Tensor
-    """0 on the background, 0.1 at the shoulders' back to 1 in front: larger is closer, (b, 1, ...)."""
+    """0 on the background, else 0.1 (far) to 1 (near), (b, 1, size, size)."""
     parts: Tensor
     """Index into ``draw.PART_NAMES`` of what is seen, (b, size, size) uint8."""
     face_mask: Tensor

@@ -29,7 +29,7 @@ _LIKELY = {
 
 @dataclass(frozen=True)
 class Sessions(Fields):
-    """One row per image. Angles in radians, lengths in decimeters, colors (n, 3) in linear light."""
+    """One row per image; angles in radians, lengths in decimeters, colors (n, 3) linear."""
 
     yaw: Tensor
     """Turn of the head; positive looks to the right of the image."""

@@ -68,7 +68,9 @@ def paint_skin(person: SimpleNamespace) -> Array:
     albedo = _paint_hair_shadow(albedo, c, base, person, fine, pores)
     relief = wrinkles(person) + (0.0010 * pores + 0.0008 * fine * (1 + 2 * age)) * smooth
     relief = relief + (0.002 * lips + 0.0022 * age * c.front) * noise(_chance(person, "lips"), 5.0)
-    texture = np.concatenate([np.clip(albedo, 0.003, 0.95), relief[None], _gloss(c, lips, fine)[None]])
+    texture = np.concatenate(
+        [np.clip(albedo, 0.003, 0.95), relief[None], _gloss(c, lips, fine)[None]]
+    )
     return np.ascontiguousarray(np.moveaxis(texture, 0, -1), np.float32)
 
 
@@ -217,9 +219,7 @@ def _creases() -> dict[str, Array]:
     fall = np.clip((6.95 - y) / 0.38, 0, 1)
     fold = -bell(ax - (0.165 + 0.17 * fall * (1.2 - 0.2 * fall)), 0.022)
     fold = 1.3 * fold * smoothstep(6.52, 6.62, y) * smoothstep(6.98, 6.90, y)
-    crow = sum(
-        -bell(y - (7.29 + (k - 1) * (0.05 + 0.35 * (ax - 0.47))), 0.012) for k in range(3)
-    )
+    crow = sum(-bell(y - (7.29 + (k - 1) * (0.05 + 0.35 * (ax - 0.47))), 0.012) for k in range(3))
     crow = crow * smoothstep(0.46, 0.52, ax) * smoothstep(0.66, 0.56, ax)
     across = np.clip((ax - 0.14) / 0.34, 0, 1)
     bags = -bell(y - (7.17 - 0.24 * across * (1 - across)), 0.02)

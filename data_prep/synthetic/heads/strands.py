@@ -92,9 +92,7 @@ def lay_hair(
     return layer.lit(posed[2], _softened(density).ravel()[pixels], shadows)
 
 
-def _visible(
-    strands: Strands, posed: Array, depth: Array, scene: Scene
-) -> tuple[Array, Array]:
+def _visible(strands: Strands, posed: Array, depth: Array, scene: Scene) -> tuple[Array, Array]:
     """Numbers of the points in front of all surfaces, and their pixels."""
     size = scene.view.size
     column, row = (scene.view.project(posed)).astype(np.int32)

@@ -190,9 +190,7 @@ def _paint_eyes(surface: Surface, scene: Scene, figure: Figure, session: SimpleN
     surface.gloss[eyes], surface.wet[eyes] = 0, 1
 
 
-def _paint_pieces(
-    surface: Surface, scene: Scene, figure: Figure, session: SimpleNamespace
-) -> None:
+def _paint_pieces(surface: Surface, scene: Scene, figure: Figure, session: SimpleNamespace) -> None:
     """Hats, scarves, and collars."""
     if not scene.pieces:
         return
