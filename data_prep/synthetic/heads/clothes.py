@@ -79,13 +79,13 @@ def _tube(half: float) -> tuple[Piece, ...]:
 
 def _collar(half: float, style: str = "collar") -> tuple[Piece, ...]:
     """A folded collar with points in front."""
-    across, down = turns(7, 61)
-    azimuth = 0.03 + 0.94 * across
-    points_in_front = bell(azimuth - 0.05, 0.06) + bell(azimuth - 0.95, 0.06)
-    length = 0.20 + 0.20 * points_in_front
-    points = _ring(
-        half, azimuth, 6.10 - length * down, 0.05 + (0.10 + 0.10 * points_in_front) * down
-    )
+    across, down = turns(7, 81)
+    azimuth = 0.012 + 0.976 * across
+    front = bell(azimuth, 0.09) + bell(1 - azimuth, 0.09)
+    corner = bell(azimuth - 0.045, 0.035) + bell(azimuth - 0.955, 0.035)
+    # The upper edge dips to the button, and the corners of the cloth point down.
+    height = 6.12 - 0.20 * front - (0.17 + 0.20 * corner) * down
+    points = _ring(half, azimuth, height, 0.04 + 0.05 * front + (0.09 + 0.07 * corner) * down)
     return (Piece(points, np.stack([azimuth, down]), style, with_head=False),)
 
 
@@ -117,7 +117,7 @@ def paint_clothes(rest: Array, session: SimpleNamespace) -> tuple[Array, Array]:
     if name in ("shirt", "jacket"):
         color = _front(color, rest, session, name)
     if name == "hoodie":
-        cord = bell(np.abs(rest[0]) - 0.22, 0.022) * (rest[2] > 0.4) * (below < 0.7)
+        cord = bell(np.abs(rest[0]) - 0.22, 0.022) * (rest[2] > 0.4) * (below > 0.3) * (below < 0.9)
         color = color + (0.75 - color) * 0.8 * cord
     folds = 1 + 0.05 * wave(1.3 * rest[0] + 0.9 * rest[1] + 0.3 * wave(0.8 * rest[0]))
     return color * folds, cover

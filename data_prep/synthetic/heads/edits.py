@@ -16,7 +16,7 @@ from data_prep.synthetic.heads.atlas import canvas
 from data_prep.synthetic.heads.draw import Drawing, draw
 from data_prep.synthetic.heads.expression import FACES
 from data_prep.synthetic.heads.figure import Figure
-from data_prep.synthetic.heads.hair import HAIR, facial_hair
+from data_prep.synthetic.heads.hair import facial_hair
 from data_prep.synthetic.heads.mesh import TORSO, load_head
 from data_prep.synthetic.heads.people import OLDEST, YOUNGEST
 from data_prep.synthetic.heads.scene import PIECE, Scene
@@ -24,6 +24,7 @@ from data_prep.synthetic.heads.session import FACE_NAMES
 from data_prep.synthetic.heads.shape import person_shape, template
 from data_prep.synthetic.heads.skin import paint_skin
 from data_prep.synthetic.heads.steady import blur, smoothstep
+from data_prep.synthetic.heads.strand import HAIR
 
 Array = np.ndarray
 _MATCHED = 0.85

@@ -37,7 +37,7 @@ VISEMES: dict[str, dict[str, float]] = {
 """Mouths of sounds; with more of the jaw, OO would show the lower teeth."""
 
 FACES = EXPRESSIONS | VISEMES
-ALWAYS = _both(eyeWide=0.10)
+ALWAYS = _both(eyeWide=0.16)
 """Without it, eyes are slits in small images."""
 
 

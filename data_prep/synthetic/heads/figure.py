@@ -9,12 +9,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from data_prep.synthetic.heads.hair import Strands, grow_hair
+from data_prep.synthetic.heads.hair import grow_hair
 from data_prep.synthetic.heads.headwear import make_headwear
 from data_prep.synthetic.heads.mesh import SKIN, load_head
 from data_prep.synthetic.heads.pieces import Piece
 from data_prep.synthetic.heads.shape import person_shape
 from data_prep.synthetic.heads.skin import paint_skin
+from data_prep.synthetic.heads.strand import Strands
 
 Array = np.ndarray
 

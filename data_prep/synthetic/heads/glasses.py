@@ -9,7 +9,7 @@ import numpy as np
 
 from data_prep.synthetic.heads.mesh import LEFT_EYE, RIGHT_EYE, load_head
 from data_prep.synthetic.heads.scene import Scene
-from data_prep.synthetic.heads.steady import bell, unit
+from data_prep.synthetic.heads.steady import bell, smoothstep, unit
 
 Array = np.ndarray
 _BEND = 0.18
@@ -30,7 +30,7 @@ def lay_glasses(
     Returns:
         Numbers of the pixels that frames touch, and how much they cover, 0 to 1.
     """
-    rims, lenses = _shapes(fine, person)
+    rims, lenses = _shapes(fine, person, max(1.0, scene.view.size / 192))
     _lay_lenses(image, depth, scene, lenses, session)
     thickness = 0.010 + 0.016 * (person.glasses_shape[2] > 0.45)
     pixel, cover = _spread(scene, rims, thickness, depth)
@@ -40,7 +40,7 @@ def lay_glasses(
     return pixel, cover
 
 
-def _shapes(fine: Array, person: SimpleNamespace) -> tuple[Array, Array]:
+def _shapes(fine: Array, person: SimpleNamespace, detail: float) -> tuple[Array, Array]:
     """Points along the frame, (3, n), and in the lenses, (3, m), before the pose."""
     head = load_head()
     eyes = [fine[head.fine_vertex_kind == kind] for kind in (LEFT_EYE, RIGHT_EYE)]
@@ -48,12 +48,12 @@ def _shapes(fine: Array, person: SimpleNamespace) -> tuple[Array, Array]:
     front = float(max(eye[:, 2].max() for eye in eyes)) + 0.14
     wide, high, square = (float(value) for value in person.glasses_shape)
     width, height, power = 0.245 + 0.05 * wide, 0.165 + 0.07 * high, 2 + 2.5 * square
-    inner, count = width + 0.085, 280
+    inner, count = width + 0.085, int(280 * detail)
     turns = np.arange(count) * (2 * math.pi / count)
     outline = np.array([_superellipse(angle, power) for angle in turns])
     rims, lenses = [], []
     for side in (-1, 1):
-        for points, group in ((outline, rims), (_disk(power), lenses)):
+        for points, group in ((outline, rims), (_disk(power, detail), lenses)):
             x = side * inner + width * points[:, 0]
             y = middle - 0.03 + height * points[:, 1]
             group.append(np.stack([x, y, front - _BEND * x * x]))
@@ -69,9 +69,10 @@ def _superellipse(angle: float, power: float) -> tuple[float, float]:
     return tuple(math.copysign(abs(v) ** (2 / power), v) for v in (x, y))
 
 
-def _disk(power: float) -> Array:
+def _disk(power: float, detail: float) -> Array:
     """Points that fill a lens, (n, 2)."""
-    grid = np.stack(np.meshgrid(np.linspace(-1, 1, 61), np.linspace(-1, 1, 47)), -1).reshape(-1, 2)
+    ticks = (np.linspace(-1, 1, int(count * detail)) for count in (61, 47))
+    grid = np.stack(np.meshgrid(*ticks), -1).reshape(-1, 2)
     inside = np.array([abs(x) ** power + abs(y) ** power < 1 for x, y in grid.tolist()])
     return grid[inside]
 
@@ -105,7 +106,7 @@ def _spread(scene: Scene, points: Array, thickness: float, depth: Array) -> tupl
         shown = posed[2, inside] > depth[pixel] - 0.06
         np.maximum.at(cover, pixel[shown], share[shown].astype(np.float32))
     pixel = np.nonzero(cover)[0]
-    return pixel, 0.92 * cover[pixel]
+    return pixel, np.minimum(1.15 * cover[pixel], 0.97)
 
 
 def _lay_lenses(
@@ -124,5 +125,7 @@ def _lay_lenses(
     half = unit(session.light[:, None] + np.array([[0], [0], [1]], np.float32))
     turned = scene.pose.directions(normal)
     away = 1 - (turned * half).sum(axis=0)
-    mirrored = 0.5 * bell(away, 0.035) + 0.012
+    # A window's edge cuts the reflection.
+    edge = smoothstep(-0.02, 0.05, places[1] - places[1].mean() + 0.5 * (places[0] % 0.4 - 0.2))
+    mirrored = 0.16 * bell(away, 0.03) * edge + 0.012
     image[:, touched] = 0.94 * image[:, touched] + session.light_color[:, None] * mirrored

@@ -71,7 +71,7 @@ _LIPSTICK = torch.from_numpy(
     np.stack([linear(168, 52, 62), linear(184, 92, 92), linear(142, 66, 64), linear(122, 36, 54)])
 )
 _FRAMES = torch.from_numpy(
-    np.stack([linear(24, 22, 22), linear(66, 42, 28), linear(112, 106, 102), linear(34, 40, 72)])
+    np.stack([linear(24, 22, 22), linear(66, 42, 28), linear(86, 80, 76), linear(34, 40, 72)])
 )
 _MEN = {
     "buzz": 0.15, "crop": 0.24, "receding": 0.10, "side": 0.16, "swept": 0.10, "quiff": 0.10,
@@ -240,7 +240,7 @@ def _features(
     names = [name for name, *_ in shape.axes()]
     folded = torch.tensor(["epicanthus" in name for name in names])
     wide = torch.tensor(["eye-scale" in name for name in names])
-    axes = axes + 0.45 * folded * ancestry[:, 2:] + 0.10 * wide
+    axes = axes + 0.45 * folded * ancestry[:, 2:] + 0.14 * wide
     uneven = len(shape.asymmetries())
     shown = sides.uniform(0, 1, uneven) < 0.3
     return {
@@ -291,7 +291,7 @@ def _hair(
         "hair_part": draws.uniform(0.1, 0.5) * (2 * draws.chance(0.5) - 1) * draws.chance(0.7),
         "hairline": draws.normal(0, 1, -2, 2),
         "brow_color": _DARKNESS_OF_BROWS * (natural * (1 - brow_gray) + 0.8 * _GRAY * brow_gray),
-        "brow_width": draws.uniform(0.75, 1.25) * (0.68 + 0.32 * male),
+        "brow_width": draws.uniform(0.75, 1.25) * (0.58 + 0.42 * male),
         "beard": bearded * (male > 0),
         "beard_length": draws.uniform(0, 1),
         "stubble": draws.uniform(0, 1) * draws.chance(0.7) * male,

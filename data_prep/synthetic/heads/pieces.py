@@ -24,6 +24,8 @@ class Piece:
     """How it is painted: a name that ``clothes.paint_piece`` knows."""
     with_head: bool = True
     """Whether it turns with the head or bends with the neck."""
+    open_share: float = 1.0
+    """Share of the light around that reaches it."""
 
     @property
     def count(self) -> int:
@@ -68,5 +70,7 @@ def turns(rows: int, columns: int) -> tuple[Array, Array]:
 
 def both_sides(piece: Piece) -> tuple[Piece, Piece]:
     """A thin piece that is seen from above and from below."""
-    back = Piece(piece.points[..., ::-1], piece.fabric[..., ::-1], piece.style, piece.with_head)
+    back = Piece(
+        piece.points[..., ::-1], piece.fabric[..., ::-1], piece.style, piece.with_head, 0.45
+    )
     return piece, back

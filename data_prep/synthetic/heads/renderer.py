@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -62,29 +64,19 @@ def render(people: People, sessions: Sessions, size: int = RENDER_SIZE) -> Rende
             "repeat the people with .repeat(images_per_person)"
         )
     figures = FigureCache(max(1.0, size / RENDER_SIZE))
-    return stack(
-        [
-            draw(figures.figure(row_of(people, i)), row_of(sessions, i), size)
-            for i in range(len(people))
-        ]
-    )
+    rows = range(len(people))
+    return stack(draw(figures.figure(row_of(people, i)), row_of(sessions, i), size) for i in rows)
 
 
-def stack(drawings: list[Drawing]) -> Rendering:
-    """Drawings of one size as tensors."""
-
-    def tensor(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(drawing, name) for drawing in drawings]))
-
-    return Rendering(
-        radiance=tensor("radiance"),
-        depth=tensor("depth")[:, None],
-        parts=tensor("parts"),
-        face_mask=tensor("face_mask")[:, None],
-        canonical=tensor("canonical"),
-        uv=tensor("uv"),
-        landmarks=tensor("landmarks"),
-    )
+def stack(drawings: Iterable[Drawing]) -> Rendering:
+    """Drawings of one size as tensors; the scenes behind them, which are large, are let go."""
+    names = [field.name for field in dataclasses.fields(Rendering)]
+    maps = [[getattr(drawing, name) for name in names] for drawing in drawings]
+    columns = zip(names, zip(*maps, strict=True), strict=True)
+    tensors = {name: torch.from_numpy(np.stack(values)) for name, values in columns}
+    for name in ("depth", "face_mask"):
+        tensors[name] = tensors[name][:, None]
+    return Rendering(**tensors)
 
 
 class FigureCache:

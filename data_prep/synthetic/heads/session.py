@@ -119,7 +119,7 @@ def _expression(draws: Draws) -> dict[str, Tensor]:
     return {
         "face": draws.choice(likely),
         "face_strength": draws.uniform(0.5, 1.0),
-        "blink": draws.normal(-0.02, 0.07).clamp(min=0),
+        "blink": draws.normal(-0.04, 0.06).clamp(min=0),
         "small_actions": draws.normal(-0.08, 0.10, shape=(len(SMALL_ACTIONS),)).clamp(min=0),
     }
 

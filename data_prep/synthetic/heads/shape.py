@@ -43,15 +43,18 @@ _SOFT_BIAS = {
     "nose/nose-point-up": 0.10,
     "nose/nose-hump-incr": -0.12,
     "nose/nose-volume-incr": -0.15,
-    "mouth/mouth-lowerlip-volume-incr": 0.14,
-    "mouth/mouth-upperlip-volume-incr": 0.14,
-    "chin/chin-width-incr": -0.18,
+    "mouth/mouth-lowerlip-volume-incr": 0.20,
+    "mouth/mouth-upperlip-volume-incr": 0.20,
+    "chin/chin-width-incr": -0.24,
     "chin/chin-bones-incr": -0.12,
     "chin/chin-prominent-incr": -0.08,
     "chin/chin-height-incr": -0.08,
     "eyebrows/eyebrows-trans-up": 0.16,
-    "cheek/cheek-bones-incr": 0.08,
-    "eyes/eye-scale-incr": 0.10,
+    "cheek/cheek-bones-incr": 0.10,
+    "cheek/cheek-volume-incr": 0.08,
+    "forehead/forehead-nubian-incr": 0.08,
+    "chin/chin-jaw-drop-incr": -0.10,
+    "eyes/eye-scale-incr": 0.16,
 }
 """Where women's places on some axes lie, by name without the side."""
 

@@ -149,7 +149,7 @@ def _paint_lips(
     albedo: Array, lips: Array, base: Array, person: SimpleNamespace, fine: Array, age: float
 ) -> Array:
     melanin = person.skin_tone / 5
-    light, dark = np.array([0.82, 0.52, 0.53]), np.array([0.86, 0.64, 0.64])
+    light, dark = np.array([0.80, 0.47, 0.48]), np.array([0.86, 0.60, 0.60])
     color = base * (light + (dark - light) * melanin)
     paint = 0.7 * max(person.makeup - 0.3, 0) / 0.7
     color = color * (1 - paint) + person.lipstick * paint

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from data_prep.synthetic.heads.figure import Figure
-from data_prep.synthetic.heads.hair import HAIR, Strands
 from data_prep.synthetic.heads.light import Shadows
 from data_prep.synthetic.heads.scene import Scene
 from data_prep.synthetic.heads.steady import blur, dot, fade, shifted, smoothstep, unit
+from data_prep.synthetic.heads.strand import HAIR, Strands
 
 Array = np.ndarray
 _LAYER = 0.05

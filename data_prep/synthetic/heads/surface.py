@@ -84,7 +84,10 @@ def _bare(scene: Scene, shadows: Shadows) -> Surface:
     first = fine
     for piece in scene.pieces:
         rows = slice(first, first + piece.count)
-        table[rows, 6:8], table[rows, 9] = piece.fabric.reshape(2, -1).T, 1
+        table[rows, 6:8], table[rows, 9] = (
+            piece.fabric.reshape(2, -1).T,
+            piece.open_share,
+        )
         first += piece.count
     found = scene.per_hit(table)
     normals, places = unit(found[:3]), found[3:6]
@@ -163,9 +166,9 @@ def _paint_mouth(surface: Surface, scene: Scene) -> None:
     # Baked with a closed mouth, occlusion would leave teeth black: depth behind the lips tells.
     reached = smoothstep(0.95, 1.42, rest[2])
     surface.open_share[inside] = (0.30 + 0.50 * reached)[inside]
-    surface.open_share[upper] = (0.50 + 0.50 * smoothstep(1.0, 1.30, rest[2]))[upper]
+    surface.open_share[upper] = (0.42 + 0.50 * smoothstep(1.0, 1.30, rest[2]))[upper]
     surface.shadow[inside] = 0.35 + 0.5 * surface.shadow[inside]
-    surface.shadow[upper] = 0.75 + 0.25 * surface.shadow[upper]
+    surface.shadow[upper] = 0.65 + 0.35 * surface.shadow[upper]
     hollow = (kind == SKIN) & (rest[2] < 1.46) & (np.abs(rest[0]) < 0.33)
     hollow &= (np.abs(rest[1] - 6.65) < 0.30) & (surface.open_share < 0.30)
     surface.albedo[:, hollow] = 0.5 * _INSIDE[:, None]
@@ -185,7 +188,7 @@ def _paint_eyes(surface: Surface, scene: Scene, figure: Figure, session: SimpleN
     seen[scene.hits.pixel[eyes]] = True
     shade = lid_shade(seen.reshape(size, size), size).ravel()[scene.hits.pixel[eyes]]
     surface.albedo[:, eyes] = color * shade
-    surface.open_share[eyes] = 0.85
+    surface.open_share[eyes] = 0.72
     surface.shadow[eyes] = 0.35 + 0.65 * surface.shadow[eyes]
     surface.gloss[eyes], surface.wet[eyes] = 0, 1
 

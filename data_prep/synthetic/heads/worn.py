@@ -10,11 +10,11 @@ from data_prep.synthetic.heads.atlas import canvas
 from data_prep.synthetic.heads.draw import Drawing
 from data_prep.synthetic.heads.edits import inner_face, swapped_figure
 from data_prep.synthetic.heads.figure import Figure
-from data_prep.synthetic.heads.hair import HAIR
 from data_prep.synthetic.heads.mesh import load_head
 from data_prep.synthetic.heads.shape import template
 from data_prep.synthetic.heads.skin import GLOSS, RELIEF
 from data_prep.synthetic.heads.steady import bell, linear, smoothstep
+from data_prep.synthetic.heads.strand import HAIR
 
 Array = np.ndarray
 MATERIALS = ("paper", "plastic", "silicone")

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from data_prep.synthetic.heads.figure import make_figure
-from data_prep.synthetic.heads.hair import BEARD, BROW, HAIR, facial_hair
+from data_prep.synthetic.heads.hair import facial_hair
 from data_prep.synthetic.heads.hair_styles import STYLES
 from data_prep.synthetic.heads.mesh import SKIN, load_head
 from data_prep.synthetic.heads.people import BEARDS, HAIR_STYLES, HEADWEAR, People, sample_people
+from data_prep.synthetic.heads.strand import BEARD, BROW, HAIR
 from data_prep.synthetic.heads.tables import row_of
 
 
