@@ -24,7 +24,7 @@ def grow_beard(person: SimpleNamespace, ground: Ground, detail: float) -> Bundle
     everywhere = np.clip(jaw + mustache + sideburns, 0, 1)
     narrow = smoothstep(0.33, 0.25, np.abs(ground.middles[:, 0]))
     density = {"goatee": jaw * narrow + mustache, "mustache": mustache}.get(name, everywhere)
-    count = {"full": 4600, "short": 4200, "goatee": 1700, "mustache": 650}[name]
+    count = {"full": 4600, "short": 4200, "goatee": 1700, "mustache": 520}[name]
     length = {"full": 0.14 + 0.2 * person.beard_length, "short": 0.065, "goatee": 0.14}.get(
         name, 0.09
     )
@@ -33,12 +33,15 @@ def grow_beard(person: SimpleNamespace, ground: Ground, detail: float) -> Bundle
     # Mustaches part in the middle; hair on the neck lies flat, or it would glow around the throat.
     aside = np.sign(p[:, :1]) * bell(rest[:, 1:2] - 6.78, 0.07) * 1.6
     on_neck = smoothstep(6.45, 6.25, rest[:, 1:2])
-    outward = 0.32 * normal * (1 - 0.8 * on_neck) + row(0, -1, 0.25) + aside * row(1, 0, 0)
+    outward = 0.24 * normal * (1 - 0.8 * on_neck) + row(0, -1, 0.25) + aside * row(1, 0, 0)
     first = row_unit(
         0.45 * (1 - 0.6 * on_neck) * normal + 0.6 * outward + 0.22 * chance.normal(len(p), 3)
     )
     last = row_unit(outward + 0.28 * chance.normal(len(p), 3))
-    length = length * chance.uniform(0.6, 1.1, len(p), 1) * np.where(rest[:, 1:2] > 6.72, 0.6, 1)
+    shorter = np.where(rest[:, 1:2] > 6.72, 0.6, 1) * (
+        1 - 0.45 * smoothstep(0.4, 0.7, np.abs(rest[:, :1]))
+    )
+    length = length * chance.uniform(0.6, 1.1, len(p), 1) * shorter
     length = length * (1 - 0.6 * on_neck)
     places, steps = [p + 0.004 * normal], 4
     for k in range(steps):

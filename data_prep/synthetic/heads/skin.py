@@ -26,9 +26,9 @@ _ANCHORS = np.stack(
     [
         linear(244, 208, 190),
         linear(232, 188, 164),
-        linear(214, 168, 140),
-        linear(186, 136, 106),
-        linear(148, 102, 76),
+        linear(212, 169, 144),
+        linear(183, 136, 110),
+        linear(145, 102, 80),
         linear(108, 73, 55),
         linear(74, 50, 40),
     ]
@@ -165,7 +165,7 @@ def _paint_hair_shadow(
     """Stubble, the skin between brow hairs, and the scalp between the hair."""
     jaw, mustache, sideburns = beard_region(c.x, c.y, c.z)
     grown = {"none": 0.5 * person.stubble, "full": 0.75, "short": 0.7}
-    amount = grown.get(BEARDS[person.beard], 0.35)
+    amount = grown.get(BEARDS[person.beard], 0.28)
     region = np.clip(jaw + mustache + 0.6 * sideburns, 0, 1) * (1 + 0.25 * pores + 0.2 * fine)
     roots = 0.8 * person.brow_color + 0.25 * base + 0.01
     albedo = _toward(albedo, roots, np.clip(0.75 * amount * region, 0, 0.8))

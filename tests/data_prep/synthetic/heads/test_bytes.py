@@ -17,9 +17,9 @@ from data_prep.synthetic.heads.renderer import render
 from data_prep.synthetic.heads.session import sample_sessions
 
 SEED, SIZE = 3, 96
-LIGHT = "LIGHTSHA"
+LIGHT = "fe3d06303dacf989"
 """Of the radiance and maps of four people."""
-IMAGES = "IMAGESHA"
+IMAGES = "8691f152b41fee51"
 """Of the same, photographed."""
 
 
