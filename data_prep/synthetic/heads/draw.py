@@ -57,7 +57,7 @@ LANDMARKS = {
     "left brow, outer end": (0.55, 7.47),
 }
 """Places (x, y) on the front of the template; left and right are the person's."""
-_METERED = 0.30
+_METERED = 0.275
 """Light of median skin after metering, if the camera followed its meter fully."""
 _FACE_SHARE = 0.75
 """Weight of the face against the whole image in metering."""

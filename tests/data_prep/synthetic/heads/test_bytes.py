@@ -17,9 +17,9 @@ from data_prep.synthetic.heads.renderer import render
 from data_prep.synthetic.heads.session import sample_sessions
 
 SEED, SIZE = 3, 96
-LIGHT = "fe3d06303dacf989"
+LIGHT = "dd3c484245ae89cf"
 """Of the radiance and maps of four people."""
-IMAGES = "8691f152b41fee51"
+IMAGES = "1eb705a7f4217a4c"
 """Of the same, photographed."""
 
 
