@@ -1,4 +1,4 @@
-"""The atlas of the skin: where each texel lies on the template, and masks and noise on it.
+"""The atlas of the skin: the place of each texel on the template, and masks and noise on it.
 
 Skin is painted as a function of the place on the template, (x, y, z) in decimeters, so that both
 sides match and no seam shows from the front. Maps are (height, width).
@@ -30,7 +30,7 @@ class Canvas:
     place: Array
     """Places on the template, (3, height, width)."""
     covered: Array
-    """Where the head really lies, (height, width) bool."""
+    """Where the head really is, (height, width) bool."""
     front: Array
     """1 on the front of the head, 0 behind the ears."""
     masks: dict[str, Array]
@@ -168,7 +168,7 @@ def scalp(place: Array, hairline: float, receding: bool, softness: float = 0.1) 
 
     Args:
         place: on the template.
-        hairline: how far the line lies above the usual one, standard normal.
+        hairline: how far the line is above the usual one, standard normal.
         receding: whether temples and crown are bare.
         softness: width of the edge.
     """

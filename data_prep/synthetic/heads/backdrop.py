@@ -154,7 +154,7 @@ def _shelves(u: Array, v: Array, s: SimpleNamespace) -> Array:
 
 
 def _window(u: Array, v: Array, s: SimpleNamespace) -> Array:
-    """A bright window beside the person."""
+    """A bright window next to the person."""
     a, b, c, d, *_ = s.background_place
     image = 0.7 * _plaster(u, v, s)
     side, left = (1 if a > 0 else -1), 0.15 + 0.25 * b

@@ -16,11 +16,11 @@ from data_prep.synthetic.heads.steady import bell, smoothstep, wave
 Array = np.ndarray
 _THICKNESS = 0.045
 _NECK_DEPTH = 0.28
-"""Where the middle of the neck lies in depth."""
+"""Depth of the middle of the neck."""
 
 
 def _collar_line(rest: Array, name: str) -> Array:
-    """Height of the edge of a garment at places (3, n): what lies below is covered."""
+    """Height of the edge of a garment at places (3, n): what is below is covered."""
     ax, back = np.abs(rest[0]), smoothstep(0.45, 0.0, rest[2])
     lines = {
         "round": 5.66 + 0.30 * ax,

@@ -25,6 +25,7 @@ from data_prep.synthetic.heads.mesh import (
 )
 from data_prep.synthetic.heads.raster import rasterize
 from data_prep.synthetic.heads.scene import PIECE, Scene, make_scene, rest_places
+from data_prep.synthetic.heads.strand import HAIR
 from data_prep.synthetic.heads.strands import HairLayer, lay_hair, pose_strands
 from data_prep.synthetic.heads.surface import Surface, look, shine
 
@@ -99,41 +100,60 @@ def draw(figure: Figure, session: SimpleNamespace, size: int, gain: float | None
         raise ValueError(f"size is {size}; expected an even number of pixels, 16 or more")
     scene = make_scene(figure, session, size)
     strands = pose_strands(scene, figure)
-    shadows = _shadows(scene, session, strands[:, figure.hair.kind == 0][:, ::3])
+    shadows = _shadows(scene, session, strands[:, figure.hair.kind == HAIR][:, ::3])
     surface = look(scene, figure, session, shadows)
     light = shine(surface, scene, session, figure.person.skin_tone / 5)
-    image = paint_backdrop(session, size).reshape(3, -1)
-    image[:, scene.hits.pixel] = light
-    depth = scene.image(surface.places[2], -9.0).ravel()
-    parts = np.zeros(size * size, np.uint8)
-    parts[scene.hits.pixel] = _parts(scene, surface)
-    _draw_lashes(image, depth, scene, figure)
-    face = surface.skin * (scene.kind == SKIN)
-    face = scene.image(np.maximum(face, np.isin(scene.kind, _IN_FACE))).ravel()
-    ground = depth - 0.15 * _ears(scene, surface)
+    layers = _begin(scene, surface, session, light)
+    _add_lashes(layers, scene, figure)
+    ground = layers.depth - 0.15 * _ears(scene, surface)
     hair = lay_hair(scene, figure, session, strands, ground, shadows)
-    covered = np.zeros(size * size, np.float32)
     if hair is not None:
-        _lay(hair, image, depth, parts, face)
-        covered[hair.pixel] = hair.alpha * hair.on_head
+        _add_hair(layers, hair)
     if figure.person.glasses:
-        pixel, cover = lay_glasses(image, depth, scene, figure.fine, figure.person, session)
-        parts[pixel[cover > 0.5]] = _PART["glasses"]
-        face[pixel] = np.maximum(face[pixel], cover)
+        _add_glasses(layers, scene, figure, session)
     if gain is None:
-        gain = _metered_gain(image, light, scene, surface, session)
-    image *= np.float32(gain)
+        gain = _metered_gain(layers.light, light, scene, surface, session)
     return Drawing(
-        radiance=np.maximum(image, 0).reshape(3, size, size),
-        depth=_closeness(depth).reshape(size, size),
-        parts=parts.reshape(size, size),
-        face_mask=face.reshape(size, size),
+        radiance=np.maximum(layers.light * np.float32(gain), 0).reshape(3, size, size),
+        depth=_closeness(layers.depth).reshape(size, size),
+        parts=layers.parts.reshape(size, size),
+        face_mask=layers.face.reshape(size, size),
         canonical=_canonical(scene, surface),
         uv=np.stack([scene.image(values) for values in surface.uv]),
         landmarks=_landmarks(scene),
         gain=gain,
-        hair=covered.reshape(size, size),
+        hair=layers.hair.reshape(size, size),
         scene=scene,
+    )
+
+
+@dataclass
+class _Layers:
+    """The image so far, and maps of what it shows; all flat, (size * size,)."""
+
+    light: Array
+    """(3, size * size)."""
+    depth: Array
+    parts: Array
+    face: Array
+    hair: Array
+
+
+def _begin(scene: Scene, surface: Surface, session: SimpleNamespace, light: Array) -> _Layers:
+    """The surfaces in front of the backdrop."""
+    size, pixel = scene.view.size, scene.hits.pixel
+    image = paint_backdrop(session, size).reshape(3, -1)
+    image[:, pixel] = light
+    parts = np.zeros(size * size, np.uint8)
+    parts[pixel] = _parts(scene, surface)
+    bare = (1 - surface.cloth) * (scene.kind == SKIN)
+    face = np.maximum(bare, np.isin(scene.kind, _IN_FACE))
+    return _Layers(
+        light=image,
+        depth=scene.image(surface.places[2], -9.0).ravel(),
+        parts=parts,
+        face=scene.image(face).ravel(),
+        hair=np.zeros(size * size, np.float32),
     )
 
 
@@ -154,7 +174,9 @@ def _parts(scene: Scene, surface: Surface) -> Array:
         table[kind] = _PART[part]
     parts = table[scene.kind]
     bare = (scene.kind == TORSO) & (surface.skin > 0.5)
-    dressed = (scene.kind == SKIN) & (surface.skin < 0.5)
+    dressed = (scene.kind == SKIN) & (surface.cloth > 0.5)
+    for piece, own in scene.hits_of_pieces():
+        parts[own] = _PART["headwear" if piece.with_head else "clothes"]
     return np.where(bare, _PART["skin"], np.where(dressed, _PART["clothes"], parts)).astype(
         np.uint8
     )
@@ -167,24 +189,32 @@ def _ears(scene: Scene, surface: Surface) -> Array:
     return scene.image(ear).ravel()
 
 
-def _lay(hair: HairLayer, image: Array, depth: Array, parts: Array, face: Array) -> None:
-    """Put hair over an image and its maps."""
+def _add_hair(layers: _Layers, hair: HairLayer) -> None:
     pixel, on_head = hair.pixel, hair.on_head > 0.5
-    image[:, pixel] += (hair.color - image[:, pixel]) * hair.alpha
+    layers.light[:, pixel] += (hair.color - layers.light[:, pixel]) * hair.alpha
     solid = hair.alpha > 0.5
-    parts[pixel[solid]] = np.where(on_head, _PART["hair"], _PART["beard"])[solid]
-    face[pixel] *= np.where(on_head, 1 - hair.alpha, 1)
-    opaque = pixel[solid & on_head]
-    depth[opaque] = np.maximum(depth[opaque], hair.depth[solid & on_head])
+    layers.parts[pixel[solid]] = np.where(on_head, _PART["hair"], _PART["beard"])[solid]
+    layers.face[pixel] *= np.where(on_head, 1 - hair.alpha, 1)
+    layers.hair[pixel] = hair.alpha * hair.on_head
+    front = solid & on_head
+    layers.depth[pixel[front]] = np.maximum(layers.depth[pixel[front]], hair.depth[front])
 
 
-def _draw_lashes(image: Array, depth: Array, scene: Scene, figure: Figure) -> None:
+def _add_glasses(layers: _Layers, scene: Scene, figure: Figure, session: SimpleNamespace) -> None:
+    pixel, cover = lay_glasses(
+        layers.light, layers.depth, scene, figure.fine, figure.person, session
+    )
+    layers.parts[pixel[cover > 0.5]] = _PART["glasses"]
+    layers.face[pixel] = np.maximum(layers.face[pixel], cover)
+
+
+def _add_lashes(layers: _Layers, scene: Scene, figure: Figure) -> None:
     head = load_head()
     lashes = head.triangles[head.triangle_kind == LASHES]
     hits = rasterize(scene.pixels, scene.points[2], lashes, scene.view.size, both_sides=True)
-    seen = hits.pixel[hits.depth > depth[hits.pixel] - 0.03]
+    seen = hits.pixel[hits.depth > layers.depth[hits.pixel] - 0.03]
     alpha = min(0.85, 0.58 - 0.18 * figure.person.male + 0.25 * figure.person.makeup)
-    image[:, seen] += (_LASHES[:, None] - image[:, seen]) * alpha
+    layers.light[:, seen] += (_LASHES[:, None] - layers.light[:, seen]) * alpha
 
 
 def _metered_gain(

@@ -27,7 +27,7 @@ class Style:
     sides: float = 1.0
     """Length on the sides against the top."""
     hug: float = 0.0
-    """How strongly hair that stands off the head is drawn to it."""
+    """How strongly hair away from the head is drawn to it."""
     strands: int = 5200
     guides: int = 420
     steps: int = 9

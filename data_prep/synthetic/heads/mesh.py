@@ -1,6 +1,6 @@
 """The head: MakeHuman's mesh with its shape targets, subdivided once.
 
-Lengths are in decimeters, x to the right of the picture, y up, and z out of the face. The mesh
+Lengths are in decimeters, x to the right of the image, y up, and z out of the face. The mesh
 holds the head, neck, and shoulders, eyeballs, teeth, tongue, and lashes.
 """
 

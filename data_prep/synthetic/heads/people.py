@@ -134,7 +134,7 @@ class People(Fields):
     hair_part: Tensor
     """Where the hair is parted, -1 to 1 across the head."""
     hairline: Tensor
-    """How far the hairline lies from the usual one, standard normal."""
+    """How far the hairline is from the usual one, standard normal."""
     brow_color: Tensor
     brow_width: Tensor
     beard: Tensor

@@ -12,7 +12,7 @@ _DEPTH_STEPS = 2**30
 
 @dataclass(frozen=True)
 class Hits:
-    """The covered pixels of a picture, in the order of their numbers (row * width + column)."""
+    """The covered pixels of an image, in the order of their numbers (row * width + column)."""
 
     pixel: Array
     triangle: Array

@@ -45,7 +45,7 @@ class Rendering:
 def render(people: People, sessions: Sessions, size: int = RENDER_SIZE) -> Rendering:
     """Draw row i of ``people`` in row i of ``sessions``.
 
-    The same bits come out whatever the rows beside, the number of processes, and the vector units
+    The same bits come out whatever the other rows, the number of processes, and the vector units
     of the processor. Building a person takes longer than drawing an image, so keep rows of one
     person together (``people.repeat(images_per_person)``).
 

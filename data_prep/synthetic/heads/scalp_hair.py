@@ -140,7 +140,7 @@ def combed(
 
 
 def _framing(style: Style, here: Array) -> Array:
-    """Long hair falls beside the face and turns inward below the chin."""
+    """Long hair falls next to the face and turns inward below the chin."""
     if style.comb not in ("middle", "fringe"):
         return np.zeros_like(here)
     x, y, z = here[:, :1], here[:, 1:2], here[:, 2:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -57,6 +58,14 @@ class Scene:
         padded = np.zeros((self.points.shape[1], 1), np.float32)
         padded[: len(values), 0] = values
         return self.per_hit(padded)[0]
+
+    def hits_of_pieces(self) -> Iterator[tuple[Piece, Array]]:
+        """Each piece and the numbers of the hits on it."""
+        owner = self.triangles[self.hits.triangle, 0]
+        first = len(self.neutral)
+        for piece in self.pieces:
+            yield piece, np.nonzero((owner >= first) & (owner < first + piece.count))[0]
+            first += piece.count
 
     def image(self, values: Array, elsewhere: float = 0.0) -> Array:
         """Values (hits,) as a map (size, size)."""

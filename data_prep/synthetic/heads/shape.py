@@ -56,7 +56,7 @@ _SOFT_BIAS = {
     "chin/chin-jaw-drop-incr": -0.10,
     "eyes/eye-scale-incr": 0.16,
 }
-"""Where women's places on some axes lie, by name without the side."""
+"""Places of women on some axes, by name without the side."""
 
 
 @functools.cache

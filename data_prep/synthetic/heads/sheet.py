@@ -48,7 +48,7 @@ def contact_sheet(people: int, images: int, seed: int = 0, size: int = 96, start
 
 
 def edit_sheet(people: int, seed: int = 0, size: int = 96, start: int = 0) -> Array:
-    """Each person live, edited, and behind masks, every edit with its mask beside it.
+    """Each person live, edited, and behind masks, every edit with its mask next to it.
 
     The columns are: the donor, the person live, face swap, reenactment, talking, another age, and
     worn masks of the donor's face.

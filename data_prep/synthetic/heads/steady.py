@@ -75,7 +75,7 @@ def turn(vectors: Array, axis: int, cosine: float | Array, sine: float | Array) 
 
 
 def turn_head(vectors: Array, yaw: float, pitch: float, roll: float) -> Array:
-    """Turn vectors (3, n) to the right of the picture, down, and around the line of sight."""
+    """Turn vectors (3, n) to the right of the image, down, and around the line of sight."""
     for axis, angle in ((1, yaw), (0, pitch), (2, roll)):
         vectors = turn(vectors, axis, math.cos(angle), math.sin(angle))
     return vectors.astype(np.float32)

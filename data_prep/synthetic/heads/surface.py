@@ -54,7 +54,9 @@ class Surface:
     albedo: Array
     gloss: Array
     skin: Array
-    """Share of bare skin, which scatters light."""
+    """Share of bare skin, which scatters light; masks and clothes do not."""
+    cloth: Array
+    """Share of clothes on the body."""
     open_share: Array
     """Share of the surroundings that is not hidden."""
     shadow: Array
@@ -101,6 +103,7 @@ def _bare(scene: Scene, shadows: Shadows) -> Surface:
         albedo=np.zeros((3, hits), np.float32),
         gloss=np.full(hits, 0.05, np.float32),
         skin=np.zeros(hits, np.float32),
+        cloth=np.zeros(hits, np.float32),
         open_share=found[9] * near.ravel()[scene.hits.pixel],
         shadow=shadows.at(places + 0.03 * normals).astype(np.float32),
         uv=np.zeros((2, hits), np.float32),
@@ -152,6 +155,7 @@ def _paint_garment(
     surface.albedo[:, low] += (color - surface.albedo[:, low]) * cover
     surface.gloss[low] += (0.04 - surface.gloss[low]) * cover
     surface.skin[low] *= 1 - cover
+    surface.cloth[low] = cover
 
 
 def _paint_mouth(surface: Surface, scene: Scene) -> None:
@@ -195,13 +199,7 @@ def _paint_eyes(surface: Surface, scene: Scene, figure: Figure, session: SimpleN
 
 def _paint_pieces(surface: Surface, scene: Scene, figure: Figure, session: SimpleNamespace) -> None:
     """Hats, scarves, and collars."""
-    if not scene.pieces:
-        return
-    first = len(rest_places())
-    owner = scene.triangles[scene.hits.triangle, 0]
-    for piece in scene.pieces:
-        own = np.nonzero((owner >= first) & (owner < first + piece.count))[0]
-        first += piece.count
+    for piece, own in scene.hits_of_pieces():
         fabric = surface.rest[:2, own]
         surface.albedo[:, own] = paint_piece(piece.style, fabric, figure.person, session)
         surface.skin[own], surface.gloss[own] = 0, 0.04

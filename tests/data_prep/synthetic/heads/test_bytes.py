@@ -17,7 +17,7 @@ from data_prep.synthetic.heads.renderer import render
 from data_prep.synthetic.heads.session import sample_sessions
 
 SEED, SIZE = 3, 96
-LIGHT = "dd3c484245ae89cf"
+LIGHT = "386802b13bbd1fcf"
 """Of the radiance and maps of four people."""
 IMAGES = "1eb705a7f4217a4c"
 """Of the same, photographed."""

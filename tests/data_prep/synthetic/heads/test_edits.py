@@ -139,6 +139,7 @@ def test_worn_masks_cover_the_face_but_not_the_eyes(
     masked = draw(masked_figure(figure, other_figure, mask), session, SIZE)
     region = mask_region(masked, mask)
     assert 0.02 < region.mean() < 0.25
+    assert masked.face_mask[region == 1].min() > 0.5
     assert region[masked.parts == PART_NAMES.index("eye")].max(initial=0) == 0
     assert (masked.parts == PART_NAMES.index("eye")).any()
 

@@ -72,9 +72,9 @@ def test_a_roof_shades_what_is_under_it(lamp: SimpleNamespace) -> None:
     nothing = np.zeros((3, 0), np.float32)
     shadows = cast_shadows(lamp, [(roof, triangles)], nothing)
     points = np.array([[0, 1.8], [7, 7], [0, 0]], np.float32)
-    under, beside = shadows.at(points)
+    under, next_to_it = shadows.at(points)
     assert under < 0.05
-    assert beside > 0.95
+    assert next_to_it > 0.95
     strands = np.repeat(points[:, :1] + [[0], [0.8], [0.6]], 9, axis=1).astype(np.float32)
     hair = cast_shadows(lamp, [], strands).at(points)
     assert hair[0] < hair[1]

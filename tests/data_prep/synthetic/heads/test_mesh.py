@@ -67,7 +67,7 @@ def test_normals_point_out_of_the_face() -> None:
 
 
 def square(depth: float) -> tuple[np.ndarray, np.ndarray]:
-    """A square of two triangles over pixels 1 to 2 of a picture of 4."""
+    """A square of two triangles over pixels 1 to 2 of an image of 4."""
     points = np.array([[1, 3, 3, 1], [1, 1, 3, 3]], np.float32)
     return points, np.full(4, depth)
 
@@ -94,7 +94,7 @@ def test_backs_are_seen_on_request_only() -> None:
     assert len(rasterize(points, depth, back, 4, both_sides=True).pixel) == 4
 
 
-def test_hits_interpolate_linearly_and_stay_in_the_picture() -> None:
+def test_hits_interpolate_linearly_and_stay_in_the_image() -> None:
     points = np.array([[-10, 20, -10], [-10, -10, 20]], np.float32)
     hits = rasterize(points, np.zeros(3), np.array([[0, 2, 1]]), 4)
     assert hits.pixel.tolist() == list(range(16 - 0))[: len(hits.pixel)]
