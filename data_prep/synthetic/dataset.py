@@ -26,7 +26,7 @@ PROTOCOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # Types with a protocol of their own that trains without them and tests on nothing else.
 HELD_OUT = ("mask",)
 
-_UNUSED_CODE = ("caption_dataset", "captions", "surrogate_training")
+_UNUSED_CODE = ("captions", "heads", "surrogate_training")
 
 
 def write_synthetic_dataset(

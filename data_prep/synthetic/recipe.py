@@ -18,10 +18,11 @@ def generator_digest(*leave_out: str, weights: bool) -> str:
     """Return a digest of what the generator's code does, 16 hexadecimal digits.
 
     Args:
-        leave_out: names of modules of ``data_prep.synthetic`` that the dataset does not use.
+        leave_out: modules and folders of ``data_prep.synthetic`` that the dataset does not use.
         weights: whether the surrogate's weights belong to it.
     """
-    files = [p for p in (_PACKAGE / "synthetic").rglob("*.py") if p.stem not in leave_out]
+    every = (_PACKAGE / "synthetic").rglob("*.py")
+    files = [p for p in every if not {p.stem, *p.parts} & set(leave_out)]
     files += [_PACKAGE / name for name in _SHARED]
     if weights and WEIGHTS.is_file():
         files.append(WEIGHTS)

@@ -32,7 +32,15 @@ from data_prep.synthetic.scene.renderer import render
 from data_prep.taxonomy import FAKE, LIVE, family_of
 
 _TYPE_OF_MEDIUM = {"photo": LIVE, "print": "print", "screen": "replay"}
-_UNUSED_CODE = ("adversarial", "dataset", "digital", "edit_sources", "nuisance", "surrogate")
+_UNUSED_CODE = (
+    "adversarial",
+    "dataset",
+    "digital",
+    "edit_sources",
+    "heads",
+    "nuisance",
+    "surrogate",
+)
 _DEV_SHARE = 1 / 20
 
 
