@@ -22,7 +22,7 @@ def generator_digest(*leave_out: str, weights: bool) -> str:
         weights: whether the surrogate's weights belong to it.
     """
     every = (_PACKAGE / "synthetic").rglob("*.py")
-    files = [p for p in every if not {p.stem, *p.parts} & set(leave_out)]
+    files = [p for p in every if not {p.stem, *p.relative_to(_PACKAGE).parts} & set(leave_out)]
     files += [_PACKAGE / name for name in _SHARED]
     if weights and WEIGHTS.is_file():
         files.append(WEIGHTS)
