@@ -15,7 +15,7 @@ One idea per file, from the ground up:
 - ``ground``, ``strand``, ``hair_styles``, ``scalp_hair``, ``facial_hair``, ``hair``: what grows
 - ``pieces``, ``headwear``, ``clothes``, ``glasses``: what is worn
 - ``figure``: a person ready to be drawn
-- ``view``, ``scene``, ``surface``, ``light``, ``strands``, ``backdrop``: a scene in front of a camera
+- ``view``, ``scene``, ``surface``, ``light``, ``strands``, ``backdrop``: a scene and a camera
 - ``draw``, ``renderer``, ``sheet``: images and their maps
 - ``edits``, ``worn``: attacks on true geometry
 - ``extract``, ``occlusion``: how ``data/head.safetensors`` was made (see ``data/NOTICE.md``)

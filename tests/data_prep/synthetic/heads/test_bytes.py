@@ -17,9 +17,9 @@ from data_prep.synthetic.heads.renderer import render
 from data_prep.synthetic.heads.session import sample_sessions
 
 SEED, SIZE = 3, 96
-LIGHT = "386802b13bbd1fcf"
+LIGHT = "7ec404583789ad91"
 """Of the radiance and maps of four people."""
-IMAGES = "1eb705a7f4217a4c"
+IMAGES = "4bc262b42e6b077c"
 """Of the same, photographed."""
 
 
