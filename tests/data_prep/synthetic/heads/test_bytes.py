@@ -17,9 +17,9 @@ from data_prep.synthetic.heads.renderer import render
 from data_prep.synthetic.heads.session import sample_sessions
 
 SEED, SIZE = 3, 96
-LIGHT = "7ec404583789ad91"
+LIGHT = "c3556b245d59cb42"
 """Of the radiance and maps of four people."""
-IMAGES = "4bc262b42e6b077c"
+IMAGES = "6acbf3314438daac"
 """Of the same, photographed."""
 
 
