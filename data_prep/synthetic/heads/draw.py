@@ -65,7 +65,8 @@ _FACE_SHARE = 0.75
 _FOLLOWS = 0.65
 """How far it follows: so dark skin stays darker than light skin."""
 _LASHES = np.array([0.012, 0.009, 0.008], np.float32)
-_FACE_MIDDLE, _HALF_HEAD = np.array([0.0, 7.05], np.float32), 1.15
+_FACE_MIDDLE, _HALF_HEAD = np.array([0.0, 7.25], np.float32), 1.1
+"""Just below the eyes, and half a head's height, both on the template."""
 _NEAREST, _FARTHEST = 1.9, -1.2
 
 

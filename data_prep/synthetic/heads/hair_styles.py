@@ -11,7 +11,7 @@ class Style:
 
     length: tuple[float, float]
     comb: str = ""
-    """Where hair is combed to: a name that ``hair.combed`` knows; none for straight up."""
+    """Where hair is combed to: a name that ``scalp_hair.combed`` knows; none for straight up."""
     lift: float = 0.25
     """How far roots stand up."""
     gravity: float = 0.2

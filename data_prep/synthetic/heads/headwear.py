@@ -183,7 +183,7 @@ def _scarf(skull: _Skull, person: SimpleNamespace, fine: Array) -> tuple[Piece, 
     # The hem rolls inward, so that the cloth has thickness around the face.
     hem = bell(across, 0.012) + bell(1 - across, 0.012)
     points[2] -= 0.10 * hem * (start > 0.01)
-    return (Piece(points.astype(np.float32), np.stack([azimuth, height]), "cloth"),)
+    return both_sides(Piece(points.astype(np.float32), np.stack([azimuth, height]), "cloth"))
 
 
 def _scarf_rings(skull: _Skull, fine: Array, height: Array) -> tuple[Array, Array, Array, Array]:

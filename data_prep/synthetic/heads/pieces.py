@@ -25,7 +25,7 @@ class Piece:
     with_head: bool = True
     """Whether it turns with the head or bends with the neck."""
     open_share: float = 1.0
-    """Share of the light around that reaches it."""
+    """Share of the light that reaches it, before shadows."""
 
     @property
     def count(self) -> int:
@@ -71,6 +71,6 @@ def turns(rows: int, columns: int) -> tuple[Array, Array]:
 def both_sides(piece: Piece) -> tuple[Piece, Piece]:
     """A thin piece that is seen from above and from below."""
     back = Piece(
-        piece.points[..., ::-1], piece.fabric[..., ::-1], piece.style, piece.with_head, 0.45
+        piece.points[..., ::-1], piece.fabric[..., ::-1], piece.style, piece.with_head, 0.3
     )
     return piece, back

@@ -135,7 +135,7 @@ def _light(draws: Draws) -> dict[str, Tensor]:
         "fill_color": draws.uniform(0.15, 0.6, 1) * _tinted(other),
         "sky": draws.uniform(0.5, 0.9, 1) * _tinted(0.4 * warmth),
         "ground": draws.uniform(0.22, 0.5, 1) * torch.tensor([1.05, 1.0, 0.92]),
-        "exposure": torch.exp(draws.normal(0, 0.12, -0.3, 0.3)),
+        "exposure": torch.exp(draws.normal(-0.04, 0.17, -0.45, 0.35)),
         "shine": draws.uniform(0.5, 1.1),
     }
 

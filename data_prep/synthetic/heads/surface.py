@@ -203,6 +203,7 @@ def _paint_pieces(surface: Surface, scene: Scene, figure: Figure, session: Simpl
         fabric = surface.rest[:2, own]
         surface.albedo[:, own] = paint_piece(piece.style, fabric, figure.person, session)
         surface.skin[own], surface.gloss[own] = 0, 0.04
+        surface.shadow[own] *= piece.open_share
 
 
 def shine(surface: Surface, scene: Scene, session: SimpleNamespace, melanin: float) -> Array:

@@ -17,9 +17,9 @@ from data_prep.synthetic.heads.renderer import render
 from data_prep.synthetic.heads.session import sample_sessions
 
 SEED, SIZE = 3, 96
-LIGHT = "386802b13bbd1fcf"
+LIGHT = "c3556b245d59cb42"
 """Of the radiance and maps of four people."""
-IMAGES = "1eb705a7f4217a4c"
+IMAGES = "6acbf3314438daac"
 """Of the same, photographed."""
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from data_prep.synthetic.attacks import digital
 from data_prep.synthetic.camera import capture
 from data_prep.synthetic.heads.draw import LANDMARKS, PART_NAMES, Drawing, draw
 from data_prep.synthetic.heads.figure import Figure, make_figure
@@ -108,8 +109,21 @@ def test_the_canonical_place_follows_the_face(live: Drawing) -> None:
     rows, columns = np.nonzero(face)
     assert np.corrcoef(columns, x[face])[0, 1] > 0.98
     assert np.corrcoef(-rows, y[face])[0, 1] > 0.98
-    mouth = (np.abs(x) < 0.1) & (np.abs(y + 0.33) < 0.05)
+    mouth = (np.abs(x) < 0.1) & (np.abs(y + 0.53) < 0.05)
     assert face[mouth].all()
+
+
+def test_edits_of_images_find_the_face_by_its_canonical_place(
+    rendering: Rendering, sessions: Sessions
+) -> None:
+    """Image-space edits read canonical places: eyes near 0, the chin near -1."""
+    noise = sessions.sensor_noise.view(-1, 1, 1, 1)
+    images = capture(rendering.radiance, sessions, SIZE, jpeg=False)
+    target = digital.Capture(images, rendering.canonical, rendering.face_mask, noise)
+    edited, mask = digital.inpainting(target, torch.Generator().manual_seed(1))
+    assert mask.flatten(1).amax(dim=1).min() > 0.5
+    assert not mask[rendering.face_mask == 0].any()
+    assert torch.equal(edited[mask.expand_as(edited) == 0], images[mask.expand_as(edited) == 0])
 
 
 def test_faces_turn_with_the_head(figure: Figure, session: SimpleNamespace) -> None:
