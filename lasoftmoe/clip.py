@@ -31,12 +31,7 @@ MAX_LOGIT_SCALE = 100.0
 
 @settings(frozen=True, config=CHECKED)
 class ClipConfig:
-    """Which CLIP to start from.
-
-    ``name="small"`` is the embedded model; any open_clip architecture name works too
-    (the paper's is ``ViT-B-16-quickgelu``). ``pretrained`` is ``"embedded"`` (small only),
-    an open_clip tag such as ``"openai"``, a path to safetensors, or ``None`` for random weights.
-    """
+    """The CLIP to start from: ``name`` and ``pretrained`` of :func:`load_clip`."""
 
     name: str = "small"
     pretrained: str | None = "embedded"
@@ -44,14 +39,14 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class ClipBundle:
-    """A CLIP model with everything that must go with it.
+    """A CLIP model with its tokenizer and preprocessing.
 
     Attributes:
-        model: has ``encode_image``, ``encode_text``, ``visual`` and ``logit_scale`` (a logarithm).
-        tokenize: texts to token ids, (number of texts, context length).
-        image_size: pixels of one side of the square input of the vision tower.
-        mean, std: what ``preprocess`` subtracts from RGB in [0, 1] and divides by.
-        name: the architecture's name.
+        model: Has ``encode_image``, ``encode_text``, ``visual``, and ``logit_scale`` (a logarithm).
+        tokenize: Turns texts into token ids, (texts, context length).
+        image_size: Side of the vision tower's square input, in pixels.
+        mean, std: Constants that ``preprocess`` subtracts from RGB in [0, 1] and divides by.
+        name: Name of the architecture.
     """
 
     model: nn.Module
@@ -73,22 +68,24 @@ class ClipBundle:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's parameters are now."""
+        """The device of the model's parameters."""
         return next(self.model.parameters()).device
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """What the vision tower expects; differentiable if ``images`` is floating point.
+        """Resize and normalize images for the vision tower.
+
+        Differentiable if ``images`` is floating point.
 
         Args:
-            images: RGB, (batch, 3, h, w), uint8 in 0..255 or floating point in [0, 1].
+            images: RGB, (batch, 3, h, w), uint8 in 0 to 255 or floating point in [0, 1].
 
         Returns:
-            (batch, 3, image_size, image_size), normalized. Another size is resized bicubically
+            (batch, 3, image_size, image_size), normalized. Other sizes are resized bicubically
             with antialiasing (h and w separately, so crop to a square first) and clamped to [0, 1].
 
         Raises:
-            TypeError: neither uint8 nor floating point.
-            ValueError: another shape, or floating point values far outside [0, 1].
+            TypeError: If ``images`` is neither uint8 nor floating point.
+            ValueError: If its shape is wrong or its values are far outside [0, 1].
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"Expected images (batch, 3, h, w), got {tuple(images.shape)}.")
@@ -103,7 +100,7 @@ class ClipBundle:
         return ((pixels - mean) / std).to(dtype)
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """L2-normalized embeddings, (batch, embed), of images as ``preprocess`` takes them."""
+        """Return L2-normalized embeddings, (batch, embed); see ``preprocess`` for ``images``."""
         return F.normalize(self.model.encode_image(self.preprocess(images)), dim=-1)
 
 
@@ -112,17 +109,18 @@ def load_clip(
     pretrained: str | None = "embedded",
     device: str | torch.device = "cpu",
 ) -> ClipBundle:
-    """The CLIP ``name`` in eval mode on ``device``.
+    """Load a CLIP in eval mode on ``device``.
 
     Args:
-        name: ``"small"`` or an architecture of open_clip.
+        name: ``"small"`` (the embedded model) or an architecture of open_clip (the paper's is
+            ``"ViT-B-16-quickgelu"``).
         pretrained: ``"embedded"`` (small only), a tag of open_clip (``"openai"``), the path of a
             safetensors file, or ``None`` for random weights from torch's global generator.
 
     Raises:
-        ValueError: unknown name or tag, or weights of another shape.
-        FileNotFoundError: a weights file that is not there.
-        ConnectionError: weights that have to be downloaded and cannot be.
+        ValueError: If the name or tag is unknown, or the weights have another shape.
+        FileNotFoundError: If a weights file is missing.
+        ConnectionError: If weights must be downloaded and cannot be.
     """
     bundle = _load_small(pretrained) if name == "small" else _load_open_clip(name, pretrained)
     bundle.model.to(device).eval()
@@ -137,7 +135,7 @@ def _load_small(pretrained: str | None) -> ClipBundle:
     else:
         raise ValueError(
             f"The small CLIP has no weights {pretrained!r}; expected 'embedded', the path of a "
-            ".safetensors file or None for random weights."
+            ".safetensors file, or None for random weights."
         )
     config, tokenizer, _ = read_description(weights.with_suffix(".json"))
     model = build_small_clip(config, tokenizer.vocab_size)
@@ -167,12 +165,12 @@ def _load_open_clip(name: str, pretrained: str | None) -> ClipBundle:
 
 
 def _check_open_clip_request(name: str, pretrained: str | None) -> None:
-    if ":" in name:  # hf-hub:… and local-dir:… bring their weights with them
+    if ":" in name:  # hf-hub:… and local-dir:… come with weights
         return
     if name.replace("/", "-") not in open_clip.list_models():
         raise ValueError(
-            f"There is no CLIP named {name!r}. Use 'small', 'ViT-B-16-quickgelu' (the paper's) or "
-            "another name of open_clip.list_models()."
+            f"There is no CLIP named {name!r}. Use 'small', 'ViT-B-16-quickgelu' (the paper's), or "
+            "another name from open_clip.list_models()."
         )
     if pretrained is None:
         return
@@ -181,7 +179,7 @@ def _check_open_clip_request(name: str, pretrained: str | None) -> None:
         return
     if Path(pretrained).suffix:
         if not Path(pretrained).is_file():
-            raise FileNotFoundError(f"The weights {pretrained} for {name} are not there.")
+            raise FileNotFoundError(f"The weights file {pretrained} for {name} does not exist.")
         return
     raise ValueError(
         f"{name} has no weights tagged {pretrained!r}; expected one of {', '.join(tags)}, the path "
@@ -194,7 +192,7 @@ def _explain(error: Exception, name: str, pretrained: str | None) -> Exception:
         return ValueError(f"The weights in {pretrained} do not fit {name}: {error}")
     return ConnectionError(
         f"The weights {pretrained!r} of {name} are not on this machine and could not be "
-        f"downloaded ({error}).\nOn a machine with a connection run\n"
+        f"downloaded ({error}).\nOn a machine with a connection, run\n"
         f"    python -c \"import open_clip; open_clip.create_model('{name}', '{pretrained}')\"\n"
         "and copy its Hugging Face cache (the folder that HF_HOME names, ~/.cache/huggingface "
         "by default) to the same place here; or pass the path of a downloaded .safetensors file "

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 MAPS = ("mask", "depth")
-"""What a batch can bring for each image as a second image, see :class:`Batch`."""
+"""Maps that a batch can hold for each image; see :class:`Batch`."""
 FACTS = ("family", "subject")
-"""What a batch can bring for each image as a string."""
+"""Strings that a batch can hold for each image."""
 
 
 class Batch(TypedDict, total=False):
-    """Images and what is known about them.
+    """Images with their labels and facts.
 
-    ``image``, ``is_attack``, ``attack_type``, and ``id`` are always there; the rest comes to
-    detectors that name it in :attr:`Detector.needs`.
+    ``image``, ``is_attack``, ``attack_type``, and ``id`` are always present. The others are
+    present only for detectors that name them in :attr:`Detector.needs`.
     """
 
     image: Tensor
@@ -49,8 +49,8 @@ class Batch(TypedDict, total=False):
 class Group:
     """Parameters that share a learning rate.
 
-    ``rate`` multiplies ``training.learning_rate``; ``weight_decay=None`` means that of the
-    training. ``training.rates`` overrides both factors by name of group.
+    ``rate`` multiplies ``training.learning_rate``; ``weight_decay=None`` means
+    ``training.weight_decay``. ``training.rates`` replaces the learning rate, by group name.
     """
 
     parameters: list[nn.Parameter]
@@ -65,7 +65,7 @@ class Detector(nn.Module, ABC):
     """
 
     needs: tuple[str, ...] = ()
-    """What a batch must bring beyond image and label, among ``MAPS`` and ``FACTS``."""
+    """What a batch must hold in addition to image and label, from ``MAPS`` and ``FACTS``."""
 
     @abstractmethod
     def training_loss(self, batch: Batch) -> Tensor | dict[str, Tensor]:
@@ -76,25 +76,23 @@ class Detector(nn.Module, ABC):
         """Return a number for each image, (batch,), higher for attacks.
 
         Args:
-            images: as :class:`Batch` holds them; the scores are differentiable in floating point
-                images.
+            images: See :class:`Batch`. The scores are differentiable in floating point images.
         """
 
     def prepare(self, train_set: Dataset) -> None:
-        """Learn what must be known before the first step, such as clusters or statistics.
+        """Compute what the first step needs, such as clusters or statistics.
 
-        ``train_set`` is a ``lasoftmoe.data.FaceDataset``. Called once, in every process. Keep the
-        result in buffers: a checkpoint holds those, and a training that resumes does not prepare
-        again.
+        ``train_set`` is a ``lasoftmoe.data.FaceDataset``. Called once in every process. Keep the
+        result in buffers: a checkpoint saves those, and a resumed training does not prepare again.
         """
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Change a training batch after the flips and shifts that all methods share.
 
-        May change labels as well. ``batch`` is on the detector's device.
+        May change labels, too. ``batch`` is on the detector's device.
 
         Args:
-            generator: on the CPU; fixed by seed, step, and process.
+            generator: Generator on the CPU, fixed by seed, step, and process.
         """
         return batch
 
@@ -103,5 +101,5 @@ class Detector(nn.Module, ABC):
         return {"model": Group([p for p in self.parameters() if p.requires_grad])}
 
     def settings(self) -> dict[str, Any]:
-        """Return what a checkpoint must agree with, beyond the shapes of the weights."""
+        """Return settings that a checkpoint must match, apart from the weights' shapes."""
         return {}

@@ -1,4 +1,4 @@
-"""Score a dataset and report the error rates; the threshold always comes from dev."""
+"""Scores of a dataset and their error rates; the threshold always comes from dev."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from lasoftmoe.progress import progress_bar
 FACTS = ("id", "is_attack", "attack_type", "family", "subject")
 DEV_EER = "dev EER"
 DEV_BPCER = "dev BPCER 1%"
-# How a threshold is chosen from dev's scores and classes, by the name that reports give it.
+# Name in reports -> function from dev's scores and classes to a threshold.
 THRESHOLDS = {DEV_EER: metrics.eer_threshold, DEV_BPCER: metrics.threshold_at_bpcer}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Reports on dev and test at one threshold, and the scores that they come from.
+    """Reports on dev and test at one threshold, and their scores.
 
-    ``scores`` has the columns split, id, attack_score, is_attack, attack_type, family, subject,
-    and video where the dataset has it.
+    ``scores`` has the columns of :func:`score` after a column split.
     """
 
     dev: Report
@@ -37,14 +36,14 @@ class Evaluation:
 def score(
     detector: Detector, dataset: FaceDataset, batch_size: int = 128, progress: bool = True
 ) -> pd.DataFrame:
-    """The detector's score of every image, in the dataset's order.
+    """Score every image, in the dataset's order.
 
     Returns:
-        columns id, attack_score (higher = more likely an attack), is_attack, attack_type, family,
-        subject, and video where the manifest has it (see ``lasoftmoe.metrics.per_video``).
+        Columns id, attack_score (higher = more likely an attack), is_attack, attack_type, family,
+        subject, and, if the manifest has it, video (see ``lasoftmoe.metrics.per_video``).
 
     Raises:
-        ValueError: a score is not finite.
+        ValueError: If a score is not finite.
     """
     device = next(detector.parameters()).device
     was_training = detector.training
@@ -68,7 +67,7 @@ def score(
 def report_scores(
     scores: pd.DataFrame, threshold: float | None, source: str | None = None
 ) -> Report:
-    """The metrics of a table of scores as ``score`` returns it."""
+    """Return the metrics of a table that ``score`` returned."""
     return metrics.evaluate(
         scores["attack_score"], scores["is_attack"], threshold, scores["attack_type"], source
     )
@@ -91,14 +90,14 @@ def evaluate_detector(
 
 
 def from_scores(scores: pd.DataFrame, source: str = DEV_EER) -> Evaluation:
-    """Return the same reports from stored scores, so that a run's results can be checked later.
+    """Recompute an evaluation from stored scores, to check a run's results later.
 
     Args:
-        scores: as :class:`Evaluation` holds them.
-        source: which threshold of dev, ``DEV_EER`` or ``DEV_BPCER``.
+        scores: See :class:`Evaluation`.
+        source: Which threshold of dev, ``DEV_EER`` or ``DEV_BPCER``.
 
     Raises:
-        ValueError: another source.
+        ValueError: If ``source`` is neither.
     """
     if source not in THRESHOLDS:
         raise ValueError(f"no rule for a threshold from {source!r}; known: {list(THRESHOLDS)}")

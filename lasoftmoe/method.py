@@ -1,6 +1,6 @@
 """A row of the table of methods: settings, builder, and pretrained weights.
 
-Kept apart from the detectors, since the command line reads settings long before it needs torch.
+Kept apart from the detectors, because the command line reads settings before it needs torch.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """Base of each method's settings: a frozen dataclass made with ``lasoftmoe.settings``."""
+    """Base class of each method's settings, a frozen dataclass that ``settings.CHECKED`` checks."""
 
     kind: ClassVar[str]
     """The method's name in ``METHODS``."""
 
     def unloaded(self) -> Self:
-        """Return the same network with random weights, which needs no file."""
+        """Return settings of the same network with random weights, which need no file."""
         return replace(self, pretrained=None) if hasattr(self, "pretrained") else self
 
 
@@ -30,9 +30,9 @@ class MethodConfig:
 class Weights:
     """Pretrained weights that a method starts from.
 
-    ``name`` is the network, ``tag`` what its configuration calls the weights. ``files`` are on
-    this disk. ``hub`` is ``owner/repository/file`` where they can be downloaded, and ``call`` the
-    Python statement that does it. ``field`` is the configuration's field.
+    ``name`` is the network, ``tag`` the configuration's name for the weights, ``field`` the
+    configuration's field. ``files`` are local. ``hub`` is the download's
+    ``owner/repository/file``, and ``call`` the Python statement that downloads it.
     """
 
     name: str
@@ -48,13 +48,11 @@ class Method:
     """A row of the table of methods.
 
     Args:
-        config: the dataclass of its settings.
-        build: makes a detector from such settings; its random weights come from torch's global
-            generator.
-        weights: says which pretrained weights such settings ask for.
-        paper: where the paper reports it, or what it is here for.
-        code: files and folders of ``lasoftmoe``, beyond the method's own file, that decide its
-            results.
+        config: Dataclass of its settings.
+        build: Builds a detector from settings; random weights come from torch's global generator.
+        weights: Returns the pretrained weights that settings ask for.
+        paper: Where the paper reports the method, or why it is here.
+        code: Other files and folders of ``lasoftmoe`` that its results depend on.
     """
 
     config: type[Any]

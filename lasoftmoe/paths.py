@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def _checkout() -> Path | None:
-    """The folder that the package was checked out or unpacked into, None for a wheel."""
+    """Return the folder of the checkout or unpacked archive; None for a wheel."""
     project = PACKAGE.parent / "pyproject.toml"
     # A wheel may be installed into a folder with another project's file.
     ours = project.is_file() and 'name = "lasoftmoe"' in project.read_text("utf-8").splitlines()
@@ -29,7 +29,7 @@ EMBEDDED_DATA = ROOT / "data" / "synthetic-laptop"
 EMBEDDED_COMMAND = (
     f"python -m data_prep synthetic --preset laptop --out {shlex.quote(str(EMBEDDED_DATA))}"
 )
-"""The command that writes the embedded data, in a checkout and with a wheel alike."""
+"""The command that writes the embedded data, for a checkout and for a wheel."""
 
 
 def runs_folder() -> Path:
@@ -38,7 +38,7 @@ def runs_folder() -> Path:
 
 
 def where_kept() -> str:
-    """Tell where data and runs are kept and how to choose other folders."""
+    """Say where data and runs are kept and how to choose other folders."""
     return (
         f"embedded data in {EMBEDDED_DATA}, runs in {runs_folder()}; "
         "--data.folder and LASOFTMOE_RUNS choose other folders"

@@ -1,4 +1,4 @@
-"""Progress bars for terminal and notebook that can be switched off in both."""
+"""Progress bars for terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tqdm.auto import tqdm
 def progress_bar(
     iterable: Iterable | None = None, *, disable: bool = False, **options: Any
 ) -> tqdm:
-    """``tqdm.auto.tqdm`` that the environment variable ``TQDM_DISABLE`` hides everywhere.
+    """Return a ``tqdm.auto.tqdm`` that the environment variable ``TQDM_DISABLE`` hides.
 
-    tqdm's own bars heed that variable in a terminal but not in a notebook, where the build of the
-    book needs it: a bar that has stopped moving says nothing on a page.
+    tqdm's own bars follow that variable in a terminal but not in a notebook. The book's build
+    needs it there, because a finished bar is useless on a page.
 
     Args:
-        iterable: what to walk through; ``None`` for a bar that is moved by ``update()``.
-        disable: hide this bar in any case.
-        options: whatever tqdm takes, such as ``desc``, ``total`` and ``unit``.
+        iterable: What to iterate over; ``None`` for a bar that ``update()`` moves.
+        disable: Hide this bar in any case.
+        options: Options of tqdm, such as ``desc``, ``total``, and ``unit``.
     """
     switched_off = os.environ.get("TQDM_DISABLE", "") not in ("", "0")
     return tqdm(iterable, disable=disable or switched_off, **options)

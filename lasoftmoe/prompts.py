@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lasoftmoe.clip import ClipBundle
 
 CLASSES = ("live", "fake")
-"""Order of the classes in embeddings and logits of both."""
+"""Order of the classes in embeddings and logits."""
 
 PROMPTS = {
     "T-1": "There is a {label} face in this photo.",

@@ -1,8 +1,8 @@
-"""Settings: frozen dataclasses that check their values when they are made.
+"""Types for settings: frozen dataclasses that check their values when they are created.
 
-A field's type says which values it takes: ``Literal`` lists choices, ``Positive`` and its
-neighbors bound numbers. A value that does not fit raises pydantic's ``ValidationError``, which is
-a ``ValueError`` and names the field, the value, and what is allowed.
+A field's type says which values are allowed: ``Literal`` lists choices, and the types below bound
+numbers. Any other value raises pydantic's ``ValidationError``, a ``ValueError`` that names the
+field, the value, and what is allowed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Interval
 from pydantic import ConfigDict, ValidationError
 
 CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""For ``pydantic.dataclasses.dataclass(frozen=True, config=CHECKED)``."""
+"""Argument of ``pydantic.dataclasses.dataclass(frozen=True, config=CHECKED)``."""
 
 Count = Annotated[int, Ge(1)]
 """A whole number of at least 1."""

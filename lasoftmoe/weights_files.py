@@ -1,4 +1,4 @@
-"""Weights on disk as safetensors: written whole or not at all, never pickled."""
+"""Weights on disk as safetensors: written completely or not at all, never pickled."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def read_weights(path: Path) -> Tensors:
     """Read the tensors of a ``.safetensors`` file to the CPU.
 
     Raises:
-        FileNotFoundError: if the file is missing.
-        ValueError: if it is not a safetensors file.
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is not a safetensors file.
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is not a file. Expected weights in a .safetensors file; random weights need "
-            "none (pretrained=None)."
+            f"{path} is not a file. Expected weights in a .safetensors file, or pretrained=None "
+            "for random weights."
         )
     try:
         return load_file(path, device="cpu")
@@ -43,23 +43,22 @@ def read_weights(path: Path) -> Tensors:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Read weights from a file into a model.
+    """Load weights from a file into a model.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`read_weights` and :func:`copy_into`.
+        FileNotFoundError, ValueError: See :func:`read_weights` and :func:`copy_into`.
     """
     copy_into(model, read_weights(path), path)
 
 
 def copy_into(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Copy tensors into a model; every name and every shape must agree.
+    """Copy tensors into a model; all names and shapes must match.
 
     Args:
-        source: the file that errors name.
+        source: File to name in errors.
 
     Raises:
-        ValueError: names the file and the first tensors that are missing, unexpected, or of
-            another shape, with both shapes.
+        ValueError: If a tensor is missing, unexpected, or of another shape.
     """
     expected = model.state_dict()
     problems = [f"{name} is missing" for name in expected if name not in tensors]
