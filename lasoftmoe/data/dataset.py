@@ -1,4 +1,4 @@
-"""A prepared dataset (see ``data_prep.manifest``) as torch datasets, one for each split."""
+"""Torch datasets from a prepared dataset (see ``data_prep.manifest``), one for each split."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class FaceDataset(Dataset):
     """One split of one protocol.
 
     An item is a dictionary: ``image`` uint8 (3, height, width), ``is_attack`` bool scalar, and the
-    strings ``attack_type`` and ``id``. ``table`` holds the same facts and everything else in the
-    manifest, one row an item; ``is_attack``, (items,), holds the labels as a tensor.
+    strings ``attack_type`` and ``id``. ``table`` has one row per item with all columns of the
+    manifest; ``is_attack``, (items,), holds the labels as a tensor.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class FaceDataset(Dataset):
         checksum: str,
         source: PreparedDataset | None = None,
     ) -> None:
-        """``table.row`` gives the place of an item in ``images``, uint8 (n, 3, height, width).
+        """Take an item's image from row ``table.row`` of ``images``, uint8 (n, 3, height, width).
 
-        ``source`` is where :meth:`delivering` finds masks and depth.
+        :meth:`delivering` reads masks and depth from ``source``.
         """
         self.images = images
         self.table = table.reset_index(drop=True)
@@ -54,14 +54,14 @@ class FaceDataset(Dataset):
         self._present: dict[str, Tensor] = {}
 
     def delivering(self, needs: Sequence[str]) -> Self:
-        """Return this dataset with more in each item: maps and facts that a detector needs.
+        """Return this dataset with the maps and facts that a detector needs in each item.
 
         Args:
-            needs: names among ``detector.MAPS`` and ``detector.FACTS``; see ``detector.Batch``.
+            needs: Names from ``detector.MAPS`` and ``detector.FACTS``; see ``detector.Batch``.
 
         Raises:
-            ValueError: if a name is neither.
-            DatasetError: if no image of this split has such a map.
+            ValueError: If a name is neither.
+            DatasetError: If no image of this split has such a map.
         """
         more = type(self)(
             self.images, self.table, self.split, self.protocol, self.checksum, self.source
@@ -80,7 +80,7 @@ class FaceDataset(Dataset):
         if self.source is None or not present.any():
             raise DatasetError(
                 f"the {self.split} split has no {name} for any image, and this detector needs it; "
-                "for the synthetic faces write them with `python -m data_prep synthetic "
+                "for the synthetic faces, write them with `python -m data_prep synthetic "
                 "--with-maps`, or choose a detector that needs none"
             )
         self._maps[name] = decoded(self.source, self.images.shape[-1], name)
@@ -94,7 +94,7 @@ class FaceDataset(Dataset):
         return {name: value[0] for name, value in batch.items()}
 
     def batch(self, indices: list[int]) -> Batch:
-        """Return several items at once, see ``lasoftmoe.detector.Batch``."""
+        """Return several items at once; see ``lasoftmoe.detector.Batch``."""
         rows = self._rows[indices]
         images = {"image": self.images, **self._maps}
         batch = {
@@ -105,11 +105,11 @@ class FaceDataset(Dataset):
         }
         return cast(Batch, batch)
 
-    # The data loader asks for whole batches through this name, which spares it stacking items.
+    # The data loader calls this name to get whole batches, so it need not stack items.
     __getitems__ = batch
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker process maps the files as well, instead of getting a copy of their content.
+        # A worker process maps the files, too, instead of getting a copy of their content.
         maps = {name: _file_of(array) for name, array in self._maps.items()}
         return {**self.__dict__, "images": _file_of(self.images), "_maps": maps, "source": None}
 
@@ -141,16 +141,16 @@ def open_dataset(
     """Open splits of a prepared dataset.
 
     Args:
-        folder: a prepared dataset.
-        protocol: name of one of its ``protocols/*.parquet``.
-        image_size: side in pixels that images are delivered in; ``None`` means as ``dataset.json``
-            says. Another size than the files' is resampled once, while decoding.
-        splits: which of train, dev, and test are wanted; only these must hold images.
+        folder: A prepared dataset.
+        protocol: Name of one of its ``protocols/*.parquet``.
+        image_size: Side of the images in pixels; ``None`` means as in ``dataset.json``. Images of
+            another size are resampled once, while decoding.
+        splits: Which of train, dev, and test to open; only these must hold images.
 
     Raises:
-        DatasetError: if there is no such folder or protocol, a wanted split has no images, an
-            image does not decode, has another size than ``dataset.json`` says, or changed after
-            it was written, or there is no space for the decoded images.
+        DatasetError: If the folder or protocol does not exist, a split has no images, an image
+            does not decode, has a size other than in ``dataset.json``, or changed after it was
+            written, or there is no disk space for the decoded images.
     """
     dataset = _read(Path(folder))
     if protocol not in dataset.protocols:
@@ -177,10 +177,10 @@ def batches(
     drop_last: bool = False,
     num_workers: int = 0,
 ) -> DataLoader[Batch]:
-    """Iterate over a dataset in batches; ``generator``'s seed fixes the order of a shuffle.
+    """Return a loader of batches; ``generator``'s seed fixes the order of a shuffle.
 
-    The last, smaller batch is kept unless ``drop_last``. Evaluation keeps it, since every image
-    counts; training drops it, since the contrastive losses depend on the size of a batch.
+    ``drop_last`` drops a last, smaller batch: training does, because the contrastive losses depend
+    on the batch size.
     """
     return DataLoader(
         dataset,

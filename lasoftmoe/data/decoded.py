@@ -1,8 +1,8 @@
-"""Decoded images of a dataset: one array of bytes on disk that processes map into memory.
+"""Decoded images of a dataset, cached as one array on disk that processes map into memory.
 
-The file's name covers everything that decides its pixels: the dataset's checksum, the size, the
-decoding code, and Pillow's version. When one of them changes, the images are decoded again and
-the old file is deleted.
+The file's name covers everything that its pixels depend on: the dataset's checksum, the size, the
+decoding code, and Pillow's version. If one of them changes, the images are decoded again and the
+old file is deleted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lasoftmoe.progress import progress_bar
 
 BLOCK_BYTES = 1 << 20
 DECODING_CODE = (Path(__file__), Path(decoding.__file__))
-"""The files that decide the pixels of a decoded image."""
+"""The code that the pixels of a decoded image depend on."""
 
 Reader = Callable[[int], tuple[np.ndarray, bytes | None]]
 
@@ -47,25 +47,25 @@ def decoded(
     """Return all images in the manifest's order, mapped from a cached file.
 
     Args:
-        dataset: the prepared dataset.
-        image_size: side in pixels; ``None`` means as ``dataset.json`` says.
-        column: ``"path"`` for the images, ``"mask"`` or ``"depth"`` for the maps of each image
-            (0 where it has none).
+        dataset: The prepared dataset.
+        image_size: Side in pixels; ``None`` means as in ``dataset.json``.
+        column: ``"path"`` for the images; ``"mask"`` or ``"depth"`` for each image's map (0 where
+            there is none).
 
     Returns:
         uint8 (images, 3, size, size), or (images, 1, size, size) for maps.
 
     Raises:
-        DatasetError: if an image does not decode, has another size than ``dataset.json`` says, or
+        DatasetError: If an image does not decode, has a size other than in ``dataset.json``, or
             changed after it was written, or if the disk is too small.
     """
     size = image_size or dataset.info["image_size"]
     if size is None:
         raise DatasetError(
             f"{dataset.folder}/dataset.json leaves image_size open (its images differ in size); "
-            "say which size to deliver them in: open_dataset(..., image_size=224)"
+            "choose a size: open_dataset(..., image_size=224)"
         )
-    # Beside the runs, not in the dataset's folder, which may be read-only or shared.
+    # Next to the runs, because the dataset's folder may be read-only or shared.
     folder = runs_folder() / ".decoded"
     folder.mkdir(parents=True, exist_ok=True)
     checksum = hashlib.sha256(dataset.checksum.encode()).hexdigest()[:16]
@@ -85,8 +85,8 @@ def decoded(
 def image_reader(dataset: PreparedDataset, size: int, column: str = "path") -> Reader:
     """Return a function from a row of the manifest to its decoded image and the file's digest.
 
-    The image is uint8 (size, size, 3), or (size, size, 1) for maps; a map that a row lacks is 0
-    and has no digest.
+    The image is uint8 (size, size, 3), or (size, size, 1) for maps. A missing map is 0 and has no
+    digest.
     """
     files = list(zip(dataset.manifest[column], dataset.manifest["id"], strict=True))
     declared = dataset.info["image_size"]
@@ -128,23 +128,23 @@ def _delete(paths: Iterable[Path]) -> None:
 
 
 def _files_stamp(dataset: PreparedDataset) -> str:
-    """A digest of all files' sizes and times of change: cheap, unlike one of their bytes."""
+    """Return a digest of all files' sizes and modification times, cheaper than of their bytes."""
     digest = hashlib.sha256()
     for path in dataset.image_files():
         try:
             status = os.stat(f"{dataset.folder}/{path}")  # noqa: PTH116 (pathlib: 3 x the time)
         except OSError:
-            continue  # reading it will say what is wrong
+            continue  # reading the file reports the error
         digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _check_files(dataset: PreparedDataset, digests: Mapping[str, bytes] | None = None) -> None:
-    """Refuse other images than those that ``dataset.json``, and so each run's hash, stands for.
+    """Raise if images differ from those in ``dataset.json``, on which each run's hash depends.
 
-    ``digests``: of files that have just been read, by path.
+    ``digests`` maps the paths of files that were just read to their digests.
     """
-    # A dataset that is checked by its files' sizes has no digests to compare with.
+    # A dataset that is checked by file sizes has no digests to compare with.
     known = digests if dataset.info.get("images_checked_by") != "size" else None
     try:
         check_files(dataset, known)
@@ -174,8 +174,8 @@ def _decode_into(file: Path, dataset: PreparedDataset, size: int, column: str) -
     except OSError as error:
         raise DatasetError(
             f"the decoded images cannot be written to {file} "
-            f"({np.prod(shape) / 2**20:.0f} MiB): {error}; make room, or set LASOFTMOE_RUNS to a "
-            "folder on another disk"
+            f"({np.prod(shape) / 2**20:.0f} MiB): {error}; free disk space, or set LASOFTMOE_RUNS "
+            "to a folder on another disk"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -199,7 +199,7 @@ def _decode_all(output: BinaryIO, read: Reader, shape: tuple[int, ...]) -> dict[
             output.write(images.data)
         return len(rows)
 
-    # Several images a task: handing out a task costs a good part of decoding a small image.
+    # Several images per task: starting a task takes a good part of the time to decode one.
     step = max(1, BLOCK_BYTES // image_bytes)
     blocks = [range(shape[0])[at : at + step] for at in range(0, shape[0], step)]
     bar = progress_bar(total=shape[0], desc="decode images", unit="image")

@@ -21,9 +21,9 @@ def move_batch(
     part: int = 0,
     parts: int = 1,
 ) -> Batch:
-    """Flip and shift a batch's images as :func:`flip_and_shift` does, and their maps with them.
+    """Apply :func:`flip_and_shift` to a batch's images and, in the same way, to their maps.
 
-    All of them are (batch, channels, height, width) with the same height and width.
+    All are (batch, channels, height, width) with the same height and width.
     """
     places = _places(batch["image"], generator, flip, shift_pixels, part, parts)
     moved = {name: _take(batch[name], *places) for name in ("image", *MAPS) if name in batch}
@@ -42,12 +42,12 @@ def flip_and_shift(
 
     Args:
         images: (batch, channels, height, width) of any type.
-        generator: on the CPU; fixes all choices.
-        flip: whether to mirror left to right.
-        shift_pixels: largest shift in either direction. Pixels beyond the border are mirrored in,
-            which leaves the image's noise statistics as they are.
-        part, parts: where several processes hold parts of a batch, this is part number ``part``
-            of ``parts`` equal ones; each image is moved as in the whole batch.
+        generator: Generator on the CPU that fixes all choices.
+        flip: Whether to mirror left to right.
+        shift_pixels: Largest shift in either direction. Pixels beyond the border are mirrored,
+            which preserves the image's noise statistics.
+        part, parts: These images are part number ``part`` of ``parts`` equal parts of a batch;
+            each image is moved as in the whole batch.
     """
     return _take(images, *_places(images, generator, flip, shift_pixels, part, parts))
 
@@ -73,7 +73,7 @@ def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _shifted(size: int, batch: int, shift: int, generator: torch.Generator) -> Tensor:
-    """Where each pixel of a moved row (or column) is taken from, (batch, size)."""
+    """Source index of each pixel of a moved row (or column), (batch, size)."""
     index = torch.arange(size) + torch.randint(-shift, shift + 1, (batch, 1), generator=generator)
     index = index.abs()
     return torch.where(index >= size, 2 * size - 2 - index, index)

@@ -1,7 +1,6 @@
-"""Which images make up each batch of an epoch: fixed by the seed and the epoch's number alone.
+"""Batches of an epoch, as a function of the seed and the epoch's number alone.
 
-Nothing is remembered from one epoch to the next, so a training can go on at any batch, and the
-number of worker processes that load the images changes nothing.
+So a training can resume at any batch, and the number of worker processes changes nothing.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ Sampling = Literal["uniform", "class_balanced"]
 
 
 def epoch_order(is_attack: Tensor, seed: int, epoch: int, sampling: Sampling) -> np.ndarray:
-    """The order in which an epoch goes through the images, as row numbers.
+    """Return the order of an epoch's images, as row numbers.
 
-    ``"uniform"`` is every image once. ``"class_balanced"`` alternates between live images and
-    attacks: the rarer class is repeated and the other one is cut, differently in each epoch, to
-    half of the number of images each.
+    ``"uniform"`` takes every image once. ``"class_balanced"`` alternates between live images and
+    attacks. Each class fills half of the epoch: the rarer one is repeated and the other one is
+    cut, differently in each epoch.
 
     Args:
         is_attack: bool, (images,).
-        seed: of the training.
-        epoch: its number, from 0.
-        sampling: one of the two.
+        seed: Seed of the training.
+        epoch: Number of the epoch, from 0.
+        sampling: ``"uniform"`` or ``"class_balanced"``.
 
     Raises:
-        ValueError: ``"class_balanced"`` with images of one class only.
+        ValueError: If ``"class_balanced"`` gets images of one class only.
     """
     generator = np.random.default_rng([seed, epoch])
     if sampling == "uniform":
@@ -47,17 +46,17 @@ def epoch_order(is_attack: Tensor, seed: int, epoch: int, sampling: Sampling) ->
 
 
 def _repeated(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """``count`` of ``rows``: all of them in random order, as often as it takes."""
+    """Return ``count`` of ``rows``: all in random order, repeated as needed."""
     rounds = -(-count // len(rows))
     return np.concatenate([generator.permutation(rows) for _ in range(rounds)])[:count]
 
 
 class EpochBatches(Sampler[list[int]]):
-    """The batches of one epoch as lists of row numbers, for a ``DataLoader``'s ``batch_sampler``.
+    """Batches of one epoch as lists of row numbers, for a ``DataLoader``'s ``batch_sampler``.
 
-    Several processes share a training so that each of their steps sees the very images that one
-    process would see with a batch as large as all of theirs together. Images that do not fill the
-    last batch are left out, since the contrastive losses depend on the size of a batch.
+    A step of several processes sees the same images as one process with a batch as large as all
+    of theirs together. Images that do not fill the last batch are left out, because the
+    contrastive losses depend on the batch size.
 
     Set ``epoch``, and ``first`` (the batch to begin with), before iterating.
     """
@@ -71,7 +70,7 @@ class EpochBatches(Sampler[list[int]]):
         processes: int = 1,
         process: int = 0,
     ) -> None:
-        """``batch_size`` is that of one process; ``process`` counts from 0."""
+        """Set the batches of process number ``process``, from 0; ``batch_size`` is per process."""
         self.is_attack, self.batch_size, self.seed = is_attack, batch_size, seed
         self.sampling, self.processes, self.process = sampling, processes, process
         self.epoch = self.first = 0
