@@ -1,4 +1,4 @@
-"""How the small CLIP got its weights: pretraining on captioned captures of rendered faces.
+"""Pretraining of the small CLIP on captioned captures of rendered faces.
 
 ``python -m lasoftmoe.pretraining --data DIR --out DIR`` repeats it.
 """

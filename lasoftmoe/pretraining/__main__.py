@@ -1,4 +1,4 @@
-"""``python -m lasoftmoe.pretraining --data DIR --out DIR``: pretrain a small CLIP."""
+"""The command ``python -m lasoftmoe.pretraining --data DIR --out DIR``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lasoftmoe.pretraining.run import pretrain
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit status (2 for an error that the user can mend)."""
+    """Run the command; return the exit code (2 for an error that the user can fix)."""
     parser = ArgumentParser(
         prog="python -m lasoftmoe.pretraining",
         description="Pretrain the small CLIP on captioned captures (python -m data_prep captions).",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of captioned captures")
-    parser.add_argument("--out", type=Path, required=True, help="folder for weights, card and log")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights, card, and log")
     parser.add_argument(
         "--held_out", type=Path, help="captioned captures of other people (another seed)"
     )

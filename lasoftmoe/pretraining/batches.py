@@ -1,4 +1,4 @@
-"""Batches for pretraining: captures given a texture, and captions that name it."""
+"""Pretraining batches: captures with a random texture, and captions that name it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SHIFT_PIXELS = 4
 
 @dataclass(frozen=True)
 class CaptionBatch:
-    """Pictures with captions, and what else is asked about them.
+    """Images with captions, scenes, and answers to questions.
 
     Attributes:
         images: uint8 (batch, 3, h, w).
-        tokens: ids of the captions, (batch, context).
-        scenes: indices into ``SCENES``, (batch,).
-        question_tokens: ids of the answers that can be chosen (``draw_question_texts``).
-        answers: the right ones (``answer_numbers``), (batch, questions).
+        tokens: Token ids of the captions, (batch, context).
+        scenes: Indices into ``SCENES``, (batch,).
+        question_tokens: Token ids of all possible answers (``draw_question_texts``).
+        answers: Numbers of the right answers (``answer_numbers``), (batch, questions).
     """
 
     images: Tensor
@@ -41,10 +41,10 @@ class CaptionBatch:
 
 
 class CaptionBatches:
-    """Endless epochs of batches; an epoch's content follows from the seed and its number alone.
+    """Endless epochs of batches; an epoch depends only on the seed and its number.
 
     Raises:
-        ValueError: fewer captures than one batch.
+        ValueError: If there are fewer captures than one batch.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class CaptionBatches:
         self.seed = seed
 
     def __len__(self) -> int:
-        """Batches of an epoch; the rest that does not fill a batch waits for another epoch."""
+        """Return the number of full batches in an epoch; a remainder is left out."""
         return len(self.captures) // self.batch_size
 
     def epoch(self, number: int) -> Iterator[CaptionBatch]:
-        """The batches of one epoch, every capture at most once."""
+        """Yield the batches of one epoch, with every capture at most once."""
         streams = np.random.SeedSequence([self.seed, number]).generate_state(2)
         rng = random.Random(int(streams[0]))
         generator = torch.Generator().manual_seed(int(streams[1]))

@@ -1,4 +1,4 @@
-"""The captioned captures that the small CLIP is pretrained on, in memory."""
+"""Captioned captures for pretraining, in memory."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from lasoftmoe.progress import progress_bar
 
 PROTOCOL = "pretraining"
 ATTRIBUTES = tuple(MENTIONED)
-"""What captions speak of (``data_prep.synthetic.captions.captions.describe``); "" says nothing."""
+"""Attributes that captions can mention (see ``captions.describe``); "" means nothing to say."""
 
 
 @dataclass(frozen=True)
 class Captures:
-    """Images and, row by row, what is known about them.
+    """Images and a table of facts about them.
 
     Attributes:
         images: uint8 (n, 3, h, w).
-        table: n rows with the columns id, subject, medium and ``ATTRIBUTES``, all words.
+        table: n rows with the columns id, subject, medium, and ``ATTRIBUTES``, all strings.
     """
 
     images: Tensor
@@ -36,17 +36,17 @@ class Captures:
         return len(self.table)
 
     def select(self, rows: np.ndarray) -> Captures:
-        """The captures at these positions, in this order."""
+        """Return the captures at these positions, in this order."""
         return Captures(self.images[torch.from_numpy(rows)], self.table.iloc[rows])
 
     def __add__(self, other: Captures) -> Captures:
-        """These captures, then the other ones."""
+        """Append other captures."""
         images = torch.cat([self.images, other.images])
         return Captures(images, pd.concat([self.table, other.table], ignore_index=True))
 
     @cached_property
     def attributes(self) -> list[dict[str, str]]:
-        """The words about each capture, by name."""
+        """``ATTRIBUTES`` of each capture, by name."""
         return self.table[list(ATTRIBUTES)].to_dict("records")
 
     @cached_property
@@ -56,12 +56,12 @@ class Captures:
 
 
 def read_captures(folder: str | Path) -> dict[str, Captures]:
-    """Decode what ``python -m data_prep captions`` wrote: the splits "train" and "dev".
+    """Decode the splits "train" and "dev" that ``python -m data_prep captions`` wrote.
 
     No person is in both (protocol ``pretraining``).
 
     Raises:
-        DatasetError: not a prepared dataset, or one without complete captions.
+        DatasetError: If ``folder`` is not a prepared dataset or its captions are incomplete.
     """
     folder = Path(folder)
     dataset = read_captions_folder(folder)
@@ -71,7 +71,7 @@ def read_captures(folder: str | Path) -> dict[str, Captures]:
         if len(table) != len(dataset.manifest):
             raise DatasetError(
                 f"{folder}: captions or protocol cover {len(table)} of {len(dataset.manifest)} "
-                "images; write the folder anew"
+                "images; write the folder again"
             )
     rows = table[["path", "id"]].itertuples(index=False)
     bar = progress_bar(rows, desc="decode", total=len(table), unit="image")
@@ -82,10 +82,10 @@ def read_captures(folder: str | Path) -> dict[str, Captures]:
 
 
 def read_captions_folder(folder: Path) -> PreparedDataset:
-    """The tables of such a folder, undecoded.
+    """Read the tables of a folder of captioned captures, without its images.
 
     Raises:
-        DatasetError: not a prepared dataset.
+        DatasetError: If ``folder`` is not a prepared dataset.
     """
     if not folder.is_dir():  # read_dataset would name the command that writes faces and attacks
         raise DatasetError(

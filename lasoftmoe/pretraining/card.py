@@ -1,4 +1,4 @@
-"""The model card of a small CLIP, written from the facts in its ``.json``."""
+"""Model card of a small CLIP, written from the facts in its ``.json``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TEMPLATE = """\
 # Small CLIP
 
 A CLIP of {parameters:,} parameters ({megabytes:.1f} MB in half precision) for the chapters of this
-book. It takes faces of 96 x 96 pixels and knows {words} words. It learned from rendered faces
-only; no photograph of a person was used, and on photographs it is of no use.
+book. It takes faces of 96 x 96 pixels and knows {words} words. It learned only from rendered
+faces, not from photographs of people, and it is useless on photographs.
 
 ## How it was made
 
@@ -32,37 +32,37 @@ only; no photograph of a person was used, and on photographs it is of no use.
 Loss: contrastive on captions, plus {scene_weight} x cross-entropy over texts that name medium
 and texture, plus {question_weight} x the mean cross-entropy of {questions} questions about one
 attribute each, answered by texts such as "a photo of a person with glasses". Most images get a
-texture at random (noise, blur, JPEG, enlargement, blotches of color), on the whole picture or a
-part of it, and their captions say so.
+random texture (noise, blur, JPEG, enlargement, blotches of color) on the whole image or on a part
+of it, which their captions name.
 
-From epoch {scaffold_epoch} on (counted from 0), the layout branch of the stem learns, and with
-weight {scaffold_weight} a linear layer on the stem's tokens that answers the same questions and is
-dropped at the end. Things that are small and always in the same place, such as glasses, were
-hardly learned in a thousand steps before. Other epochs to begin at were not tried.
+From epoch {scaffold_epoch} (counted from 0), two more parts learn: the stem's layout branch and,
+with weight {scaffold_weight}, a linear layer on the stem's tokens. This layer answers the same
+questions and is dropped at the end. Without both, a thousand steps hardly teach small things in a
+fixed place, such as glasses. We did not try other epochs to begin at.
 {note}
-## What it can do without further training
+## Results without further training
 
-On {dev_images} captures of {dev_subjects} people whom it has not seen. *Chance* is the share of the
-most frequent answer (for an AUC, 0.5). The questions are those that it was trained to answer, about
-other people: no training on labels, but training on the very sentences.
+On {dev_images} captures of {dev_subjects} people it has not seen. *Chance* is the share of the most
+frequent answer (for an AUC, 0.5). Only the people are new: the questions and answers are the ones
+from its training.
 
-| task | reached | chance | images |
+| task | result | chance | images |
 |---|---|---|---|
 {rows}
 
-Retrieval finds an image's own caption among those of 100 people. Captions leave things out, so it
-cannot be perfect: {shared:.1%} of the captions say just what another one says, and an oracle that
-knows every attribute of every image reaches {oracle:.3f}.
+Retrieval finds an image's own caption among those of 100 people. Captions omit attributes, so it
+cannot be perfect: {shared:.1%} of the captions say exactly the same as another one, and an oracle
+that knows every attribute of every image reaches {oracle:.3f}.
 {live_fake_table}
-## What it has never read
+## Words it has never read
 
-"live" and "fake" stand in no caption; neither does any word for an attack but print and screen.
-A word outside its vocabulary is an error.
+No caption contains "live", "fake", or a word for an attack, except print and screen. A word
+outside its vocabulary is an error.
 """
 
 LIVE_FAKE = """
-Live against fake by the paper's prompts, without training, on the {images} dev images of the
-synthetic faces (protocol p1); 0.5 is chance:
+Zero-shot live against fake with the paper's prompts, on the {images} dev images of the synthetic
+faces (protocol p1); 0.5 is chance:
 
 | prompt | AUC |
 |---|---|
@@ -71,7 +71,7 @@ synthetic faces (protocol p1); 0.5 is chance:
 
 
 def write_card(description: Path) -> Path:
-    """Write the ``.md`` beside a small CLIP's ``.json`` and return its path."""
+    """Write the ``.md`` next to a small CLIP's ``.json``; return its path."""
     content = json.loads(description.read_text(encoding="utf-8"))
     text = TEMPLATE.format(**_fields(content, description.with_suffix(".safetensors")))
     path = description.with_suffix(".md")

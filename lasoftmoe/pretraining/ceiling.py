@@ -1,4 +1,4 @@
-"""How often a caption can be found at all: what bounds retrieval whatever the model sees."""
+"""Upper bound of caption retrieval, which no model can exceed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ Words = Mapping[str, str]
 
 
 def oracle_recall(attributes: Sequence[Words], said: Sequence[Words]) -> float:
-    """R@1 in one gallery of somebody who knows every attribute of every image.
+    """Return the R@1 in one gallery of an oracle that knows every attribute of every image.
 
-    Of the captions that say nothing false of an image, the oracle takes the one that says most
-    (in bits, by how rare its words are in the gallery); among equals it guesses.
+    Among the captions that say nothing false about an image, the oracle takes the one with the
+    most information (in bits: rarer words have more). It guesses between equals.
 
     Args:
-        attributes: all that is true, image by image.
-        said: what the image's own caption mentions of it.
+        attributes: All true attributes, one mapping per image.
+        said: The attributes that each image's own caption mentions.
     """
     bits = [_information(words, attributes) for words in said]
     return sum(_chance(i, attributes[i], said, bits) for i in range(len(said))) / len(said)
 
 
 def shared_captions(said: Sequence[Words]) -> float:
-    """Share of the captions that say just what another one of the gallery says."""
+    """Return the share of captions that say exactly the same as another one."""
     times = Counter(frozenset(words.items()) for words in said)
     return sum(count for count in times.values() if count > 1) / len(said)
 

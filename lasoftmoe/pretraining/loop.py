@@ -1,7 +1,7 @@
-"""The pretraining loop: contrastive learning on captions, naming textures, answering questions.
+"""The pretraining loop: contrastive learning on captions with two more classification losses.
 
-Radford et al. 2021 with two more terms: cross-entropy over texts that name medium and texture,
-and over texts that name one attribute.
+Adds cross-entropy over texts that name medium and texture, and over texts that name one
+attribute, to the loss of Radford et al. 2021.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ INITIAL_LOGIT_SCALE = 10.0
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """Choices of a pretraining run.
+    """Settings of a pretraining run.
 
-    ``cpu_seconds``, if given, ends the run (and its learning rate schedule) after so much CPU
-    time instead of after ``epochs``; the result then depends on the machine's speed.
-    From ``scaffold_epoch`` on, the layout branch learns, and so does a ``Scaffold`` that is dropped
-    at the end; before, both have no effect.
-    ``bf16`` computes in bfloat16 by autocast: faster where the processor supports it.
+    ``cpu_seconds``, if given, ends the run and its learning rate schedule after that much CPU time
+    instead of after ``epochs``; the result then depends on the machine's speed. The layout branch
+    and a ``Scaffold``, which is dropped at the end, learn from ``scaffold_epoch`` and have no
+    effect before. ``bf16`` computes in bfloat16 by autocast.
     """
 
     seed: int = 0
@@ -59,7 +58,7 @@ class PretrainingConfig:
 
 
 class Pretraining:
-    """One run: model, optimizer, batches and how far it has come."""
+    """One run: model, optimizer, batches, and progress."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class Pretraining:
         self._scaffold_weight = 0.0
 
     def run(self) -> pd.DataFrame:
-        """Train to the end, from the checkpoint if there is one; one row of the log a step."""
+        """Train to the end, from a checkpoint if there is one; return a log row per step."""
         self.bundle.model.train()
         self.state = self.checkpoint.load(self.trained, self.optimizer) or self.state
         total = None if self.config.cpu_seconds else self.config.epochs * len(self.batches)
@@ -137,7 +136,7 @@ class Pretraining:
 
     def _losses(self, batch: CaptionBatch) -> dict[str, Tensor]:
         model, scale = self.bundle.model, self.bundle.logit_scale
-        # with 65 tokens the plain attention is faster on a CPU than the fused one
+        # With 65 tokens, plain attention is faster on a CPU than fused attention.
         with (
             torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16),
             sdpa_kernel(SDPBackend.MATH),
@@ -164,7 +163,7 @@ class Pretraining:
 
 
 def learning_rate_share(progress: float, warmup_fraction: float) -> float:
-    """Linear warm-up, then half a cosine down to zero; ``progress`` runs from 0 to 1."""
+    """Return a linear warm-up, then half a cosine down to 0; ``progress`` is from 0 to 1."""
     if progress < warmup_fraction:
         return progress / warmup_fraction
     after = (progress - warmup_fraction) / (1 - warmup_fraction)

@@ -1,8 +1,8 @@
-"""What pictures are asked about in training, beside their captions: one attribute at a time.
+"""Questions about one attribute of an image, for training in addition to captions.
 
-A caption says a dozen things at once, so contrastive learning can find it by those that are easy
-and never look for glasses. A cross-entropy over short texts, one for each answer, trains the very
-thing that zero-shot classification does.
+A caption mentions a dozen attributes, so contrastive learning can find it by the easy ones and
+ignore glasses. Cross-entropy over short texts, one per answer, trains exactly the task of
+zero-shot classification.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from data_prep.synthetic.captions.captions import (
 from data_prep.synthetic.people.identity import HAIR_NAMES
 
 UNASKED = -100
-"""Number of an answer that does not exist (the hair color of the bald): cross-entropy skips it."""
+"""Number of a missing answer (hair color of a bald person), which cross-entropy skips."""
 
 NOBODY = "a person"
-"""The text of whoever has nothing to be said of: no glasses, no beard, no smile."""
+"""The text of a person without the attribute: no glasses, no beard, no smile."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """An attribute and the text of a person for each of its words."""
+    """An attribute and a text for each of its values."""
 
     attribute: str
     texts: Mapping[str, str]
 
     @property
     def answers(self) -> list[str]:
-        """The distinct texts: the classes of the question."""
+        """The distinct texts, which are the classes of the question."""
         return list(dict.fromkeys(self.texts.values()))
 
     def number(self, attributes: Mapping[str, str]) -> int:
-        """Which answer is true of these attributes, or ``UNASKED``."""
+        """Return the number of the true answer, or ``UNASKED``."""
         text = self.texts.get(attributes[self.attribute])
         return UNASKED if text is None else self.answers.index(text)
 
@@ -88,28 +88,28 @@ _COLUMNS = [[_NOUNS.index(text) for text in question.answers] for question in QU
 _COLUMNS.append([len(_NOUNS) + number for number in range(len(MEDIA))])
 
 TEXTS = len(_NOUNS) + len(MEDIA)
-"""How many texts ``draw_question_texts`` gives."""
+"""Number of texts that ``draw_question_texts`` returns."""
 
 
 def draw_question_texts(rng: random.Random) -> list[str]:
-    """The answers to all questions, behind the words for one medium, then each medium itself."""
+    """Return the answers to all questions, after a phrase for one medium, then each medium."""
     phrases = [rng.choice(words) for words in MEDIA.values()]
     before = rng.choice(phrases)
     return [f"{before} {noun}" for noun in _NOUNS] + [f"{phrase} {NOBODY}" for phrase in phrases]
 
 
 def answer_numbers(attributes: Mapping[str, str], medium: str) -> list[int]:
-    """The number of the true answer to every question, that for the medium last."""
+    """Return the number of the true answer to every question; the medium comes last."""
     numbers = [question.number(attributes) for question in QUESTIONS.values()]
     return [*numbers, list(MEDIA).index(medium)]
 
 
 def question_loss(logits: Tensor, answers: Tensor) -> Tensor:
-    """Mean of the cross-entropies of all questions.
+    """Return the mean of the cross-entropies of all questions.
 
     Args:
         logits: (images, texts of ``draw_question_texts``).
-        answers: (images, questions), as ``answer_numbers`` gives them.
+        answers: (images, questions); see ``answer_numbers``.
     """
     losses = [
         F.cross_entropy(logits[:, columns], truth, reduction="sum", ignore_index=UNASKED)

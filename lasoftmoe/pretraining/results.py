@@ -1,4 +1,4 @@
-"""What a pretrained CLIP can do without further training, on people it has not seen."""
+"""Zero-shot results of a pretrained CLIP on people it has not seen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GALLERY = 100
 
 
 class Result(TypedDict):
-    """A measured value, what guessing would reach, and the number of images measured."""
+    """A measured value, the value that guessing reaches, and the number of images."""
 
     value: float
     chance: float
@@ -34,14 +34,14 @@ class Result(TypedDict):
 
 @torch.no_grad()
 def zero_shot_results(bundle: ClipBundle, captures: Captures, seed: int = 0) -> dict[str, Result]:
-    """Accuracies (and some AUCs) of zero-shot classification and retrieval.
+    """Measure accuracies (and some AUCs) of zero-shot classification and retrieval.
 
     ``chance`` of an accuracy is the share of the most frequent answer.
 
     Args:
-        bundle: a CLIP in eval mode that knows the words of captions.
-        captures: people that it was not trained on.
-        seed: for the captions and textures.
+        bundle: A CLIP in eval mode that knows the vocabulary of captions.
+        captures: Captures of people that it was not trained on.
+        seed: Seed of the captions and textures.
     """
     images = _embed(bundle, captures.images)
     results = _retrieval(bundle, captures, images, seed) | _medium(bundle, captures, images)
@@ -52,10 +52,10 @@ def zero_shot_results(bundle: ClipBundle, captures: Captures, seed: int = 0) -> 
 
 
 def retrieval_ceiling(captures: Captures, seed: int = 0) -> dict[str, float]:
-    """What bounds ``retrieval R@1`` of ``zero_shot_results`` with the same arguments.
+    """Return upper bounds of ``retrieval R@1`` in ``zero_shot_results``, same arguments.
 
     Returns:
-        "oracle R@1" of somebody who knows all attributes, and the share of "shared captions".
+        "oracle R@1" of an oracle that knows all attributes, and the share of "shared captions".
     """
     oracle, shared = [], []
     for rows, said, _ in _galleries(captures, seed):
@@ -66,7 +66,7 @@ def retrieval_ceiling(captures: Captures, seed: int = 0) -> dict[str, float]:
 
 @torch.no_grad()
 def live_fake_auc(bundle: ClipBundle, faces: FaceDataset) -> dict[str, float]:
-    """AUC of live against fake by each of the paper's prompts T-1 to T-8, without training."""
+    """Return the zero-shot AUC of live against fake for each of the paper's prompts T-1 to T-8."""
     images = _embed(bundle, faces.batch(list(range(len(faces))))["image"])
     is_attack = faces.table["is_attack"]
     scores = {}
@@ -85,11 +85,11 @@ def _result(correct: np.ndarray, chance: float) -> Result:
 
 
 Gallery = tuple[list[int], list[dict[str, str]], list[str]]
-"""Rows of captures, what the caption of each says, and the captions."""
+"""Rows of captures, the attributes that each caption mentions, and the captions."""
 
 
 def _galleries(captures: Captures, seed: int) -> Iterator[Gallery]:
-    """Up to 100 captures of as many people: the first of each, the second of each, and so on."""
+    """Yield up to 100 captures of different people: the first of each, then the second, ..."""
     rng = random.Random(seed)
     nth = captures.table.groupby("subject").cumcount().to_numpy()
     for n in range(nth.max() + 1):
@@ -107,7 +107,7 @@ def _galleries(captures: Captures, seed: int) -> Iterator[Gallery]:
 def _retrieval(
     bundle: ClipBundle, captures: Captures, images: Tensor, seed: int
 ) -> dict[str, Result]:
-    """Share of images whose own caption is the nearest of up to 100, all of different people."""
+    """Share of images whose own caption is nearest among up to 100 of different people."""
     correct = []
     for rows, _, texts in _galleries(captures, seed):
         nearest = (images[rows] @ text_embeddings(bundle, texts).T).argmax(dim=1)
@@ -117,7 +117,7 @@ def _retrieval(
 
 
 def _medium(bundle: ClipBundle, captures: Captures, images: Tensor) -> dict[str, Result]:
-    """Which of three media: share of images, and mean of the three media's shares."""
+    """Accuracy of naming the medium, over all images and as the mean over the three media."""
     texts = [f"{phrases[0]} {NOBODY}" for phrases in MEDIA.values()]
     truth = np.array([list(MEDIA).index(medium) for medium in captures.media])
     correct = _nearest(bundle, images, texts) == truth
@@ -129,7 +129,7 @@ def _medium(bundle: ClipBundle, captures: Captures, images: Tensor) -> dict[str,
 def _question(
     bundle: ClipBundle, captures: Captures, images: Tensor, name: str, question: Question
 ) -> dict[str, Result]:
-    """Accuracy; where the question is whether there is something (glasses), the AUC."""
+    """Accuracy of a question, or the AUC of a yes-or-no question (glasses)."""
     truth = np.array([question.number(attributes) for attributes in captures.attributes])
     asked, texts = truth != UNASKED, [f"a photo of {answer}" for answer in question.answers]
     images, truth = images[torch.from_numpy(asked)], truth[asked]
@@ -151,7 +151,7 @@ def _commonest(truth: np.ndarray) -> float:
 
 
 def _texture(bundle: ClipBundle, captures: Captures, seed: int) -> Result:
-    """Which of six textures, whole or partial; every kind falls on equally many images."""
+    """Accuracy of naming one of six textures, on all or part of the image, equally often each."""
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     kinds = list(TEXTURES)
     truth = [kinds[i % len(kinds)] for i in range(len(captures))]

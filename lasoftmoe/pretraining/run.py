@@ -41,24 +41,24 @@ def pretrain(
 ) -> dict[str, Any]:
     """Pretrain a small CLIP on captioned captures and write it to ``out``.
 
-    Writes ``small_clip.safetensors``, ``.json`` and ``.md``, and ``log.csv``. Call it again with
+    Writes ``small_clip.safetensors``, ``.json``, and ``.md``, and ``log.csv``. Call it again with
     the same arguments to continue an interrupted run after its last finished epoch, or to measure
     a finished one again.
 
     Args:
-        data: Folder that ``python -m data_prep captions`` wrote. Its split train is trained on.
+        data: Folder that ``python -m data_prep captions`` wrote, for training on its split train.
         out: Folder for the results.
-        held_out: Another such folder, written with another seed and so of other people, to
-            measure the results of the card on. The default is the split dev of ``data``.
+        held_out: Another such folder with another seed, and so with other people, for the results
+            in the card. The default is the split dev of ``data``.
         faces: A prepared dataset with protocol p1, to add live against fake to the card.
 
     Returns:
-        The facts of the run, as the ``.json`` file has them under "training".
+        The facts of the run, which the ``.json`` file has under "training".
 
     Raises:
         DatasetError: A folder is not a valid dataset.
         ValueError: ``held_out`` shows the people of ``data``, there are fewer captures than one
-            batch, or ``out`` holds a run of another configuration.
+            batch, or ``out`` holds a run with other settings.
     """
     data, out = Path(data), Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def _other_people(held_out: Path, data: Path) -> Captures:
 
 
 def _checkpoint(out: Path, config: PretrainingConfig) -> Checkpoint:
-    """The run's checkpoint, next to its configuration so that no other run continues it."""
+    """Return the run's checkpoint; a configuration next to it keeps other runs from resuming it."""
     checkpoint, path = Checkpoint(out / "checkpoint.safetensors"), out / "config.json"
     wanted = json.dumps(asdict(config), indent=1)
     if checkpoint.path.is_file() and path.read_text("utf-8") != wanted:
@@ -114,7 +114,7 @@ def _checkpoint(out: Path, config: PretrainingConfig) -> Checkpoint:
 
 
 def _commands(config: PretrainingConfig, data: Path, held_out: str | Path | None) -> list[str]:
-    """The command lines that repeat the run, with placeholders for folders."""
+    """Return the command lines that repeat the run, with placeholders for folders."""
     options = [
         f"--{name} {str(value).lower() if isinstance(value, bool) else value}"
         for name, value in asdict(config).items()

@@ -1,8 +1,8 @@
 """A linear layer that answers the questions from the stem's tokens while the towers learn.
 
-What is small and always in the same place (glasses, a mouth) reaches the stem only through a
-transformer that does not yet look there, and is not learned for a thousand steps. A linear layer
-over all places shows the stem within a hundred steps what to look for. It is not part of the model.
+Small things in a fixed place (glasses, a mouth) reach the stem only through a transformer that
+does not yet look there, so the stem does not learn them for a thousand steps. A linear layer over
+all positions teaches it within a hundred steps. The layer is not part of the model.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from lasoftmoe.pretraining.questions import TEXTS
 
 
 class Scaffold(nn.Module):
-    """Logits of the answers to all questions, from the tokens that the stem made last.
+    """Logits of the answers to all questions, from the stem's latest tokens.
 
     Args:
-        model: a small CLIP; its stem's tokens are kept at every forward pass.
-        places: how many tokens the stem makes.
-        seed: of the initial weights.
+        model: A small CLIP, whose tokens after the stem are kept at every forward pass.
+        places: Number of tokens after the stem.
+        seed: Seed of the initial weights.
     """
 
     def __init__(self, model: CLIP, places: int, seed: int) -> None:
@@ -37,6 +37,6 @@ class Scaffold(nn.Module):
         self._tokens = tokens
 
     def forward(self) -> Tensor:
-        """Logits (images, ``TEXTS``) for the images that the model saw last."""
+        """Return logits, (images, ``TEXTS``), for the model's latest images."""
         tokens = self._tokens.float().flatten(2).transpose(1, 2)
         return self.layer(F.layer_norm(tokens, tokens.shape[-1:]).flatten(1))

@@ -1,4 +1,4 @@
-"""The text tower without the padding that it usually computes with."""
+"""The text tower without computation on padding."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from lasoftmoe.small_clip.tokenizer import PADDING_ID
 
 
 def encode_texts(model: CLIP, tokens: Tensor) -> Tensor:
-    """The same as ``model.encode_text(tokens)``, in less time where texts are short.
+    """Return ``model.encode_text(tokens)``, faster for short texts.
 
-    No token looks at a later one, and an embedding is read off at the end of a text, so what
-    comes after the longest text changes nothing.
+    No token attends to a later one, and the embedding is read at the end of a text. So padding
+    after the longest text has no effect.
 
     Args:
         model: open_clip's CLIP with a causal text tower.
-        tokens: (texts, context), the end of a text being the highest id.
+        tokens: (texts, context); the end of a text has the highest id.
 
     Returns:
         (texts, embed), not normalized.

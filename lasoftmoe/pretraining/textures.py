@@ -1,7 +1,7 @@
-"""The textures and media that captions name, as classes with a text each.
+"""The textures and media that captions name, as classes with one text each.
 
-Contrastive learning alone may ignore the few words about texture; asking for them by name, with
-a cross-entropy over these texts, does not let it.
+Contrastive learning alone may ignore the few words about texture. Cross-entropy over these texts
+forces the model to use them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from data_prep.synthetic.nuisance import LOCAL_TEXTURES
 
 
 class Texture(NamedTuple):
-    """A kind of texture, on the whole picture or on a part of it ("partly blurry")."""
+    """A kind of texture, on the whole image or on a part of it ("partly blurry")."""
 
     kind: str
     local: bool
@@ -29,17 +29,17 @@ SCENES = tuple((medium, texture) for medium in MEDIA for texture in ALL_TEXTURES
 
 
 def scene_text(medium: str, texture: Texture, noun: str = "a person") -> str:
-    """``"partly blurry : a screen showing a person"``: the first of the words for each."""
+    """Return a text like ``"partly blurry : a screen showing a person"``, from first choices."""
     word = f"{'partly ' if texture.local else ''}{TEXTURES[texture.kind][0]}"
     return f"{word} : {MEDIA[medium][0]} {noun}"
 
 
 def scene_texts() -> list[str]:
-    """The texts of ``SCENES``, in this order."""
+    """Return the texts of ``SCENES``, in this order."""
     return [scene_text(medium, texture) for medium, texture in SCENES]
 
 
 def draw_texture(rng: random.Random) -> Texture:
-    """Two in seven stay clean; a texture that can be local is so a little more often than not."""
+    """Draw a texture: clean in two of seven draws, and local in 55% of those that can be."""
     kind = rng.choice(["clean", *TEXTURES])
     return Texture(kind, kind in LOCAL_TEXTURES and rng.random() < 0.55)

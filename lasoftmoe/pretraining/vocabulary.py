@@ -1,4 +1,4 @@
-"""The words that the small CLIP knows."""
+"""Vocabulary of the small CLIP."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ NEVER_SEEN_TEXTS = (
     "a manipulated, synthetic, generated, altered, forged or deepfake image",
     "an authentic, natural, original, true and untouched picture of a living person",
 )
-"""Words that no caption holds, so that readers may try them in prompts: their embeddings stay
-as random as those of "live" and "fake", which no caption holds either."""
+"""Words for readers to try in prompts. No caption has them, so their embeddings stay random, like
+those of "live" and "fake"."""
 
 
 def vocabulary() -> list[str]:
-    """Byte-pair tokens of every caption, of the paper's prompts and of some words beside."""
+    """Return the byte-pair tokens of all captions, the paper's prompts, and a few more words."""
     prompts = [text.format(label=label) for text in PROMPTS.values() for label in ("live", "fake")]
     return collect_vocabulary([*VOCABULARY_TEXTS, *prompts, *NEVER_SEEN_TEXTS])

@@ -1,11 +1,11 @@
-"""The small CLIP that comes with the package: its architecture, and its files on disk.
+"""Architecture and files of the small CLIP that comes with the package.
 
-It is open_clip's own CLIP class at the size of a laptop (96 x 96 pixels, 64 patch tokens and a
-class token, width 96, four blocks), with a convolutional stem in place of the patch embedding
-and a vocabulary cut down to the words of its captions.
+It is open_clip's CLIP class at laptop size: 96 x 96 pixels, 64 patch tokens and a class token,
+width 96, four blocks. A convolutional stem replaces the patch embedding, and the vocabulary is
+reduced to the words of its captions.
 
 Three files share a name: ``.safetensors`` (weights in half precision), ``.json`` (architecture,
-vocabulary, how it was trained) and ``.md`` (the model card).
+vocabulary, training), and ``.md`` (the model card).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EMBEDDED_WEIGHTS = Path(__file__).parent / "weights" / "small_clip.safetensors"
 
 @dataclass(frozen=True)
 class SmallClipConfig:
-    """Sizes of the two towers, and what the preprocessing subtracts and divides by."""
+    """Sizes of the two towers, and mean and standard deviation for preprocessing."""
 
     image_size: int = 96
     width: int = 96
@@ -44,7 +44,7 @@ class SmallClipConfig:
 
 
 def build_small_clip(config: SmallClipConfig, vocab_size: int) -> CLIP:
-    """A randomly initialized small CLIP (from torch's global generator)."""
+    """Build a small CLIP with random weights from torch's global generator."""
     model = CLIP(
         embed_dim=config.embed_dim,
         vision_cfg={
@@ -67,17 +67,17 @@ def build_small_clip(config: SmallClipConfig, vocab_size: int) -> CLIP:
 
 
 def read_description(path: Path) -> tuple[SmallClipConfig, SmallTokenizer, dict[str, Any]]:
-    """Architecture, tokenizer and the whole content of a small CLIP's ``.json``.
+    """Read architecture, tokenizer, and the whole content of a small CLIP's ``.json``.
 
     Raises:
-        FileNotFoundError: the file is missing.
-        ValueError: it is not JSON or lacks a field.
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is not JSON or lacks a field.
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing: it holds the architecture and the vocabulary of the small CLIP "
-            "and lies beside its .safetensors. Reinstall the package, or write both files anew "
-            "with `python -m lasoftmoe.pretraining`."
+            f"{path} is missing. It belongs next to the small CLIP's .safetensors and holds its "
+            "architecture and vocabulary. Reinstall the package, or write both files again with "
+            "`python -m lasoftmoe.pretraining`."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -97,10 +97,10 @@ def save_small_clip(
     tokenizer: SmallTokenizer,
     training: Mapping[str, Any],
 ) -> None:
-    """Write ``path`` (.safetensors, float16) and the ``.json`` beside it, each atomically.
+    """Write ``path`` (.safetensors, float16) and the ``.json`` next to it, each atomically.
 
     Args:
-        training: how the weights came about and what they reach; becomes part of the JSON.
+        training: How the weights were trained and their results; becomes part of the JSON.
     """
     half = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()

@@ -1,10 +1,10 @@
-"""The input of the small CLIP: a convolutional stem that sees fine texture.
+"""Convolutional stem of the small CLIP, which preserves fine texture.
 
-A printed photo, a screen and adversarial noise differ from a live face in the finest detail,
-which a single linear patch embedding on RGB averages away. The stem therefore looks at three
-versions of the image (the colors, what a 3 x 3 blur removes, and what a second blur removes from
-that) and reduces them to patch tokens by small convolutions (Xiao et al. 2021, "Early
-convolutions help transformers see better", in spirit).
+A printed photo, a screen, and adversarial noise differ from a live face in the finest detail,
+which a linear patch embedding of RGB averages away. The stem therefore reads three versions of the
+image: the colors, what a 3 x 3 blur removes, and what a second blur removes from that. Small
+convolutions reduce them to patch tokens, in the spirit of Xiao et al. 2021, "Early convolutions
+help transformers see better".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LAYOUT_SIDE = 8
-"""Places along each side that the layout branch tells apart."""
+"""Positions along each side that the layout branch distinguishes."""
 
 PATCH_SIZE = 12
 """Pixels of the image per token, along each side: the product of the strides below."""
@@ -27,17 +27,17 @@ CLIP_LIMIT = 3.0
 
 
 def box_blur(images: Tensor) -> Tensor:
-    """Mean of every 3 x 3 neighborhood, borders reflected; (batch, channels, h, w) in and out."""
+    """Average each 3 x 3 neighborhood, borders reflected; (batch, channels, h, w) in and out."""
     return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), kernel_size=3, stride=1)
 
 
 def texture_channels(images: Tensor, pixel_std: Tensor) -> Tensor:
-    """Colors, clipped high-pass and clipped second high-pass, side by side.
+    """Concatenate colors, clipped high-pass, and clipped second high-pass.
 
     Args:
-        images: normalized RGB, (batch, 3, h, w).
-        pixel_std: what the normalization divided by, (3, 1, 1); the two residuals are amplified
-            in units of the original [0, 1] pixels, so that the gains do not depend on it.
+        images: Normalized RGB, (batch, 3, h, w).
+        pixel_std: Divisor of the normalization, (3, 1, 1). The two residuals are amplified in
+            units of the original [0, 1] pixels, so the gains do not depend on it.
 
     Returns:
         (batch, 9, h, w).
@@ -56,7 +56,7 @@ def texture_channels(images: Tensor, pixel_std: Tensor) -> Tensor:
 
 
 def conv_norm_relu(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """A 3 x 3 convolution, batch norm and ReLU; ``stride`` divides the resolution."""
+    """Return a 3 x 3 convolution, batch norm, and ReLU; ``stride`` divides the resolution."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),
@@ -65,11 +65,11 @@ def conv_norm_relu(in_channels: int, out_channels: int, stride: int = 1) -> nn.S
 
 
 def layout_branch(width: int, channels: int) -> nn.Sequential:
-    """Tokens (batch, width, h, w) to one vector (batch, width) that knows what is where.
+    """Return a map from tokens (batch, width, h, w) to one vector (batch, width).
 
-    A transformer that starts from random weights looks at all tokens alike and is slow to find
-    that glasses are to be looked for at the eyes. A linear layer over all places has it at once,
-    since faces are aligned. The last layer starts at zero: at first the branch adds nothing.
+    A transformer with random weights treats all tokens alike and is slow to learn that glasses
+    are at the eyes. A linear layer over all positions learns it fast, because faces are aligned.
+    The last layer starts at zero, so at first the branch adds nothing.
     """
     last = nn.Linear(channels * LAYOUT_SIDE**2, width)
     nn.init.zeros_(last.weight)
@@ -85,16 +85,15 @@ def layout_branch(width: int, channels: int) -> nn.Sequential:
 
 
 class ConvStem(nn.Module):
-    """Normalized RGB (batch, 3, h, w) to patch embeddings (batch, width, h / 12, w / 12).
+    """Patch embedding from normalized RGB (batch, 3, h, w) to (batch, width, h / 12, w / 12).
 
-    Takes the place of ``visual.conv1`` in open_clip's VisionTransformer, which flattens the
-    last two axes into tokens. Batch norm makes the training-mode output of one image depend on
-    the others of its batch; in eval mode it does not.
+    Replaces ``visual.conv1`` in open_clip's VisionTransformer, which flattens the last two axes
+    into tokens. In training mode, batch norm makes an image's output depend on its batch.
 
     Args:
-        width: channels of the output, the width of the transformer.
-        pixel_std: the standard deviation that the preprocessing divides RGB by, three numbers.
-        layout_channels: channels of the ``layout_branch`` that adds one vector to every token;
+        width: Channels of the output, the width of the transformer.
+        pixel_std: The preprocessing's divisor for each color.
+        layout_channels: Channels of the ``layout_branch``, which adds one vector to every token;
             0 leaves it out.
     """
 
@@ -120,7 +119,7 @@ class ConvStem(nn.Module):
                 f"of {PATCH_SIZE}. Call bundle.preprocess(images) first."
             )
         channels = texture_channels(images, self.pixel_std)
-        # channels_last halves the time of these small convolutions on a CPU
+        # channels_last halves the time of these small convolutions on a CPU.
         tokens = self.layers(channels.contiguous(memory_format=torch.channels_last))
         if self.layout is None:
             return tokens

@@ -1,8 +1,8 @@
-"""CLIP's tokenizer cut down to the words that the small CLIP has read.
+"""CLIP's tokenizer, reduced to the vocabulary of the small CLIP.
 
-open_clip's byte-pair tokenizer knows 49,408 tokens; its embedding table alone would be five times
-the rest of the small CLIP. Captions of rendered faces use some two hundred of them, so this
-tokenizer keeps only those and numbers them anew.
+open_clip's byte-pair tokenizer knows 49,408 tokens; their embedding table alone would be five
+times as large as the rest of the small CLIP. Captions of rendered faces use about two hundred, so
+this tokenizer keeps only those and renumbers them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PADDING_ID = 0
 
 
 class UnknownWordError(ValueError):
-    """A text holds a word that the small CLIP has never read."""
+    """A text has a word outside the small CLIP's vocabulary."""
 
 
 @cache
@@ -28,24 +28,24 @@ def _byte_pair_tokenizer() -> SimpleTokenizer:
 
 
 def collect_vocabulary(texts: Iterable[str]) -> list[str]:
-    """The byte-pair tokens (``"photo</w>"``) that occur in ``texts``, sorted."""
+    """Return the byte-pair tokens (``"photo</w>"``) that occur in ``texts``, sorted."""
     tokenizer = _byte_pair_tokenizer()
     ids = {token for text in texts for token in tokenizer.encode(text)}
     return sorted(tokenizer.decoder[token] for token in ids)
 
 
 class SmallTokenizer:
-    """Texts to token ids, as open_clip's tokenizers do, over a small vocabulary.
+    """Tokenizer with a small vocabulary and the interface of open_clip's tokenizers.
 
-    Id 0 is padding, 1 to n are the words in the order of ``vocabulary``, then follow start and
-    end of text. The end has the highest id because open_clip finds it by ``argmax``.
+    Id 0 is padding, 1 to n are the tokens of ``vocabulary``, then come start and end of text. The
+    end has the highest id because open_clip finds it by ``argmax``.
 
-    A word outside the vocabulary is an error rather than an "unknown" token: two prompts that
+    A word outside the vocabulary is an error, not an "unknown" token: otherwise two prompts that
     differ only in such words would silently get the same embedding.
 
     Args:
-        vocabulary: byte-pair tokens as ``collect_vocabulary`` returns them, without duplicates.
-        context_length: tokens per text, start and end included.
+        vocabulary: Byte-pair tokens without duplicates; see ``collect_vocabulary``.
+        context_length: Tokens per text, including start and end.
     """
 
     def __init__(self, vocabulary: Sequence[str], context_length: int) -> None:
@@ -64,19 +64,19 @@ class SmallTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Rows of the embedding table: padding, the words, start and end."""
+        """Rows of the embedding table: padding, the vocabulary, start, and end."""
         return len(self.vocabulary) + 3
 
     @property
     def words(self) -> list[str]:
-        """The whole words of the vocabulary, readable."""
+        """The whole words in the vocabulary."""
         return [t.removesuffix("</w>") for t in self.vocabulary if t.endswith("</w>")]
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the words of one text, without start, end and padding.
+        """Return the ids of one text, without start, end, and padding.
 
         Raises:
-            UnknownWordError: names the words and the nearest known ones.
+            UnknownWordError: If a word is outside the vocabulary; suggests similar words.
         """
         tokens = _byte_pair_tokenizer().encode(text)
         if any(token not in self._small_id for token in tokens):
@@ -84,16 +84,16 @@ class SmallTokenizer:
         return [self._small_id[token] for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of a row of ids; start, end and padding are dropped."""
+        """Return the text of a row of ids, without start, end, and padding."""
         tokens = [self.vocabulary[i - 1] for i in map(int, ids) if 0 < i < self.start_id]
         return "".join(tokens).replace("</w>", " ").strip()
 
     def __call__(self, texts: str | Sequence[str]) -> Tensor:
-        """Token ids, (number of texts, context_length), int64.
+        """Return token ids, (texts, context_length), int64.
 
         Raises:
-            UnknownWordError: a word is outside the vocabulary.
-            ValueError: a text is longer than the context (open_clip would cut it in silence).
+            UnknownWordError: If a word is outside the vocabulary.
+            ValueError: If a text is longer than the context. (open_clip silently cuts it.)
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
         ids = torch.full((len(texts), self.context_length), PADDING_ID, dtype=torch.long)
@@ -116,7 +116,7 @@ class SmallTokenizer:
             near = difflib.get_close_matches(word, self.words, n=3)
             hints.append(f"{word!r}" + (f" (near: {', '.join(near)})" if near else ""))
         return (
-            f"The small CLIP has never read {', '.join(hints)} in {text!r}. It knows "
-            f"{len(self.words)} words, listed in lasoftmoe/weights/small_clip.json; choose among "
-            "them or load a large CLIP."
+            f"The small CLIP has never read {', '.join(hints)} in {text!r}. Use only its "
+            f"{len(self.words)} words, which lasoftmoe/small_clip/weights/small_clip.json lists, "
+            "or load a large CLIP."
         )
