@@ -1,6 +1,6 @@
-"""The table of methods: one file each in this folder.
+"""The table of methods, each in one file of this folder.
 
-A method is added by its file, a line here, ``presets/<name>.yaml``, and its tests.
+To add a method, write its file, a line here, ``presets/<name>.yaml``, and its tests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODULES = {
     "timm_classifier": "lasoftmoe.methods.timm_classifier",
     "cdcn": "lasoftmoe.methods.cdcn",
 }
-"""Where each method is written; its module is imported when the method is asked for."""
+"""Module of each method, imported at first use."""
 
 
 class _Methods(Mapping[str, Method]):
@@ -45,12 +45,12 @@ METHODS: Mapping[str, Method] = _Methods()
 
 
 def preset_settings(name: str, preset: str) -> dict[str, Any]:
-    """Return a method's settings under a preset, as ``presets/<name>.yaml`` gives them.
+    """Return a method's settings under a preset, from ``presets/<name>.yaml``.
 
     Raises:
-        KeyError: if there is no such method, or it lacks the preset.
+        KeyError: If there is no such method, or it lacks the preset.
     """
-    METHODS[name]  # an unknown name is refused in the table's words
+    METHODS[name]  # raises if the name is unknown
     path = PRESETS / f"{name}.yaml"
     presets = yaml.safe_load(path.read_text("utf-8"))
     if preset not in presets:
@@ -82,7 +82,7 @@ def build_detector(config: MethodConfig, seed: int) -> Detector:
 
 
 def build_shape(config: MethodConfig) -> Detector:
-    """Build a detector on the meta device: shapes without numbers, and no weights are read."""
+    """Build a detector on the meta device, which has shapes but no values; reads no weights."""
     import torch
 
     logging.disable(logging.WARNING)  # open_clip warns that the weights are random
@@ -94,7 +94,7 @@ def build_shape(config: MethodConfig) -> Detector:
 
 
 def parameter_count(name: str, preset: str) -> int:
-    """Return how many parameters a method has under a preset, without allocating them.
+    """Return a method's number of parameters under a preset, without allocating them.
 
     Raises:
         KeyError: if there is no such method or preset.

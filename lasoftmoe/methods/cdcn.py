@@ -1,8 +1,8 @@
 """CDCN: depth from central differences, for live faces only (Yu et al. 2020).
 
-A live face has the shape of a head; prints and displays are flat. The network predicts a depth map
-and is taught zeros for attacks. Its convolutions look at differences to the center pixel, which
-show the texture of paper and displays and not the color of a face.
+A live face has the shape of a head; prints and displays are flat. The network predicts a depth map,
+with zeros as the target for attacks. Its convolutions read differences from the center pixel,
+which show the texture of paper and displays but not the color of a face.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ STAGES = 3
 
 @dataclass(frozen=True, config=CHECKED)
 class CDCNConfig(MethodConfig):
-    """The network's widths and its target.
+    """Widths and target of the network.
 
     ``theta`` mixes a plain convolution (0) with pure differences (1). ``block_widths`` are the
-    channels inside each of three blocks, ``head_widths`` those before the map. The map has
-    ``map_size`` pixels a side. ``target`` is what live faces should give: the ``"depth"`` that the
-    dataset holds for them, or ``"ones"`` for a dataset without.
+    channels inside each of three blocks, ``head_widths`` those before the map, whose sides have
+    ``map_size`` pixels. ``target`` is the target for live faces: the dataset's ``"depth"``, or
+    ``"ones"`` for a dataset without depth.
     """
 
     kind: ClassVar[str] = "cdcn"
@@ -53,13 +53,13 @@ class CentralDifferenceConv2d(nn.Conv2d):
     ``theta=0`` is ``nn.Conv2d``; with ``theta=1`` a constant image gives 0 away from the border.
 
     Args:
-        in_channels, out_channels: as for ``nn.Conv2d``.
-        kernel_size: odd.
-        theta: in [0, 1].
-        stride: as for ``nn.Conv2d``. The output has the size of the input, divided by it.
+        in_channels, out_channels: See ``nn.Conv2d``.
+        kernel_size: An odd number.
+        theta: A number in [0, 1].
+        stride: See ``nn.Conv2d``. The output has the size of the input, divided by it.
 
     Raises:
-        ValueError: if ``kernel_size`` is even or ``theta`` lies outside [0, 1].
+        ValueError: If ``kernel_size`` is even or ``theta`` is outside [0, 1].
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class CentralDifferenceConv2d(nn.Conv2d):
         self.theta = theta
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) to (batch, out_channels, h / stride, w / stride)."""
+        """Map (batch, in_channels, h, w) to (batch, out_channels, h / stride, w / stride)."""
         return F.conv2d(x, self.folded(), None, self.stride, self.padding)
 
     def folded(self) -> Tensor:
-        """Return the kernel of the one convolution, (out_channels, in_channels, k, k)."""
+        """Return the single convolution's kernel, (out_channels, in_channels, k, k)."""
         if self.theta == 0:
             return self.weight
         center = F.pad(self.weight.sum((2, 3), keepdim=True), 4 * [self.kernel_size[0] // 2])
@@ -165,7 +165,7 @@ class CDCN(Detector):
         }
 
     def _target(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The maps to be predicted, and for which images they are known."""
+        """Return the target maps and which images have one."""
         live = ~batch["is_attack"]
         size = self.config.map_size
         if self.config.target == "ones":

@@ -1,4 +1,4 @@
-"""CLIP with a text for live and a text for fake, with or without a MoE branch."""
+"""CLIP with one text for live and one for fake, with or without a MoE branch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lasoftmoe.training.processes import gather
 
 @dataclass(frozen=True, config=CHECKED)
 class ClipDetectorConfig(MethodConfig):
-    """A CLIP, the branch put into it, the prompt, and the loss."""
+    """Settings of the CLIP, its MoE branch, the prompt, and the loss."""
 
     kind: ClassVar[str] = "clip"
     clip: ClipConfig = field(default_factory=ClipConfig)
@@ -45,11 +45,11 @@ class ClipDetectorConfig(MethodConfig):
 
 
 class ClipDetector(Detector):
-    """CLIP compared with two texts, one that says live and one that says fake.
+    """Detector that compares CLIP's image embeddings with a live and a fake text.
 
     Args:
-        bundle: the CLIP, with or without MoE branches.
-        config: the prompt, the loss, and whether the text tower is frozen.
+        bundle: The CLIP, with or without MoE branches.
+        config: The prompt, the loss, and whether the text tower is frozen.
     """
 
     def __init__(self, bundle: ClipBundle, config: ClipDetectorConfig) -> None:
@@ -67,7 +67,7 @@ class ClipDetector(Detector):
 
     @property
     def logit_scale(self) -> Tensor:
-        """The trained factor of the cosines, a scalar of at most 100."""
+        """The learned factor of the cosines, a scalar of at most 100."""
         return self.bundle.logit_scale
 
     def embed(self, images: Tensor) -> Tensor:
@@ -77,13 +77,13 @@ class ClipDetector(Detector):
     def class_embeddings(self) -> Tensor:
         """Return L2-normalized embeddings of the live and the fake text, (2, embed).
 
-        They are encoded at each call while the text tower is being trained, since its weights
-        move; otherwise they are encoded once and cached, without gradients.
+        While the text tower is being trained, each call encodes them again. Otherwise they are
+        encoded once and cached, without gradients.
         """
         if self.training and not self.config.freeze_text:
             return text_embeddings(self.bundle, self.class_texts)
         if self._cached_class_embeddings is None:
-            # normal tensors even inside inference_mode: a later attack sends gradients past them
+            # Not inference tensors: a later attack may need gradients of scores that use them.
             with torch.inference_mode(False), torch.no_grad():
                 self._cached_class_embeddings = text_embeddings(self.bundle, self.class_texts)
         return self._cached_class_embeddings
@@ -108,7 +108,7 @@ class ClipDetector(Detector):
             return losses.class_prompt_cross_entropy(
                 image_embeddings, class_embeddings, is_attack, self.logit_scale
             )
-        # Eq. 1 compares every image of a step with every caption, those of other processes too.
+        # Eq. 1 compares every image of a step with every caption, also of other processes.
         image_embeddings, is_attack = gather(image_embeddings), gather(is_attack)
         captions = class_embeddings[is_attack.long()]
         if self.config.loss == "clip_contrastive":
@@ -123,7 +123,7 @@ class ClipDetector(Detector):
         return self.logit_scale * (self.embed(images) @ (fake - live))
 
     def parameter_groups(self) -> dict[str, Group]:
-        """Return the trainable parameters of CLIP and, if there are any, of the MoE branches."""
+        """Return the trainable parameters of CLIP and of the MoE branches, if there are any."""
         branches = {id(p) for p in moe_parameters(self)}
         trainable = [p for p in self.parameters() if p.requires_grad]
         groups = {
@@ -159,7 +159,7 @@ def text_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def _build(config: ClipDetectorConfig) -> ClipDetector:
-    # Drawn here, so that a branch has the same weights beside a pretrained and a random CLIP.
+    # Created first, so that a branch gets the same weights for a pretrained and a random CLIP.
     generator = torch.Generator().manual_seed(torch.initial_seed())
     clip = config.clip
     bundle = load_clip(clip.name, clip.pretrained, device=torch.get_default_device())

@@ -1,7 +1,7 @@
-"""An image classifier of timm with one output, such as the paper's ResNet-50 (Tables 2 and 3).
+"""A timm image classifier with one output, such as the paper's ResNet-50 (Tables 2 and 3).
 
-The paper names ResNet-50 and nothing of its training. Its tables cite LeCun et al. 1998 for it;
-the network is that of He et al. 2016.
+The paper says nothing about the training of its ResNet-50. Its tables cite LeCun et al. 1998; the
+network is from He et al. 2016.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CHANNELS = (64, 128, 256, 512)
 
 @dataclass(frozen=True, config=CHECKED)
 class TimmClassifierConfig(MethodConfig):
-    """A network of timm.
+    """Settings of a timm network.
 
-    ``pretrained`` is a tag of timm's weights for ``name`` (``"tv_in1k"`` for ImageNet's), the path
-    of a safetensors file, or ``None`` for random weights. ``width`` multiplies the channels of a
-    ResNet's four stages; pretrained weights and other networks fit only 1.
+    ``pretrained`` is a tag of timm's weights for ``name`` (such as ``"tv_in1k"``), the path of a
+    safetensors file, or ``None`` for random weights. ``width`` multiplies the channels of a
+    ResNet's four stages; pretrained weights and other networks need ``width=1``.
     """
 
     kind: ClassVar[str] = "timm_classifier"
@@ -40,7 +40,7 @@ class TimmClassifierConfig(MethodConfig):
     width: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a width that the weights or the network do not have."""
+        """Reject a width that does not fit the weights or the network."""
         if self.width != 1 and self.pretrained:
             raise ValueError(
                 f"pretrained weights {self.pretrained!r} have width 1, not {self.width}; set "
@@ -51,11 +51,11 @@ class TimmClassifierConfig(MethodConfig):
 
 
 class TimmClassifier(Detector):
-    """A network whose one output is the logit of "attack", trained with binary cross-entropy.
+    """A network with one output, the logit of "attack", trained with binary cross-entropy.
 
     Args:
-        network: a model of timm with one output.
-        config: where it comes from.
+        network: A timm model with one output.
+        config: The settings it was built from.
     """
 
     def __init__(self, network: nn.Module, config: TimmClassifierConfig) -> None:
@@ -124,13 +124,13 @@ def _check_name(config: TimmClassifierConfig) -> None:
     if config.name not in timm.list_models():
         raise ValueError(
             f"timm has no network named {config.name!r}; use resnet10t, resnet50, "
-            "vit_base_patch16_224, or another name of timm.list_models()"
+            "vit_base_patch16_224, or another name from timm.list_models()"
         )
     if config.pretrained is None:
         return
     if _is_file(config.pretrained):
         if not Path(config.pretrained).is_file():
-            raise FileNotFoundError(f"the weights {config.pretrained} are not there")
+            raise FileNotFoundError(f"the weights file {config.pretrained} does not exist")
         return
     known = [tag.partition(".")[2] for tag in timm.list_pretrained(f"{config.name}.*")]
     if config.pretrained not in known:
