@@ -1,7 +1,6 @@
 """The command ``lasoftmoe``: train, evaluate, zero-shot, run, report, cost.
 
-Whatever goes wrong is said in one message on stderr, with exit code 2; ``--debug`` adds the
-traceback.
+An error is one message on stderr, with exit code 2; ``--debug`` adds the traceback.
 """
 
 from __future__ import annotations
@@ -27,34 +26,34 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code (0, or 2 after an error)."""
+    """Run one command; return the exit code (0, or 2 after an error)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:
-        # Only what was typed: everything else comes from the preset.
+        # Without defaults: whatever was not typed comes from the preset.
         options = make_parser(arguments).parse_args(arguments, defaults=False)
         with _only_the_first_process_prints():
             _say_where()
             return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
     except KeyboardInterrupt:
-        code, message = 130, "\nlasoftmoe: interrupted; the same command goes on from there"
+        code, message = 130, "\nlasoftmoe: interrupted; the same command continues from there"
     except Exception as error:
         if debug:
             traceback.print_exc()
         code, message = 2, f"lasoftmoe: error: {_message(error)}"
-    # Only now is the error gone, and with it a progress bar that would share the message's line.
+    # Not earlier: the error keeps a progress bar alive, which would share the message's line.
     print(message, file=sys.stderr)
     return code
 
 
 def _only_the_first_process_prints() -> AbstractContextManager[Any]:
-    """Of the processes that ``accelerate launch`` starts; each of them runs the whole command."""
+    """Silence all but one of the processes under ``accelerate launch``, which all run this."""
     return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(None)
 
 
 def _say_where() -> None:
-    """Tell users of a wheel, before there are runs, in which folders data and runs will be."""
+    """Tell users of a wheel, before their first run, where data and runs are kept."""
     from lasoftmoe import paths
 
     if paths.CHECKOUT is None and not paths.runs_folder().exists():
@@ -62,12 +61,12 @@ def _say_where() -> None:
 
 
 def _message(error: Exception) -> str:
-    """The error's own words; where they would not do alone, with the kind of error."""
+    """Return the error's own message, with its type if the message alone is not enough."""
     expected = isinstance(error, ArgumentError | ValueError | RuntimeError | OSError)
     return str(error) if expected and str(error) else f"{type(error).__name__}: {error}"
 
 
-# The modules that load torch are imported where they are needed, so that --help answers at once.
+# Modules that load torch are imported inside functions, so that --help is fast.
 
 
 def _run(options: Namespace) -> Any:
@@ -123,7 +122,7 @@ def _run_table(table: Table, options: Namespace) -> None:
 
 
 def _dry_run(table: Table, options: Namespace) -> int:
-    """Print everything known before a start, for each row; return 2 if something is missing."""
+    """Print what each row of a table needs; return 2 if something is missing."""
     from lasoftmoe.experiment import preflight, runs, tables
 
     missing = 0
@@ -140,7 +139,7 @@ def _dry_run(table: Table, options: Namespace) -> int:
 
 
 def _published_counts(data: Path | None) -> pd.DataFrame | None:
-    """Images of UniAttackData's protocol 1 (paper, Table 1), if that is the dataset or none is."""
+    """Return image counts of UniAttackData's protocol 1 (Table 1), or None for another dataset."""
     import pandas as pd
 
     from data_prep.manifest import DatasetError, read_dataset
@@ -164,7 +163,7 @@ def _seeds(options: Namespace) -> list[int]:
 
 
 def _typed() -> str:
-    """The command as it can be typed again."""
+    """Return the command line for typing it again."""
     return shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "lasoftmoe"), *sys.argv[1:]])
 
 
@@ -241,7 +240,7 @@ def _print_comparison(table: Table, sources: dict[str, Recorded], form: str) -> 
     frame = comparison.comparison(table, sources)
     print(comparison.FORMATS[form](frame, comparison.caption(table)))
     if not sources:
-        print(f"no finished runs of ours; `lasoftmoe run {table.name}` makes them")
+        print(f"no finished runs here; `lasoftmoe run {table.name}` makes them")
 
 
 def _cost_command(options: Namespace) -> None:
@@ -252,7 +251,7 @@ def _cost_command(options: Namespace) -> None:
     detector = load_config(options.name, options.get("preset"), 0, _overrides(options)).detector
     if detector.kind != "clip" or detector.moe.kind == "none":
         raise ValueError(f"{options.name} puts no branch into CLIP; try la_soft_moe")
-    # Weights do not change a cost: random ones need no download.
+    # The cost does not depend on the weights, and random ones need no download.
     visual = load_clip(detector.clip.name, pretrained=None).model.visual
     tokens, dim = visual.positional_embedding.shape
     branch, block = cost_table(dim, tokens, detector.moe), block_cost(dim, tokens).sum()

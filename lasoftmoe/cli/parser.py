@@ -30,8 +30,8 @@ SECTIONS = ("data", "detector", "training")
 def make_parser(arguments: Sequence[str]) -> ArgumentParser:
     """Return the parser of all commands.
 
-    Only the command that ``arguments`` name gets its options: those of a method need torch, which
-    ``lasoftmoe --help`` should not wait for.
+    Only the command in ``arguments`` gets its options: a method's options need torch, which would
+    slow down ``lasoftmoe --help``.
     """
     parser = ArgumentParser(prog="lasoftmoe", description=DESCRIPTION, exit_on_error=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -75,7 +75,7 @@ def _run(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="only look whether data, weights, and memory suffice; exit code 2 if not",
+        help="only check that data, weights, and memory suffice; exit code 2 if not",
     )
 
 
@@ -135,7 +135,7 @@ COMMANDS = {
     "train": (_experiment, "train and evaluate an experiment"),
     "run": (_run, "train and evaluate an experiment or a whole table; print reports"),
     "evaluate": (_evaluate, "score data with a trained run"),
-    "zero-shot": (_zero_shot, "score CLIP without training it"),
+    "zero-shot": (_zero_shot, "score CLIP without training"),
     "report": (_report, "list all runs, or a table next to the paper's"),
     "cost": (_cost, "parameters and multiply-adds of a branch"),
 }
