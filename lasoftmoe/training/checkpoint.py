@@ -1,4 +1,4 @@
-"""The state of a training on disk, as safetensors: written whole or not at all."""
+"""The state of a training on disk, as safetensors: written completely or not at all."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class CheckpointError(ValueError):
 
 @dataclass
 class TrainingState:
-    """Where a training stands (beside weights and optimizer).
+    """Progress of a training, apart from weights and optimizer.
 
-    ``epoch`` counts finished epochs, ``log`` has a row for every finished step.
+    ``epoch`` counts finished epochs; ``log`` has a row for every finished step.
     """
 
     epoch: int
@@ -38,10 +38,10 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file that holds the last saved state of a training.
+    """File with the last saved state of a training.
 
-    ``clock`` counts from the object's making on; after ``load`` also what the saved state took in
-    the attempts before. Steps that a kill undid are not in the state and not in its time.
+    ``clock`` counts from the object's creation. ``load`` adds the time that the saved state took in
+    earlier attempts. Steps lost in a kill are missing from the state and from its time.
     """
 
     path: Path
@@ -54,10 +54,10 @@ class Checkpoint:
         state: TrainingState,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Replace what was there by the present state.
+        """Replace the saved state with the current one.
 
         Args:
-            settings: all that determines the training; ``load`` insists on the same.
+            settings: Everything that determines the training; ``load`` requires the same.
 
         Raises:
             CheckpointError: the file cannot be written (a full disk); the one before stays.
@@ -80,13 +80,13 @@ class Checkpoint:
             ) from error
 
     def _replace(self, tensors: Tensors, metadata: dict[str, str]) -> None:
-        # Always the same name beside it: what a killed process left is overwritten, not heaped up.
+        # A fixed name: the file that a killed process leaves is overwritten by the next one.
         temporary = self.path.with_name(f"{TEMPORARY_PREFIX}{self.path.name}")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             save_file(tensors, temporary, metadata)
             with temporary.open("rb+") as file:
-                os.fsync(file.fileno())  # on the disk before it takes the old one's place
+                os.fsync(file.fileno())  # on disk before it replaces the old file
             temporary.replace(self.path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -98,11 +98,11 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer,
         settings: Mapping[str, Any] | None = None,
     ) -> TrainingState | None:
-        """Put model and optimizer back where they were; ``None`` if nothing was saved.
+        """Restore model and optimizer; return None if nothing was saved.
 
         Raises:
-            CheckpointError: the file is damaged, was saved with other ``settings``, or its
-                tensors do not fit the model; model and optimizer are as they were.
+            CheckpointError: If the file is damaged, was saved with other ``settings``, or its
+                tensors do not fit the model. Model and optimizer are then unchanged.
         """
         if not self.path.exists():
             return None
@@ -155,7 +155,7 @@ class Checkpoint:
 
 
 def _moments(tensors: Tensors) -> dict[int, Tensors]:
-    """What the optimizer remembers, by the number of the parameter."""
+    """Return the optimizer's moments, by the number of the parameter."""
     moments: dict[int, Tensors] = {}
     for name, tensor in _below(tensors, "optimizer/").items():
         index, key = name.split("/")

@@ -1,4 +1,4 @@
-"""The settings of a training. The paper gives Adam and a rate of 1e-6, nothing else."""
+"""Settings of a training. The paper gives only Adam and a rate of 1e-6."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pydantic.dataclasses import dataclass
 from lasoftmoe.settings import CHECKED, Count, Fraction, NonNegative, NonNegativeCount, Positive
 
 PAPER_LEARNING_RATE = 1e-6
-"""Section 4 of the paper: Adam with this rate, for CLIP and for the new modules alike."""
+"""Learning rate in Section 4 of the paper, for CLIP and the new modules."""
 WITHOUT_EFFECT = ("num_workers", "checkpoint_every", "tensorboard")
 """Fields of :class:`TrainingConfig` that cannot change the trained weights."""
 
 
 @dataclass(frozen=True, config=CHECKED)
 class TrainingConfig:
-    """The optimizer, its schedule, and what a training writes.
+    """Optimizer, schedule, and outputs of a training.
 
-    ``batch_size`` is that of each process. ``sampling="class_balanced"`` shows as many live images
-    as attacks.
+    ``batch_size`` is per process. ``sampling="class_balanced"`` shows as many live images as
+    attacks.
 
-    ``learning_rate`` is multiplied by each parameter group's own ``rate``; ``rates`` gives groups,
-    by name, a learning rate of their own instead. ``momentum`` belongs to ``"sgd"``. After a
-    linear warm-up, ``schedule="cosine"`` falls to 0, ``"constant"`` stays, and ``"step"``
-    multiplies the rate by ``step_factor`` at each of ``step_fractions`` of all steps.
+    Each parameter group's ``rate`` multiplies ``learning_rate``; ``rates`` replaces the product
+    for the groups it names. ``momentum`` is for ``"sgd"``. After a linear warm-up,
+    ``schedule="cosine"`` falls to 0, ``"constant"`` stays, and ``"step"`` multiplies the rate by
+    ``step_factor`` at each of ``step_fractions`` of all steps.
 
     ``keep_epoch="best_on_dev"`` keeps the weights of the epoch with the highest AUC on dev and
     implies ``dev_auc``, which measures it after every epoch. A checkpoint is saved after every
-    epoch, and every ``checkpoint_every`` steps where an epoch takes too long to lose.
-    ``tensorboard`` also writes the log as TensorBoard's event files.
+    epoch and, if set, every ``checkpoint_every`` steps. ``tensorboard`` also writes the log as
+    TensorBoard event files.
     """
 
     epochs: NonNegativeCount = 8
@@ -57,7 +57,7 @@ class TrainingConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a step schedule without steps, and steps without that schedule."""
+        """Reject a step schedule without steps, and steps without that schedule."""
         if (self.schedule == "step") != bool(self.step_fractions):
             raise ValueError(
                 f"schedule {self.schedule!r} with step_fractions {self.step_fractions}; the "

@@ -1,7 +1,7 @@
-"""What a training writes while it runs: a CSV file and, if wanted, TensorBoard's event files.
+"""Logs of a running training: a CSV file and, optionally, TensorBoard event files.
 
-Each is a callback for ``train(on_step=...)``. A training that goes on from a checkpoint repeats the
-steps after it; what was written about them before is dropped.
+Each is a callback for ``train(on_step=...)``. A training that resumes from a checkpoint repeats
+the steps after it, so their earlier entries are dropped.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FLUSH_SECONDS = 1.0
 
 
 class CsvLog:
-    """A CSV file that grows by a row each step; its content is at most a second old.
+    """A CSV file with a row per step, at most a second behind.
 
-    The first row decides the columns.
+    The first row determines the columns.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,7 +43,7 @@ class CsvLog:
         if first_step and self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-            # a killed process may have left half a row
+            # A killed process may have left half a row.
             whole = [row for row in rows if None not in row and None not in row.values()]
             kept = [row for row in whole if int(row["step"]) < first_step]
         self._file = file = self.path.open("w", newline="", encoding="utf-8")
@@ -58,7 +58,7 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """Event files that ``tensorboard --logdir`` shows, one curve a column of the log."""
+    """Event files for ``tensorboard --logdir``, with one curve per column of the log."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class TensorBoardLog:
     def __call__(self, row: Row) -> None:
         """Write one step's row."""
         if self._writer is None:
-            # TensorBoard takes seconds to import, which only those who want it should wait for.
+            # Imported only here, because TensorBoard takes seconds to import.
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(self.folder), purge_step=row["step"])
@@ -82,7 +82,7 @@ class TensorBoardLog:
 
 
 class Logs:
-    """All that follows a run, as one callback; closes what it opened at the end of its block."""
+    """All logs of a run as one callback and context manager, which closes its files."""
 
     def __init__(
         self,
@@ -90,14 +90,14 @@ class Logs:
         tensorboard: bool,
         on_step: Callable[[Row], None] | None = None,
     ) -> None:
-        """Writes ``folder/log.csv`` and, if asked to, ``folder/tensorboard/``."""
+        """Write ``folder/log.csv`` and, with ``tensorboard``, ``folder/tensorboard/``."""
         self._files: list[CsvLog | TensorBoardLog] = [CsvLog(folder / "log.csv")]
         if tensorboard:
             self._files.append(TensorBoardLog(folder / "tensorboard"))
         self._callbacks = [*self._files, *([on_step] if on_step else [])]
 
     def __call__(self, row: Row) -> None:
-        """Pass one step's row on."""
+        """Pass one step's row to every log."""
         for callback in self._callbacks:
             callback(row)
 

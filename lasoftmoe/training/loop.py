@@ -1,7 +1,7 @@
 """The training loop: plain torch on Accelerate, the same on a laptop and on many GPUs.
 
-All randomness of a step follows from the seed and the step's number, so a training that was
-interrupted and resumes from its checkpoint ends with the same weights as one that was not.
+All randomness of a step depends only on the seed and the step's number. So an interrupted training
+that resumes from its checkpoint ends with the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from lasoftmoe.training.optimizer import make_optimizer, set_learning_rates
 from lasoftmoe.weights_files import copy_weights
 
 LOG_COLUMNS = ["step", "epoch", "loss", "grad_norm", "dev_auc"]
-"""Columns of every log; ``lr_<group>`` and, for named terms, ``loss_<term>`` come with them."""
+"""Columns of every log, in addition to ``lr_<group>`` and, for named terms, ``loss_<term>``."""
 
 Row = dict[str, Any]
 
@@ -51,25 +51,25 @@ def train(
 ) -> pd.DataFrame:
     """Train a detector in place.
 
-    Under ``accelerate launch`` every process calls this with the same arguments. N processes with
-    batches of B then end as one process with batches of N × B does, up to rounding; layers and
-    augmentations with randomness of their own differ. ``checkpoint`` has to be a file that all
-    processes can read.
+    Under ``accelerate launch``, every process calls this with the same arguments. N processes with
+    batches of B then give the same result as one process with batches of N × B, up to rounding,
+    except for layers and augmentations with randomness. All processes must be able to read
+    ``checkpoint``.
 
     Args:
-        dev_set: read only where ``config`` asks for the AUC on dev.
-        on_step: called after every step with that step's row of the log.
-        checkpoint: where to save as ``config`` says, and to resume from if something is there.
+        dev_set: Used only if ``config`` asks for the AUC on dev.
+        on_step: Called after every step with that step's row of the log.
+        checkpoint: Where to save, and to resume from if the file exists.
 
     Returns:
-        the log, one row a step: step, epoch, loss, loss_<term> for a loss of named terms,
+        The log, one row per step: step, epoch, loss, loss_<term> for a loss of named terms,
         lr_<group>, grad_norm (before clipping), dev_auc (at an epoch's last step, else missing).
 
     Raises:
-        TrainingError: if there are fewer images than one batch, or a loss or a gradient is not
+        TrainingError: If there are fewer images than one batch, or a loss or gradient is not
             finite.
-        DatasetError: if the dataset lacks a map that the detector needs.
-        CheckpointError: if a checkpoint cannot be written, is damaged, or belongs to another
+        DatasetError: If the dataset lacks a map that the detector needs.
+        CheckpointError: If a checkpoint cannot be written, is damaged, or belongs to another
             training.
     """
     if config.epochs == 0:
@@ -87,7 +87,7 @@ def train(
 
 
 class _Loop:
-    """A training of one detector: its steps, its epochs, and where it resumes."""
+    """A training of one detector: its steps, epochs, and resumption."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class _Loop:
         self.seed, self.total = seed, total
         if accelerator.num_processes > 1:
             processes.share_batch_norms(detector)
-        # Across processes only a module's forward is synchronized, hence the wrapper.
+        # A wrapper, because only a module's forward is synchronized across processes.
         self.compute_loss, self.optimizer = accelerator.prepare(
             _TrainingLoss(detector), _optimizer(detector, config)
         )
@@ -113,7 +113,7 @@ class _Loop:
         on_step: Callable[[Row], None] | None,
         checkpoint: Checkpoint | None,
     ) -> TrainingState:
-        """Take all steps that are not in the checkpoint."""
+        """Run all steps that are not in the checkpoint."""
         order = _order(train_set, self.config, self.seed, self.accelerator)
         loader = epoch_loader(train_set, order, self.config.num_workers)
         settings = self.settings(train_set)
@@ -144,7 +144,7 @@ class _Loop:
         return state
 
     def step(self, batch: Batch, step: int, epoch: int) -> Row:
-        """Change the weights once; return the step's row of the log."""
+        """Update the weights once; return the step's row of the log."""
         rates = set_learning_rates(self.optimizer, self.config, step, self.total)
         terms = self.losses(batch, step)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
@@ -164,7 +164,7 @@ class _Loop:
         return row | {"grad_norm": norm.item(), "dev_auc": None}
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """The terms of the loss of this process's part of a batch; one without name is named ""."""
+        """Return the loss's terms for this process's part of a batch; "" names a single loss."""
         config, accelerator = self.config, self.accelerator
         part, parts = accelerator.process_index, accelerator.num_processes
         shared, own = _seed_step(self.seed, step, part)
@@ -191,7 +191,7 @@ class _Loop:
         )
 
     def settings(self, train_set: FaceDataset) -> dict[str, Any]:
-        """Everything that a checkpoint must agree with, beyond the shapes of the weights."""
+        """Return everything that a checkpoint must match, apart from the weights' shapes."""
         settings = {k: v for k, v in asdict(self.config).items() if k not in WITHOUT_EFFECT}
         settings |= {"seed": self.seed, "processes": self.accelerator.num_processes}
         settings["detector"] = self.detector.settings()
@@ -200,7 +200,7 @@ class _Loop:
     def resumed(
         self, checkpoint: Checkpoint | None, settings: dict[str, Any]
     ) -> TrainingState | None:
-        """The state that the checkpoint holds, put into detector and optimizer."""
+        """Load the checkpoint into detector and optimizer; return its state, None without one."""
         state = None
         if checkpoint is not None:
             state = checkpoint.load(self.detector, self.optimizer, settings)
@@ -214,7 +214,7 @@ class _Loop:
         return state
 
     def is_due(self, state: TrainingState, steps_per_epoch: int) -> bool:
-        """Whether to save a checkpoint now."""
+        """Return whether to save a checkpoint now."""
         steps, every = len(state.log), self.config.checkpoint_every
         return steps % steps_per_epoch == 0 or (every is not None and steps % every == 0)
 
@@ -260,7 +260,7 @@ def _order(
 
 
 def _steps(train_set: FaceDataset, config: TrainingConfig) -> int:
-    """Steps of the whole training, the same in all processes."""
+    """Return the number of steps, the same in all processes."""
     return config.epochs * len(_order(train_set, config, 0, processes.start()))
 
 
@@ -272,11 +272,10 @@ def _optimizer(detector: Detector, config: TrainingConfig) -> torch.optim.Optimi
 
 
 def _seed_step(seed: int, step: int, process: int) -> tuple[torch.Generator, torch.Generator]:
-    """Fix all randomness of a step.
+    """Seed all randomness of a step, including torch's global generator.
 
     Returns:
-        a generator that draws alike in all processes, and one of this process. The layers' own
-        randomness (torch's global generator) is fixed for this process too.
+        A generator with the same numbers in all processes, and one for this process.
     """
     shared, *own = np.random.SeedSequence([seed, step]).spawn(2 + process)
     torch.manual_seed(_number(own[-1]))

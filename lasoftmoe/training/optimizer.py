@@ -17,8 +17,7 @@ def make_optimizer(detector: Detector, config: TrainingConfig) -> torch.optim.Op
     ``full_rate``, the learning rate that the schedule multiplies.
 
     Raises:
-        ValueError: if nothing can be trained, or ``config.rates`` names a group that the detector
-            does not have.
+        ValueError: If nothing can be trained, or ``config.rates`` names an unknown group.
     """
     groups = detector.parameter_groups()
     unknown = sorted(set(config.rates) - set(groups))
@@ -49,9 +48,9 @@ def _described(name: str, group: Group, config: TrainingConfig) -> dict[str, obj
 
 
 def schedule(config: TrainingConfig, step: int, total: int) -> float:
-    """Return the share of the full learning rate at a step.
+    """Return the fraction of the full learning rate at a step.
 
-    A linear warm-up comes first; then half a cosine, a constant, or a staircase.
+    After a linear warm-up comes half a cosine, a constant, or a staircase.
     """
     warmup = round(config.warmup_fraction * total)
     if step < warmup:

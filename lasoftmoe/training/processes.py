@@ -1,8 +1,7 @@
-"""Several processes that train as one process with all of their images would.
+"""Training on several processes with the results of one process that has all their images.
 
-DistributedDataParallel averages the processes' gradients. That alone is right for losses that are
-a mean over images, and wrong wherever images of one batch meet: in a contrastive loss, and in
-batch norm.
+DistributedDataParallel averages the processes' gradients. That is right for losses that are a mean
+over images, but wrong wherever images of a batch interact: in contrastive losses and batch norm.
 """
 
 from __future__ import annotations
@@ -17,29 +16,29 @@ from torch.distributed.nn.functional import all_reduce
 
 
 def start() -> Accelerator:
-    """This process's Accelerator, joined with the others that ``accelerate launch`` started.
+    """Return this process's Accelerator, joined with the others under ``accelerate launch``.
 
-    Without it, Accelerate overlooks its own processes on a machine without a GPU and each of them
-    trains for itself.
+    On a machine without a GPU, ``Accelerator()`` alone ignores the other processes, and each
+    trains separately.
     """
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return Accelerator(cpu=together and not torch.cuda.is_available())
 
 
 def process_count() -> int:
-    """How many processes train together; 1 without ``accelerate launch``."""
+    """Return the number of processes that train together; 1 without ``accelerate launch``."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather(local: Tensor) -> Tensor:
-    """The rows of all processes below one another, in the order of the processes.
+    """Concatenate the rows of all processes, in the order of the processes.
 
-    The backward pass adds up what every process's loss sends to these rows. If each process
-    computes the whole loss L from all rows, its own rows get (number of processes) x dL/drows;
-    averaging the weights' gradients over the processes then leaves dL/dweights exactly.
+    The backward pass sums the gradients from every process's loss. If each process computes the
+    whole loss L from all rows, its own rows get (number of processes) x dL/drows. Averaging the
+    weights' gradients over the processes then gives exactly dL/dweights.
 
     Args:
-        local: (rows, ...), of one shape on all processes.
+        local: (rows, ...), of the same shape on all processes.
     """
     if process_count() == 1:
         return local
@@ -51,12 +50,12 @@ def gather(local: Tensor) -> Tensor:
 
 
 def share_batch_norms(model: nn.Module) -> None:
-    """Make every batch norm use the batches of all processes, with the same weights, in place.
+    """Make every batch norm use the batches of all processes, in place, with the same weights.
 
-    On CUDA these are torch's ``SyncBatchNorm``, elsewhere :class:`SharedBatchNorm`.
+    Uses torch's ``SyncBatchNorm`` on CUDA, :class:`SharedBatchNorm` elsewhere.
 
     Raises:
-        ValueError: if a batch norm on the CPU has options that :class:`SharedBatchNorm` lacks.
+        ValueError: If a batch norm on the CPU has options that :class:`SharedBatchNorm` lacks.
     """
     for module in list(model.modules()):
         for name, child in module.named_children():
@@ -68,9 +67,9 @@ def share_batch_norms(model: nn.Module) -> None:
 
 
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the batches of all processes; torch's SyncBatchNorm refuses CPUs.
+    """Batch norm over the batches of all processes, for CPUs, which SyncBatchNorm rejects.
 
-    Statistics are computed in float32 whatever the precision of the input.
+    Computes statistics in float32 for inputs of any precision.
     """
 
     @classmethod
@@ -93,10 +92,10 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         return shared
 
     def _check_input_dim(self, images: Tensor) -> None:
-        pass  # channels come second, whatever follows
+        pass  # any number of axes may follow the channels
 
     def forward(self, images: Tensor) -> Tensor:
-        """(batch, channels, ...) in and out; in evaluation mode like any batch norm."""
+        """Normalize (batch, channels, ...); in evaluation mode like any batch norm."""
         if not self.training or process_count() == 1:
             return super().forward(images)
         others = [axis for axis in range(images.ndim) if axis != 1]
