@@ -58,7 +58,7 @@ class ClipBundle:
 
     @property
     def logit_scale(self) -> Tensor:
-        """The trained factor of the cosines, a scalar of at most 100."""
+        """The learned factor of the cosines, a scalar of at most 100."""
         return self.model.get_parameter("logit_scale").exp().clamp(max=MAX_LOGIT_SCALE)
 
     @property

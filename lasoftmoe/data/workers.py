@@ -1,4 +1,4 @@
-"""Worker processes of a loader: what they need from the machine, and how long to wait for one."""
+"""Options for a loader's worker processes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_SECONDS = 600
-"""How long to wait for a batch; a worker that was stopped or killed would never bring it."""
+"""Longest wait for a batch; a stopped or killed worker would never send it."""
 
 
 def worker_options(num_workers: int) -> dict[str, Any]:
-    """Return the options of a ``DataLoader`` with so many workers, once they can start.
+    """Return the options of a ``DataLoader`` with ``num_workers`` workers.
 
     Raises:
-        OSError: if workers could not send batches, because the temporary folder takes no sockets.
-            They would be waited for without end.
+        OSError: If workers could not send batches, because the temporary folder allows no sockets.
+            Otherwise the loader would wait forever.
     """
     if num_workers == 0:
         return {"num_workers": 0}
@@ -25,7 +25,7 @@ def worker_options(num_workers: int) -> dict[str, Any]:
 
 
 def _check_sockets() -> None:
-    """Bind a socket where torch's workers will; a path may have only about 100 bytes."""
+    """Bind a socket as torch's workers do; its path may have only about 100 bytes."""
     if not hasattr(socket, "AF_UNIX"):
         return
     try:
@@ -36,7 +36,7 @@ def _check_sockets() -> None:
             probe.bind(str(Path(folder, "listener-12345678")))
     except OSError as error:
         raise OSError(
-            f"worker processes cannot talk through the temporary folder {tempfile.gettempdir()} "
+            f"worker processes cannot use sockets in the temporary folder {tempfile.gettempdir()} "
             f"({error}): set TMPDIR to a writable folder with a short path, such as /tmp, or "
             "num_workers to 0"
         ) from error
