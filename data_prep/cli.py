@@ -15,13 +15,13 @@ GROUPS = (embedded, looking, audit, releases, jfsfdb, scale, studies)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0, 1 for a verdict, 2 after an error it tells."""
+    """Run one command; return its exit code: 0, 1 for a failed check, 2 after an error."""
     options = _parser().parse_args(arguments)
     try:
         with limits_set(getattr(options, "limit", [])):
             return options.run(options) or 0
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     except Exception as error:
         if options.debug:

@@ -74,7 +74,7 @@ class Origin:
         return cls(date, found, command, hardware(), versions(), reason)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields for a JSON file; ``no_commit`` only where it says something."""
+        """Return the fields for a JSON file, without an empty ``no_commit``."""
         fields = asdict(self)
         if not self.no_commit:
             del fields["no_commit"]
@@ -92,10 +92,10 @@ def commit() -> str | None:
 def checkout_commit(root: Path = ROOT) -> str:
     """Return the commit checked out in ``root``, the folder that holds the packages.
 
-    A repository around that folder is somebody else's: its commit says nothing about this code.
+    The commit of a repository around that folder says nothing about this code.
 
     Raises:
-        LookupError: ``root`` is not the top of a repository that tracks this file, or git failed.
+        LookupError: If ``root`` is not the top of a repository that tracks this file, or git fails.
     """
     top = Path(_git(root, "rev-parse", "--show-toplevel"))
     if top.resolve() != root.resolve():
@@ -121,10 +121,10 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def code_digest(paths: Iterable[Path], root: Path) -> str:
-    """Return a SHA-256 digest of what files do, in hexadecimal.
+    """Return a SHA-256 digest of code, in hexadecimal.
 
-    In Python files, comments, docstrings, and layout do not count. Other files count byte for
-    byte. A file's path below ``root`` counts; the order of ``paths`` does not.
+    It ignores comments, docstrings, and layout of Python files and the order of ``paths``. It
+    covers all bytes of other files and each file's path below ``root``.
     """
     digest = hashlib.sha256()
     names = {path.resolve().relative_to(root.resolve()).as_posix(): path for path in paths}
@@ -166,7 +166,7 @@ def _statements(path: Path) -> bytes:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            # A string that stands alone documents what is around or above it.
+            # A string on its own is a docstring of the code around or above it.
             node.body = [part for part in body if not _is_string(part)] or [ast.Pass()]
     return ast.unparse(tree).encode()
 

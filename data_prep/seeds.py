@@ -1,4 +1,4 @@
-"""Seeds of random generators, derived from what they are for."""
+"""Seeds of random generators, derived from their purpose."""
 
 from __future__ import annotations
 

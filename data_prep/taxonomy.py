@@ -1,8 +1,7 @@
-"""The attacks in one table: name, family, what it does and how strong it is.
+"""Table of attack types: name, family, description, and strength.
 
-``strength`` is the one dial of each attack. The synthetic generators draw the strength of each
-image uniformly from ``LOWEST_SHARE`` times that number up to the number itself, so that a
-detector never sees a single fixed strength.
+The synthetic generators draw the strength of each image uniformly between ``LOWEST_SHARE`` times
+``strength`` and ``strength``, so that a detector never sees one fixed strength.
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ LOWEST_SHARE = 0.5
 
 @dataclass(frozen=True)
 class AttackType:
-    """One type of attack (an attack instrument, in the words of ISO/IEC 30107).
+    """One type of attack (an attack instrument in ISO/IEC 30107).
 
-    ``strength`` is the upper end of the range an image's strength is drawn from, in
-    ``strength_unit``. A type that is ``held_out`` is in no ordinary split: it waits for the
-    protocols that leave one type out and test on it.
+    ``strength`` is the largest strength of an image, in ``strength_unit``. A ``held_out`` type is
+    in no ordinary split, only in the protocols that test on a left-out type.
     """
 
     name: str
@@ -149,7 +147,7 @@ def attack_type(name: str) -> AttackType:
     """Look up one attack by name.
 
     Raises:
-        ValueError: no attack has that name; the message lists those that exist.
+        ValueError: If no attack has that name.
     """
     try:
         return ATTACK_TYPES[name]
@@ -159,12 +157,13 @@ def attack_type(name: str) -> AttackType:
 
 
 def types_of(family: str, held_out: bool = True) -> tuple[str, ...]:
-    """Names of a family's attacks, in the order of the table.
+    """Return the names of a family's attacks, in the order of the table.
 
-    ``held_out=False`` leaves out the types that no ordinary split holds.
+    Args:
+        held_out: Whether to include the held-out types.
 
     Raises:
-        ValueError: no family has that name.
+        ValueError: If no family has that name.
     """
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; known families: {', '.join(FAMILIES)}")
@@ -173,9 +172,9 @@ def types_of(family: str, held_out: bool = True) -> tuple[str, ...]:
 
 
 def family_of(type_name: str) -> str:
-    """Family of a type; a live image has the family ``"live"``.
+    """Return a type's family; ``"live"`` is its own family.
 
     Raises:
-        ValueError: no attack has that name.
+        ValueError: If no attack has that name.
     """
     return LIVE if type_name == LIVE else attack_type(type_name).family

@@ -1,4 +1,4 @@
-"""One module a group of commands; each has ``add_commands(commands)``.
+"""Command groups, one module each, with a function ``add_commands(commands)``.
 
-A command imports what it needs when it runs: torch alone takes seconds, ``--help`` should not.
+A command imports its modules when it runs, because importing torch would slow down ``--help``.
 """

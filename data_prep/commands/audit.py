@@ -1,4 +1,4 @@
-"""The command that looks for shortcuts: audit."""
+"""The command ``audit``, which searches for shortcuts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_prep.commands.summary import say
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     audit = commands.add_parser(
-        "audit", help="train probes on color, layout, file size and noise: a dataset's shortcuts"
+        "audit", help="find shortcuts: train probes on color, layout, file size, and noise"
     )
     audit.set_defaults(run=_run_audit)
     audit.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
@@ -21,18 +21,18 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--split",
         choices=("dev", "test"),
         default="dev",
-        help="where to measure (default: dev; read test once, when all is frozen)",
+        help="where to measure (default: dev; use test only once, when nothing will change)",
     )
     audit.add_argument(
-        "--json", type=output_file, metavar="FILE", help="also write every figure here"
+        "--json", type=output_file, metavar="FILE", help="also write all results here"
     )
     audit.add_argument(
         "--bars",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="exit with 1 where a probe passes its bar (default: yes)",
+        help="exit with 1 if a probe exceeds its limit (default: yes)",
     )
-    audit.add_argument("--seed", type=at_least(0), default=0, help="of boosting and resampling")
+    audit.add_argument("--seed", type=at_least(0), default=0, help="for boosting and resampling")
 
 
 def _run_audit(options: argparse.Namespace) -> int:

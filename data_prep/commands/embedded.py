@@ -1,4 +1,4 @@
-"""Commands that make the embedded faces: synthetic, captions, surrogate."""
+"""Commands for the synthetic faces: synthetic, captions, surrogate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_prep.commands.summary import summary
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     synthetic = commands.add_parser(
-        "synthetic", help="write the embedded dataset of faces that do not exist"
+        "synthetic", help="write the embedded dataset of synthetic faces"
     )
     synthetic.set_defaults(run=_run_synthetic)
     synthetic.add_argument(
@@ -27,7 +27,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     add_building_options(synthetic)
 
     captions = commands.add_parser(
-        "captions", help="write captioned photos, prints and screens for pretraining"
+        "captions", help="write captioned photos, prints, and screens for pretraining"
     )
     captions.set_defaults(run=_run_captions)
     captions.add_argument(
@@ -39,7 +39,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     add_building_options(captions)
 
     surrogate = commands.add_parser(
-        "surrogate", help="train the face recognizer that adversarial attacks are computed on"
+        "surrogate", help="train the face recognizer that the adversarial attacks target"
     )
     surrogate.set_defaults(run=_run_surrogate)
     surrogate.add_argument("--out", type=output_file, required=True, help="weights (.safetensors)")
@@ -47,7 +47,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--network",
         choices=("surrogate", "second"),
         default="surrogate",
-        help="second: a smaller one, built differently, to measure how attacks transfer",
+        help="second is a smaller, different network, to measure how attacks transfer",
     )
     add_common_options(surrogate)
 
@@ -85,5 +85,5 @@ def _run_surrogate(options: argparse.Namespace) -> None:
     else:
         network, training = SURROGATE, None
     card = train_surrogate(options.out, training, options.seed, options.workers, network)
-    figures = card["verification"]
-    print(f"{options.out}: AUC {figures['auc']:.3f} on {figures['identities']} unseen identities")
+    results = card["verification"]
+    print(f"{options.out}: AUC {results['auc']:.3f} on {results['identities']} unseen identities")

@@ -1,4 +1,4 @@
-"""Commands for sets of videos: jfsfdb SUBSET, jfsfdb combine, fetch-yunet."""
+"""Commands for video datasets: jfsfdb SUBSET, jfsfdb combine, fetch-yunet."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         choices=("separate_pad", "separate_dad", "joint"),
-        help="may be repeated (default: all that can be made)",
+        help="may be repeated (default: all that are possible)",
     )
     combined.add_argument(
         "--allow-missing", action="store_true", help="make protocols without some of their sets"
@@ -63,12 +63,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def add_face_options(parser: argparse.ArgumentParser) -> None:
-    """Options of any command that cuts faces out of pictures."""
+    """Add the options for cropping faces."""
     parser.add_argument(
         "--detector",
         choices=("embedded", "yunet"),
         default="embedded",
-        help="what finds faces; yunet needs --weights (default: embedded)",
+        help="face detector; yunet needs --weights (default: embedded)",
     )
     parser.add_argument("--weights", type=Path, help="YuNet's ONNX file (see fetch-yunet)")
     parser.add_argument("--weights-sha256", help="checksum of another version of the weights")
@@ -90,18 +90,18 @@ def add_face_options(parser: argparse.ArgumentParser) -> None:
         "--several",
         choices=("largest", "skip"),
         default="largest",
-        help="with several faces take the largest or skip the frame (largest)",
+        help="if there are several faces, take the largest or skip the frame (largest)",
     )
     parser.add_argument(
         "--no-turn", action="store_true", help="do not look for faces held sideways"
     )
     parser.add_argument(
-        "--align", action="store_true", help="level the eyes, where the detector finds them"
+        "--align", action="store_true", help="level the eyes, if the detector finds them"
     )
 
 
 def crop_rules(options: argparse.Namespace) -> CropRules:
-    """How ``add_face_options`` says to cut faces out."""
+    """Return the crop rules from the options of ``add_face_options``."""
     from data_prep.media.faces import CropRules
 
     return CropRules(
@@ -194,7 +194,7 @@ def _run_combine(options: argparse.Namespace) -> None:
 
 
 def chosen_detector(options: argparse.Namespace) -> Detector:
-    """What ``--detector`` and ``--weights`` name."""
+    """Return the detector that ``--detector`` and ``--weights`` choose."""
     from data_prep.media.faces import EmbeddedDetector
 
     if options.detector == "embedded":

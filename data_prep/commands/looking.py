@@ -1,4 +1,4 @@
-"""Commands that look at a prepared dataset: sheet, check."""
+"""Commands that show or check a prepared dataset: sheet, check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     sheet.add_argument("--protocol", default=None, help="only images of this protocol")
     sheet.add_argument("--split", default=None, help="only images of this split of it")
 
-    check = commands.add_parser("check", help="check a dataset's tables, images and checksums")
+    check = commands.add_parser("check", help="check a dataset's tables, images, and checksums")
     check.set_defaults(run=_run_check)
     check.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
 

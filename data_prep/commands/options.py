@@ -10,8 +10,8 @@ from data_prep.limits import LIMITS, parse_limits
 
 
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """``--debug`` and ``--limit``, which every command takes after its name too."""
-    # SUPPRESS keeps them from undoing what was given before the name.
+    """Add ``--debug`` and ``--limit``, which may also come before a command's name."""
+    # Without SUPPRESS, defaults would replace values from before the name.
     parser.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
@@ -21,7 +21,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         type=_limit,
         default=argparse.SUPPRESS,
         metavar="NAME=NUMBER",
-        help=f"raise what a file may hold; names: {', '.join(LIMITS)}",
+        help=f"raise a limit on input files; names: {', '.join(LIMITS)}",
     )
 
 
@@ -34,23 +34,23 @@ def _limit(pair: str) -> str:
 
 
 def add_building_options(parser: argparse.ArgumentParser) -> None:
-    """``--out``, ``--overwrite``, ``--seed`` and ``--workers``."""
+    """Add ``--out``, ``--overwrite``, ``--seed``, and ``--workers``."""
     add_out_options(parser)
     add_common_options(parser)
 
 
 def add_out_options(parser: argparse.ArgumentParser) -> None:
-    """``--out`` and ``--overwrite``."""
+    """Add ``--out`` and ``--overwrite``."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace a dataset made by another recipe or from other files; its own files only",
+        help="replace a dataset of another recipe or from other files; deletes only its own files",
     )
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """``--seed`` and ``--workers``."""
+    """Add ``--seed`` and ``--workers``."""
     parser.add_argument(
         "--seed", type=at_least(0), default=0, help="fixes all randomness (default: 0)"
     )
@@ -58,7 +58,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_workers_option(parser: argparse.ArgumentParser) -> None:
-    """``--workers``."""
+    """Add ``--workers``."""
     parser.add_argument(
         "--workers",
         type=at_least(1, MOST_WORKERS),
@@ -67,12 +67,12 @@ def add_workers_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_backend_options(parser: argparse.ArgumentParser) -> None:
-    """``--backend`` and ``--cluster``; see ``chosen_backend``."""
+    """Add ``--backend`` and ``--cluster``; see ``chosen_backend``."""
     parser.add_argument(
         "--backend",
         choices=("loky", "dask", "ray"),
         default="loky",
-        help="what runs the processes: loky (default), or dask or ray (pip extra: scale)",
+        help="library that runs the processes: loky (default), or dask or ray (pip extra: scale)",
     )
     parser.add_argument(
         "--cluster",
@@ -82,10 +82,10 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_backend(options: argparse.Namespace) -> str:
-    """The backend as ``run_units`` takes it.
+    """Return the backend for ``run_units``.
 
     Raises:
-        ValueError: an address without the backend that it belongs to.
+        ValueError: If there is a cluster's address but no backend for it.
     """
     if not options.cluster:
         return options.backend
@@ -95,7 +95,7 @@ def chosen_backend(options: argparse.Namespace) -> str:
 
 
 def output_file(text: str) -> Path:
-    """Read the name of a file to write; refuse a device, a link, or a folder before any work."""
+    """Parse the name of a file to write; reject a device, a link, or a folder before any work."""
     from data_prep.atomic import refuse_other_than_file
 
     try:
@@ -110,7 +110,7 @@ LARGEST = 2**31 - 1
 
 
 def at_least(smallest: int, largest: int = LARGEST) -> Callable[[str], int]:
-    """Read a whole number; the parser refuses others before a command writes anything."""
+    """Return a parser of whole numbers, so that a command rejects others before it writes."""
 
     def whole_number(text: str) -> int:
         try:

@@ -1,4 +1,4 @@
-"""Commands that prepare what others recorded: uniattackdata, folder."""
+"""Commands that prepare other people's data: uniattackdata, folder."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from data_prep.commands.summary import say, summary
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     release = commands.add_parser(
-        "uniattackdata", help="prepare a protocol of UniAttackData; images stay where they lie"
+        "uniattackdata", help="prepare a protocol of UniAttackData; images stay where they are"
     )
     release.set_defaults(run=_run_uniattackdata)
     release.add_argument(
-        "--root", type=Path, required=True, help="folder that UniAttackData or phase1 lies in"
+        "--root", type=Path, required=True, help="folder that contains UniAttackData or phase1"
     )
     release.add_argument("--protocol", required=True, help="p1, p1.1, p1.2, p1.3, p2.1 or p2.2")
     release.add_argument(
         "--live-is", type=int, choices=(0, 1), help="integer that means live (default: 0)"
     )
     release.add_argument(
-        "--allow-missing", action="store_true", help="accept a partial copy and say what is absent"
+        "--allow-missing", action="store_true", help="accept a partial copy; list what is missing"
     )
     release.add_argument(
         "--skip-counts", action="store_true", help="do not compare with the published counts"
     )
     release.add_argument(
-        "--drop-overlap", action="store_true", help="keep an image of two splits in the later one"
+        "--drop-overlap", action="store_true", help="keep an image in two splits only in the later"
     )
     release.add_argument(
-        "--quick", action="store_true", help="only see whether images are there, do not read them"
+        "--quick", action="store_true", help="only check that images exist; do not read them"
     )
     release.add_argument(
         "--test-from-dev",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="test on this share of dev, where test labels are not given out",
+        help="test on this share of dev, for a release without test labels",
     )
     add_building_options(release)
     _add_folder(commands)
@@ -53,9 +53,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _add_folder(commands: argparse._SubParsersAction) -> None:
     folder = commands.add_parser("folder", help="prepare your own live and fake images or videos")
     folder.set_defaults(run=_run_folder)
-    folder.add_argument("--live", type=Path, required=True, help="folder of live pictures")
+    folder.add_argument("--live", type=Path, required=True, help="folder of live images or videos")
     folder.add_argument(
-        "--fake", type=Path, required=True, help="folder of attacks, one folder an attack in it"
+        "--fake", type=Path, required=True, help="folder with one folder for each attack"
     )
     folder.add_argument("--type", help="the attack of all fakes, instead of their folder's name")
     folder.add_argument(
@@ -64,7 +64,7 @@ def _add_folder(commands: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         metavar="ATTACK=FAMILY",
-        help="family of an attack that is not known: physical, editing or adversarial",
+        help="family of an unknown attack: physical, editing, or adversarial",
     )
     folder.add_argument(
         "--subjects-from",
@@ -81,16 +81,16 @@ def _add_folder(commands: argparse._SubParsersAction) -> None:
         help="shares of the subjects (default: 0.6 0.2 0.2)",
     )
     folder.add_argument(
-        "--frames", type=at_least(1), default=8, help="frames to take of a video (default: 8)"
+        "--frames", type=at_least(1), default=8, help="frames of each video (default: 8)"
     )
     folder.add_argument(
         "--crop-faces",
         action="store_true",
-        help="write the faces, cut out as the options below say",
+        help="write crops of the faces (see the options below)",
     )
     add_face_options(folder)
     folder.add_argument(
-        "--copy", action="store_true", help="write the images into DIR, do not refer to them"
+        "--copy", action="store_true", help="copy the images into DIR instead of referring to them"
     )
     add_building_options(folder)
     add_backend_options(folder)

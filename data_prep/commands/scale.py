@@ -1,4 +1,4 @@
-"""Commands for whole datasets, large ones too: inspect, shards."""
+"""Commands for whole datasets, also large ones: inspect, shards."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from data_prep.commands.summary import say, summary
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    inspect = commands.add_parser(
-        "inspect", help="count, check every file and draw one page to look at"
-    )
+    inspect = commands.add_parser("inspect", help="count, check every file, and write an HTML page")
     inspect.set_defaults(run=_run_inspect)
     inspect.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
     inspect.add_argument(
@@ -32,22 +30,24 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     inspect.add_argument(
         "--images", type=at_least(1, 20_000), default=1000, help="images on the map (default: 1000)"
     )
-    inspect.add_argument("--seed", type=at_least(0), default=0, help="which are shown (default: 0)")
+    inspect.add_argument(
+        "--seed", type=at_least(0), default=0, help="which images are shown (default: 0)"
+    )
     inspect.add_argument(
         "--workers",
         type=at_least(1, MOST_WORKERS),
-        help="threads that read files (default: one a CPU core)",
+        help="threads that read files (default: one per CPU core)",
     )
 
     shards = commands.add_parser(
-        "shards", help="pack a dataset into Parquet shards, to stream and to split by node"
+        "shards", help="pack a dataset into Parquet shards, which streaming readers can split"
     )
     shards.set_defaults(run=_run_shards)
     shards.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
     add_out_options(shards)
     shards.add_argument("--protocol", default="p1", help="whose images are packed (default: p1)")
     shards.add_argument(
-        "--shard-size", default="256MB", metavar="SIZE", help="of one shard (default: 256MB)"
+        "--shard-size", default="256MB", metavar="SIZE", help="size of a shard (default: 256MB)"
     )
     add_workers_option(shards)
     add_backend_options(shards)
@@ -86,4 +86,4 @@ def _run_shards(options: argparse.Namespace) -> None:
         options.overwrite,
     )
     say(summary(dataset))
-    print(f"{options.out / INDEX}: every shard with its rows, size and SHA-256")
+    print(f"{options.out / INDEX}: every shard with its rows, size, and SHA-256")

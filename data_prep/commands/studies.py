@@ -22,7 +22,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     attacks.add_argument("--seed", type=at_least(0), default=0, help="default: 0")
 
     strengths = commands.add_parser(
-        "strengths", help="how visible each attack is at each strength, to a texture probe"
+        "strengths", help="how well a texture probe detects each attack at each strength"
     )
     strengths.set_defaults(run=_run_strengths)
     strengths.add_argument(
@@ -30,10 +30,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     strengths.add_argument("--out", type=output_file, metavar="PNG", help="also draw the curves")
     strengths.add_argument(
-        "--people", type=at_least(2), default=60, help="people to learn on (default: 60)"
+        "--people", type=at_least(2), default=60, help="people to train on (default: 60)"
     )
     strengths.add_argument(
-        "--read", type=at_least(2), default=40, help="other people to read on (default: 40)"
+        "--read", type=at_least(2), default=40, help="other people to test on (default: 40)"
     )
     add_common_options(strengths)
 

@@ -1,4 +1,4 @@
-"""What a command that wrote or checked a dataset says at the end."""
+"""Final output of commands that write or check a dataset."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print a text that may hold a stranger's names: control codes are written out."""
+    """Print text with names from untrusted files; control codes are escaped."""
     print("\n".join(printable(line) for line in text.split("\n")))
 
 
 def summary(dataset: PreparedDataset) -> str:
-    """One line on a prepared dataset: images, subjects, checksum."""
+    """Summarize a prepared dataset in one line: images, subjects, checksum."""
     counts, sums = dataset.info["counts"], dataset.info["checksums"]
     labels = ", ".join(f"{count} {label}" for label, count in counts["label"].items())
     return (
