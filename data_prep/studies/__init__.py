@@ -1,1 +1,1 @@
-"""Measurements of the attacks: what they do to face recognition, and how strength matters."""
+"""Measurements of the attacks: their effect on face recognition and the role of strength."""

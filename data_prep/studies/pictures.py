@@ -1,4 +1,4 @@
-"""One person under any attack at any strength, drawn once and attacked many times."""
+"""Images of one person under any attack at any strength."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from data_prep.synthetic.scene.renderer import Rendering, render
 from data_prep.synthetic.subject import saved
 
 _FRESH_NOISE = {"face_swap": 0.8, "attribute": 0.8, "talking": 0.8, "gan": 0.3}
-"""Shares of the sensor noise that the decoders of the dataset leave."""
+"""Shares of the sensor noise that the dataset's decoders preserve."""
 
 
 class Person:
-    """Somebody in one session. ``number`` and ``seed`` say who, as for ``sample_identities``."""
+    """A person in one session, chosen by ``number`` and ``seed`` as in ``sample_identities``."""
 
     def __init__(self, number: int, seed: int) -> None:
         self.number = number
@@ -51,15 +51,15 @@ class Person:
         return capture(self.rendering.radiance, self.session)
 
     def live(self, index: int) -> Tensor:
-        """A live capture in another session, after the last step of dev and test."""
+        """Draw a live capture in another session, after the last step of dev and test."""
         session = self._session(f"live {index}")
         image = capture(render(self.identity, session).radiance, session)
         return last_step(image, MEASURED_LIVE_DECK, self._generator("live", index))
 
     def attacked(self, name: str, strength: float) -> Tensor:
-        """The named attack with strengths up to ``strength``, after the dataset's last step.
+        """Draw an attack with strengths up to ``strength``, after the dataset's last step.
 
-        All else is drawn alike for every strength.
+        Everything else is the same for every strength.
         """
         generator = self._generator("attack", name)
         image = self._attack(name, strength, generator)
@@ -99,7 +99,7 @@ class Person:
 
     @functools.cache  # noqa: B019 - people live as long as the study
     def _other_face(self, name: str) -> Tensor:
-        """What the edit blends in; it does not depend on the strength."""
+        """Return the face that the edit blends in, which does not depend on the strength."""
         generator, now = self._generator("other", name), self.session
         sources: dict[str, Callable[[], tuple[Identities, Sessions]]] = {
             "face_swap": lambda: (self._identity(self.number + 1), donor_session(now, generator)),
@@ -126,7 +126,7 @@ class Person:
 
 
 def last_step(image: Tensor, deck: dict[str, int], generator: torch.Generator) -> Tensor:
-    """Re-process and save again as often as the dataset does; ``deck`` is one of ``plan``."""
+    """Re-process and save again with the dataset's frequencies; ``deck`` is one of ``plan``."""
     times = torch.tensor(list(deck.values()), dtype=torch.float)
     card = int(torch.multinomial(times, 1, generator=generator))
     return saved(reprocess(image, list(deck)[card], generator), generator)

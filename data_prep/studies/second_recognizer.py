@@ -1,7 +1,7 @@
-"""A second face recognizer, built unlike the surrogate: do attacks on one fool the other?
+"""A second face recognizer, to measure whether attacks on the surrogate transfer.
 
-Residual blocks, average pooling between them and a smooth activation, where the surrogate has
-plain strided convolutions with ReLU; other widths; trained on other people.
+The surrogate has plain strided convolutions with ReLU. This network has residual blocks, average
+pooling, a smooth activation, and other widths, and is trained on other people.
 ``python -m data_prep surrogate --network second`` trains it.
 """
 
@@ -23,7 +23,7 @@ _WIDTHS = (20, 48, 64, 80)
 
 
 class SecondRecognizer(nn.Module):
-    """Pictures (batch, 3, 96, 96), sRGB in [0, 1], to embeddings of length 1, (batch, dim)."""
+    """Network from images (batch, 3, 96, 96), sRGB in [0, 1], to unit embeddings (batch, dim)."""
 
     def __init__(self, dim: int = 48) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class SecondRecognizer(nn.Module):
             layers += [nn.AvgPool2d(2), nn.Conv2d(width, wider, 1, bias=False), _Residual(wider)]
         layers.append(nn.AvgPool2d(2))
         self.features = nn.Sequential(*layers)
-        # 3 x 3 cells are left: where a feature lies on the face belongs to who it is.
+        # 3 x 3 cells remain, because the position of a feature on the face tells who it is.
         self.embedding = nn.Sequential(nn.Flatten(), nn.Linear(9 * _WIDTHS[-1], dim, bias=False))
         self.center = nn.BatchNorm1d(dim, affine=False)
 
@@ -44,7 +44,7 @@ class SecondRecognizer(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Normalization and activation before the convolution, added to what came in."""
+    """Residual block with normalization and activation before the convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -67,10 +67,10 @@ TRAINING = SurrogateTraining(
 
 @functools.cache
 def load_second_recognizer(path: Path = WEIGHTS) -> SecondRecognizer:
-    """The trained network, in evaluation mode and without gradients of its weights.
+    """Load the trained network, in evaluation mode and without gradients of its weights.
 
     Raises:
-        ValueError: the file is missing or holds weights of another shape.
+        ValueError: If the file is missing or its weights have another shape.
     """
     if not path.is_file():
         raise ValueError(

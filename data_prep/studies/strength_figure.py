@@ -1,4 +1,4 @@
-"""The strength curves as small multiples: one panel a type, the shipped strength marked."""
+"""Plot of the strength curves: one panel per type, with the dataset's strength marked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from data_prep.taxonomy import ATTACK_TYPES, FAMILIES
 
 _COLUMNS = 5
 _COLORS = dict(zip(FAMILIES, ("#0072b2", "#009e73", "#d55e00"), strict=True))
-"""Of the palette of Okabe and Ito, which color-blind people can tell apart."""
+"""Okabe and Ito's palette, which color-blind people can distinguish."""
 _CHANCE, _EASY, _HARD = 0.5, 0.9, 0.65
 
 
 def finding(table: pd.DataFrame) -> str:
-    """What the curves say at the shipped strengths, in one sentence."""
+    """Summarize the curves at the dataset's strengths in one sentence."""
     shipped = table[table["shipped"]].set_index("type")["auc"]
     easy = [_word(name) for name in shipped.index[shipped >= _EASY]]
     hard = [_word(name) for name in shipped.index[shipped < _HARD]]
@@ -29,10 +29,10 @@ def finding(table: pd.DataFrame) -> str:
 
 
 def draw_strength_curves(table: pd.DataFrame) -> Figure:
-    """One panel a type: AUC of the probe (%) over strength; the ring is what the dataset ships."""
+    """Draw the probe's AUC (%) over strength, one panel per type; rings mark the dataset's."""
     names = list(dict.fromkeys(table["type"]))
     rows = -(-len(names) // _COLUMNS)
-    # A figure of its own, without pyplot: nothing global to close.
+    # Without pyplot, there is no global figure to close.
     figure = Figure(figsize=(12, 2.3 * rows + 0.8), layout="constrained")
     figure.subplots(rows, _COLUMNS, sharey=True)
     for panel, name in zip(figure.axes, names, strict=False):

@@ -1,9 +1,8 @@
-"""How visible is each attack at each strength? A probe's AUC over a range of strengths.
+"""Visibility of each attack at each strength, as the AUC of a probe.
 
-The probe sees the 72 numbers of fine texture of ``data_prep.inspection.probes`` and is a
-boosting of trees.
-For each type it learns on some people, attacked at all strengths, and is read on others, at each
-strength alone. Nobody in it is in the dataset: strengths are chosen without its test split.
+The probe is gradient boosting on the 72 fine-texture features of ``data_prep.inspection.probes``.
+For each type, it is trained on some people at all strengths and tested on others at each strength.
+None of them is in the dataset, so its test split does not influence the choice of strengths.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ from data_prep.synthetic.camera import to_bytes
 from data_prep.taxonomy import ATTACK_TYPES
 
 SHARES = (0.25, 0.5, 1.0, 1.5, 2.0)
-"""Strengths tried, as multiples of the one that the taxonomy ships ..."""
+"""Strengths to measure, as multiples of the taxonomy's ..."""
 SHARES_OF = {"mask": (0.125, 0.25, 0.5, 0.75, 1.0)}
-"""... unless the shipped strength is already the largest that means anything."""
+"""... unless the taxonomy's is already the largest meaningful one."""
 LIVE_CAPTURES = 3
 
 
 @dataclass(frozen=True)
 class StrengthCurves:
-    """One row a type and strength: strength, shipped, auc; ``origin`` says where from."""
+    """Table with one row per type and strength (strength, shipped, auc), and its ``origin``."""
 
     table: pd.DataFrame
     origin: dict[str, Any]
 
     def to_text(self) -> str:
-        """AUC in percent at each strength, a line a type; the shipped strength has a star."""
+        """Format AUC in percent at each strength, one line per type; a star marks the dataset's."""
         lines = ["AUC of the texture probe in %, at each strength (* shipped):"]
         for name, rows in self.table.groupby("type", sort=False):
             cells = [
@@ -52,7 +51,7 @@ class StrengthCurves:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary for JSON."""
         rows = self.table.to_dict("records")
         return {
             **self.origin,
@@ -69,10 +68,10 @@ def measure_strengths(
     workers: int | None = None,
     types: tuple[str, ...] = tuple(ATTACK_TYPES),
 ) -> StrengthCurves:
-    """Draw ``people`` to learn on and ``read`` to read on under every type and strength.
+    """Measure every type and strength, training on ``people`` people and testing on ``read``.
 
     Raises:
-        ValueError: fewer than 2 people on either side.
+        ValueError: If either number is less than 2.
     """
     if min(people, read) < 2:
         raise ValueError(f"{people} people to learn on, {read} to read on; expected 2 or more")
@@ -101,7 +100,7 @@ def measure_strengths(
 
 
 def strengths_of(name: str) -> list[float]:
-    """The strengths at which a type is tried, the shipped one among them."""
+    """Return the strengths to measure for a type, including the dataset's."""
     return [share * ATTACK_TYPES[name].strength for share in SHARES_OF.get(name, SHARES)]
 
 
@@ -123,7 +122,7 @@ def _features(images: list[Tensor]) -> np.ndarray:
 
 
 def _aucs(live: np.ndarray, fake: np.ndarray, people: int, seed: int) -> list[float]:
-    """Learn on the first ``people``, read the others; arrays are (people, pictures, 72)."""
+    """Train on the first ``people``, test on the others; arrays are (people, images, 72)."""
     learned = np.concatenate([live[:people].reshape(-1, 72), fake[:people].reshape(-1, 72)])
     is_fake = np.repeat([False, True], [live[:people, :, 0].size, fake[:people, :, 0].size])
     probe = HistGradientBoostingClassifier(max_iter=60, max_depth=4, random_state=seed)

@@ -1,8 +1,8 @@
-"""What each adversarial attack does to the recognizer it was made on, and to another one.
+"""Success of each adversarial attack against the surrogate and against another recognizer.
 
-Attacks are computed on the surrogate. An attack dodges a recognizer where it accepted the person
-before (the picture and another capture of the same person lie closer than the threshold of equal
-error rate) and no longer does so afterwards. Pictures are of people that neither network met.
+Attacks are computed on the surrogate. An attack dodges a recognizer that accepted the person before
+(the image is closer to another capture of the person than the threshold at the equal error rate)
+and rejects the person afterwards. Neither network was trained on these people.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ from data_prep.synthetic.scene.renderer import render
 from data_prep.taxonomy import attack_type
 
 NOISE = "sign noise"
-"""Random signs of the size of FGSM: what any noise does."""
+"""Baseline: noise of random signs, as large as FGSM."""
 _BATCH = 32
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Rows a network and an attack; and how well each network verifies people."""
+    """Success by network and attack, and each network's verification results."""
 
     attacks: pd.DataFrame
     networks: pd.DataFrame
     origin: dict[str, Any]
 
     def to_text(self) -> str:
-        """Success in percent: attacks down, networks across, the surrogate first."""
+        """Format success in percent, one row per attack, one column per network."""
         rates = 100 * self.attacks.pivot(index="attack", columns="network", values="success")
         order = list(dict.fromkeys(self.attacks["attack"]))
         rates = rates.loc[order, list(self.networks["network"])]
         strengths = self.attacks.groupby("attack")["strength"].first()[order]
         rates.insert(0, "strength", strengths.map("{:g}".format))
-        figures = self.networks.to_string(index=False)
-        return f"{figures}\n\nAccepted people who are rejected after the attack, in %:\n" + (
+        networks = self.networks.to_string(index=False)
+        return f"{networks}\n\nAccepted people who are rejected after the attack, in %:\n" + (
             rates.rename_axis(index=None, columns=None).to_string(float_format="%.1f")
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary for JSON."""
         return {
             **self.origin,
             "title": "Success of the adversarial attacks and transfer to a second network",
@@ -66,10 +66,10 @@ class Transfer:
 
 
 def measure_transfer(command: str, people: int = 60, captures: int = 4, seed: int = 0) -> Transfer:
-    """Attack fresh people on the surrogate and show the pictures to both recognizers.
+    """Attack new people on the surrogate and test both recognizers.
 
     Raises:
-        ValueError: fewer than 2 people or captures, or weights are missing.
+        ValueError: If there are fewer than 2 people or captures, or weights are missing.
     """
     if min(people, captures) < 2:
         raise ValueError(f"{people} people with {captures} captures; expected 2 or more of each")
@@ -88,14 +88,14 @@ def measure_transfer(command: str, people: int = 60, captures: int = 4, seed: in
             rows.append(
                 {"attack": attack, "network": name, "strength": _strength(attack), **effect}
             )
-    table = pd.DataFrame([{"network": name, **figures} for name, figures in checks.items()])
+    table = pd.DataFrame([{"network": name, **results} for name, results in checks.items()])
     seconds = round(time.process_time() - started)
     facts = Origin.now(command).to_dict() | {"seed": seed, "cpu_seconds": seconds}
     return Transfer(pd.DataFrame(rows), table, facts | {"people": people, "captures": captures})
 
 
 def verification(embeddings: Tensor, person: Tensor) -> dict[str, float]:
-    """AUC, equal error rate and its threshold over all pairs of pictures."""
+    """Return AUC, equal error rate, and its threshold over all pairs of images."""
     first, second = torch.triu_indices(len(embeddings), len(embeddings), 1)
     same = (person[first] == person[second]).numpy()
     cosine = (embeddings @ embeddings.T)[first, second].numpy()
@@ -110,17 +110,17 @@ def verification(embeddings: Tensor, person: Tensor) -> dict[str, float]:
 
 
 def dodging(clean: Tensor, attacked: Tensor, captures: int, threshold: float) -> dict[str, float]:
-    """How often an accepted person is rejected after the attack.
+    """Measure how often an accepted person is rejected after the attack.
 
     Args:
-        clean: embeddings of length 1, (people * captures, dim), a person's captures side by side.
-        attacked: those of the attacked pictures.
-        captures: pictures of each person; a picture is compared with the person's next one.
-        threshold: the least cosine that is accepted.
+        clean: Unit embeddings, (people * captures, dim), grouped by person.
+        attacked: Embeddings of the attacked images.
+        captures: Images per person; each is compared with the person's next one.
+        threshold: The smallest accepted cosine.
 
     Returns:
-        ``accepted``: pictures accepted before the attack; ``success``: the share of them that is
-        rejected after it; ``cosine_before`` and ``cosine_after``: means over all pictures.
+        ``accepted``: number of images accepted before the attack; ``success``: share of these
+        rejected after it; ``cosine_before`` and ``cosine_after``: means over all images.
     """
     shape = (-1, captures, clean.shape[1])
     other = clean.reshape(shape).roll(-1, dims=1).reshape(clean.shape)
@@ -135,7 +135,7 @@ def dodging(clean: Tensor, attacked: Tensor, captures: int, threshold: float) ->
 
 
 def _captures(people: int, captures: int, seed: int) -> Tensor:
-    """Pictures of people of their own seed, (people * captures, 3, 96, 96)."""
+    """Draw images of new people, (people * captures, 3, 96, 96)."""
     pictures = []
     for number in tqdm(range(people), desc="people", unit="person"):
         identity = sample_identities(1, derive_seed("transfer", seed), number)
