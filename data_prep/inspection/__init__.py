@@ -1,1 +1,1 @@
-"""Looks at a prepared dataset: audit, contact sheet, inspection page."""
+"""Inspection of a prepared dataset: audit, contact sheet, HTML page."""

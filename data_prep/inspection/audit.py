@@ -1,12 +1,11 @@
-"""The shortcut audit: how far do plain numbers of a picture get at telling live from fake?
+"""The shortcut audit: how well simple image statistics separate live from fake.
 
-Each probe (``data_prep.inspection.probes``) is fitted on the train split twice, by logistic
-regression and by gradient boosting, to tell live images from all attacks together. Measured is
-the area under the ROC curve (AUC): all attacks against the live images of a split, and one type
-at a time. The better of the two models counts, and its interval comes from drawing the subjects
-anew.
+Each probe (``data_prep.inspection.probes``) is fitted on the train split twice, with logistic
+regression and with gradient boosting, to separate live images from all attacks. The audit measures
+the area under the ROC curve (AUC) on another split, for all attacks together and for each type.
+It reports the better of the two models, with an interval over resampled subjects.
 
-Choose nothing by the test split: audit dev while a dataset is being made, test once it is frozen.
+Choose nothing by the test split: audit dev while you make a dataset, and test when it is final.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Bar:
-    """The largest AUC a probe may reach; ``None`` where anything goes."""
+    """The largest AUC that a probe may reach; ``None`` means no limit."""
 
     pooled: float | None = None
     any_type: float | None = None
@@ -48,9 +47,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """What each probe may reach before a dataset counts as having a shortcut.
+    """Limits of all probes, above which a dataset has a shortcut.
 
-    ``spectrum`` and ``energy`` have no bar: texture is what attacks truly change.
+    ``spectrum`` and ``energy`` have no limit, because attacks do change texture.
     """
 
     mean_color: Bar = field(default_factory=lambda: Bar(0.65, 0.75))
@@ -62,19 +61,19 @@ class Bars:
     energy: Bar = field(default_factory=Bar)
 
     def limit(self, probe: str, type_name: str) -> float | None:
-        """The bar of one probe for one attack type, or for all of them (``POOLED``)."""
+        """Return a probe's limit for one attack type or for all together (``POOLED``)."""
         bar: Bar = getattr(self, probe)
         return bar.pooled if type_name == POOLED else bar.any_type
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Outcome of an audit.
+    """Results of an audit.
 
-    ``table`` has a row for each probe and attack type (and ``POOLED``): columns probe, type,
-    images (attacks measured), model (the better one), auc, low, high (95 % interval over
-    subjects), bar (NaN where there is none) and broken. ``equal_contents`` tells of images with
-    the same bytes in train and in the measured split.
+    ``table`` has a row for each probe and attack type (and ``POOLED``) with the columns probe,
+    type, images (number of attacks), model (the better one), auc, low, high (95% interval over
+    subjects), bar (the limit, NaN if there is none), and broken. ``equal_contents`` names images
+    with the same bytes in train and in the measured split.
     """
 
     dataset: str
@@ -86,26 +85,26 @@ class Audit:
 
     @property
     def broken(self) -> pd.DataFrame:
-        """The rows above their bar."""
+        """The rows that exceed their limit."""
         return self.table[self.table["broken"]]
 
     def auc(self, probe: str, type_name: str = POOLED) -> float:
-        """AUC of a probe for one attack type, or for all together.
+        """Return a probe's AUC for one attack type or for all together.
 
         Raises:
-            KeyError: no such probe or type was measured.
+            KeyError: If the probe or type was not measured.
         """
         rows = self.table.set_index(["probe", "type"])
         return float(rows.loc[(probe, type_name), "auc"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, for JSON; a missing bar is None."""
+        """Return a dictionary for JSON; a missing limit is None."""
         rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
         about = {key: value for key, value in asdict(self).items() if key != "table"}
         return {**about, "passed": self.broken.empty, "rows": rows}
 
     def to_text(self) -> str:
-        """A table of AUC (percent): a row a type, a column a probe; ``!`` marks a broken bar."""
+        """Format a table of AUC (percent), types by probes; ``!`` marks an exceeded limit."""
         marked = self.table.assign(
             cell=[
                 f"{100 * row.auc:.1f}{'!' if row.broken else ' '}"
@@ -131,11 +130,12 @@ class Audit:
             f"[{100 * row.low:.1f}, {100 * row.high:.1f}]  {row.model}"
             for row in rows.itertuples()
         ]
-        return "All attacks, with 95 % intervals over subjects:\n" + "\n".join(lines)
+        return "All attacks, with 95% intervals over subjects:\n" + "\n".join(lines)
 
     def _verdict(self) -> str:
         if self.broken.empty:
-            return "No bar is broken." if self.table["bar"].notna().any() else "No bars were set."
+            limited = self.table["bar"].notna().any()
+            return "No probe exceeds its limit." if limited else "No limits were set."
         lines = [
             f"SHORTCUT: {row.probe} reaches {100 * row.auc:.1f} for {row.type}; "
             f"at most {100 * row.bar:.0f} is allowed"
@@ -156,16 +156,16 @@ def audit_dataset(
     """Train every probe on train and measure it on ``split``, pooled and by attack type.
 
     Args:
-        folder: a prepared dataset.
-        protocol: which images are train, dev and test.
-        split: dev, or test once nothing will be changed any more.
-        bars: AUC from which on a probe has found a shortcut; ``None`` measures only.
-        probes: names of ``probes.DIMENSIONS``.
-        seed: of the boosting and of the resampled subjects.
+        folder: A prepared dataset.
+        protocol: Protocol that assigns images to splits.
+        split: ``"dev"``, or ``"test"`` when the dataset is final.
+        bars: Limits of the AUC; ``None`` only measures.
+        probes: Names from ``probes.DIMENSIONS``.
+        seed: Seed of the boosting and of the resampled subjects.
 
     Raises:
-        DatasetError: the dataset breaks its contract or lacks live images or attacks.
-        ValueError: an unknown protocol, split or probe.
+        DatasetError: If the dataset breaks its contract or lacks live images or attacks.
+        ValueError: If the protocol, split, or a probe is unknown.
     """
     probes = tuple(probes)
     unknown = [name for name in probes if name not in DIMENSIONS]
@@ -188,10 +188,10 @@ def audit_dataset(
 
 
 def dataset_features(dataset: PreparedDataset, images: pd.DataFrame) -> dict[str, Features]:
-    """Every probe's numbers of the images in ``images`` (columns id, path), by probe.
+    """Compute every probe's features of ``images`` (columns id, path), by probe.
 
     Raises:
-        DatasetError: an image is missing or does not decode.
+        DatasetError: If an image is missing or does not decode.
     """
     parts: list[dict[str, Features]] = []
     batch: list[NDArray[np.uint8]] = []
@@ -217,10 +217,10 @@ def auc_interval(
     resamples: int = _RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """AUC and its 95 % interval over resampled subjects.
+    """Return the AUC and its 95% interval over resampled subjects.
 
     Each resample draws as many subjects as there are, with replacement, and takes all images of
-    each; a tie between a live image and an attack counts half.
+    each. A tie between a live image and an attack counts half.
 
     Returns:
         The AUC of all images, and the bounds.
@@ -234,14 +234,14 @@ def auc_interval(
     attack = np.add.reduceat(weights[:, order] * is_attack[order], starts, axis=1)
     live = np.add.reduceat(weights[:, order] * ~is_attack[order], starts, axis=1)
     below = np.cumsum(live, axis=1) - live / 2
-    with np.errstate(invalid="ignore"):  # a draw without live images or attacks: left out below
+    with np.errstate(invalid="ignore"):  # NaN without live images or attacks, ignored below
         auc = (attack * below).sum(1) / (attack.sum(1) * live.sum(1))
     low, high = np.nanquantile(auc[1:], [0.025, 0.975])
     return float(auc[0]), float(low), float(high)
 
 
 def _images(dataset: PreparedDataset, protocol: str, split: str) -> pd.DataFrame:
-    """The rows of train and of the measured split, with a column ``split``."""
+    """Return the rows of train and of the measured split, with a column ``split``."""
     if protocol not in dataset.protocols:
         known = ", ".join(dataset.protocols)
         raise ValueError(f"unknown protocol {protocol!r}; {dataset.folder} has: {known}")
@@ -268,7 +268,7 @@ def _equal_contents(dataset: PreparedDataset, images: pd.DataFrame) -> dict[str,
 def _scores(
     features: Features, images: pd.DataFrame, train: NDArray[np.bool_], seed: int
 ) -> pd.DataFrame:
-    """What each model says of every image: a column a model, higher for attacks."""
+    """Return every image's scores, one column per model, higher for attacks."""
     is_attack = (images["label"] != LIVE).to_numpy()
     scores = {}
     for name, model in _models(seed).items():
@@ -296,12 +296,12 @@ def _row(
     chosen = told if type_name == POOLED else told[told["type"].isin([LIVE, type_name])]
     is_attack, subject = (chosen["type"] != LIVE).to_numpy(), chosen["subject"].to_numpy()
     models = [name for name in told if name not in ("type", "subject")]
-    figures = {
+    results = {
         name: auc_interval(chosen[name].to_numpy(), is_attack, subject, seed=seed)
         for name in models
     }
-    model = max(models, key=lambda name: figures[name][0])
-    auc, low, high = figures[model]
+    model = max(models, key=lambda name: results[name][0])
+    auc, low, high = results[model]
     bar = bars.limit(probe, type_name) if bars else None
     return {
         "probe": probe,

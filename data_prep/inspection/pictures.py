@@ -1,4 +1,4 @@
-"""The pictures of an inspection: thumbnails of every type, and a map of all by their texture."""
+"""Images of an inspection page: thumbnails of every type, and a map of textures."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from data_prep.taxonomy import FAMILIES, LIVE
 THUMBNAIL = 112
 LARGEST_CUT = 512
 FEWEST_POINTS = 12
-# Okabe and Ito's colors, which stay apart for all kinds of color vision; markers differ too.
+# Okabe and Ito's palette, which color-blind people can distinguish; markers differ, too.
 COLORS = {LIVE: "#009E73", "physical": "#E69F00", "editing": "#56B4E9", "adversarial": "#CC79A7"}
 MARKERS = {LIVE: "o", "physical": "s", "editing": "^", "adversarial": "D"}
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture as a ``data:`` address, and where it comes from."""
+    """A small image as a ``data:`` address, with its id and subject."""
 
     address: str
     id: str
@@ -37,7 +37,7 @@ class Thumbnail:
 def sheets(
     dataset: PreparedDataset, readable: pd.DataFrame, each: int, seed: int
 ) -> dict[str, list[Thumbnail]]:
-    """Up to ``each`` thumbnails of every type, of different people as far as there are any."""
+    """Draw up to ``each`` thumbnails of every type, of different people if possible."""
     rows = []
     for name in ordered_types(readable["type"]):
         shuffled = readable[readable["type"] == name].sample(frac=1, random_state=seed)
@@ -55,7 +55,7 @@ def sheets(
 
 
 def as_address(picture: Image.Image, kind: str) -> str:
-    """A picture as a ``data:`` address."""
+    """Return an image as a ``data:`` address."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **({"quality": 85} if kind == "JPEG" else {}))
     return _encoded(buffer, kind)
@@ -64,10 +64,10 @@ def as_address(picture: Image.Image, kind: str) -> str:
 def texture_map(
     dataset: PreparedDataset, readable: pd.DataFrame, most: int, seed: int
 ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """t-SNE of the fine texture of up to ``most`` images, each type by its share.
+    """Compute a t-SNE map of the fine texture of up to ``most`` images, each type by its share.
 
     Returns:
-        The images, and their places in the plane, (images, 2). None where too few can be placed.
+        The images and their positions, (images, 2); both are empty if there are too few images.
     """
     usable = readable[readable[["width", "height"]].min(axis=1) >= BORDER_CELLS]
     share = min(1.0, most / max(len(usable), 1))
@@ -79,14 +79,14 @@ def texture_map(
         picture = _middle(read_image(dataset.locate(row["path"]), row["id"]))[None]
         features.append(np.concatenate([high_pass(picture), energy(picture)], 1))
     table = np.concatenate(features)
-    # Equal images have no distances to arrange, and t-SNE ends the whole process on them.
+    # t-SNE ends the whole process if too many images are equal.
     if len(np.unique(table, axis=0)) < FEWEST_POINTS:
         return chosen.iloc[:0], np.zeros((0, 2))
     return chosen, _embedded(table, seed)
 
 
 def draw_map(images: pd.DataFrame, places: NDArray[np.float64], dark: bool) -> str:
-    """The map as a picture's ``data:`` address, in ink for a dark or a light page."""
+    """Draw the map as an image's ``data:`` address, in colors for a dark or a light page."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -111,7 +111,7 @@ def draw_map(images: pd.DataFrame, places: NDArray[np.float64], dark: bool) -> s
 
 
 def separation(images: pd.DataFrame, places: NDArray[np.float64]) -> float:
-    """Share of images whose ten nearest neighbors on the map are mostly of their own label."""
+    """Return the share of images whose ten nearest neighbors mostly have the same label."""
     from sklearn.neighbors import NearestNeighbors
 
     fake = (images["label"] != LIVE).to_numpy()
@@ -130,7 +130,7 @@ def _embedded(features: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
 
 
 def _middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At most LARGEST_CUT x LARGEST_CUT pixels: shrinking would wipe out the texture."""
+    """Crop to at most LARGEST_CUT x LARGEST_CUT pixels, because resizing would blur the texture."""
     height, width = picture.shape[:2]
     top, left = max(0, (height - LARGEST_CUT) // 2), max(0, (width - LARGEST_CUT) // 2)
     return picture[top : top + LARGEST_CUT, left : left + LARGEST_CUT].copy()

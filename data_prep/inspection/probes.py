@@ -1,27 +1,27 @@
-"""Plain numbers of a picture that no honest detector should get far with.
+"""Simple image statistics that should not be enough to detect attacks.
 
-A probe is a short list of numbers a picture and a small classifier on them. Where a probe
-separates live from fake, a network may have learned the same shortcut: a tint, a background, the
-length of a file. ``data_prep.inspection.audit`` trains these probes and reports what they reach.
+A probe is a small classifier on a few numbers per image. If it separates live from fake, a network
+may learn the same shortcut: a tint, a background, the length of a file.
+``data_prep.inspection.audit`` trains these probes and reports their results.
 
-All features take pictures as they are stored, uint8 of shape (n, height, width, 3), and give
-float32 of shape (n, dimension), whatever the size of the picture.
+All features take images as they are stored, uint8 (n, height, width, 3) of any size, and return
+float32 (n, dimension).
 
-Five look for shortcuts, which say something about how a set was put together:
-
-========== === =====================================================================
-mean_color   3 mean of red, green and blue
-thumbnail  192 the picture averaged to 8 x 8 (layout, background, light)
-border     144 the outer twelfth of the picture, averaged to 12 cells on each side
-file_size    1 logarithm of the bytes of the stored file
-spectrum    32 logarithm of the power of the gray picture in 32 rings of frequency
-========== === =====================================================================
-
-Two look for what attacks do to fine texture. These are honest features, and a network worth its
-price beats them (``high_pass`` also shows when an attack gives itself away by noise alone):
+Five look for shortcuts, which come from the way a dataset was made:
 
 ========== === =====================================================================
-high_pass    9 size, shape and tail of three residuals, over the whole picture
+mean_color   3 mean of red, green, and blue
+thumbnail  192 the image averaged to 8 x 8 (layout, background, light)
+border     144 the outer twelfth of the image, averaged to 12 cells on each side
+file_size    1 logarithm of the file's bytes
+spectrum    32 logarithm of the gray image's power in 32 rings of frequency
+========== === =====================================================================
+
+Two look for what attacks do to fine texture. These are honest features that a good network beats
+(``high_pass`` also shows whether noise alone reveals an attack):
+
+========== === =====================================================================
+high_pass    9 size, shape, and tail of three residuals, over the whole image
 energy      72 mean size of two residuals in 6 x 6 cells
 ========== === =====================================================================
 """
@@ -44,21 +44,21 @@ RINGS = 32
 BORDER_CELLS = 12
 ENERGY_CELLS = 6
 _DARKEST = 1e-3
-"""Added to a size before its logarithm: a quarter of a gray level, below any noise."""
+"""Offset before a logarithm: a quarter of a gray level, below any noise."""
 
 
 def mean_color(pictures: Pictures) -> Features:
-    """Mean of red, green and blue in [0, 1], (n, 3)."""
+    """Return the mean of red, green, and blue in [0, 1], (n, 3)."""
     return _values(pictures).mean((2, 3)).numpy()
 
 
 def thumbnail(pictures: Pictures) -> Features:
-    """The picture averaged to 8 x 8 cells in [0, 1], (n, 192)."""
+    """Average the image to 8 x 8 cells in [0, 1], (n, 192)."""
     return F.adaptive_avg_pool2d(_values(pictures), 8).flatten(1).numpy()
 
 
 def border(pictures: Pictures) -> Features:
-    """The outer twelfth on each of four sides, averaged to 12 cells a side, (n, 144)."""
+    """Average the outer twelfth on each of four sides to 12 cells, (n, 144)."""
     values = _values(pictures)
     depth = max(1, min(values.shape[-2:]) // BORDER_CELLS)
     rows = [values[:, :, :depth], values[:, :, -depth:]]
@@ -69,15 +69,15 @@ def border(pictures: Pictures) -> Features:
 
 
 def file_size(size_in_bytes: NDArray[np.int64]) -> Features:
-    """Natural logarithm of the bytes of each file, (n, 1)."""
+    """Return the natural logarithm of each file's bytes, (n, 1)."""
     return np.log(np.maximum(size_in_bytes, 1))[:, None].astype(np.float32)
 
 
 def spectrum(pictures: Pictures) -> Features:
-    """Logarithm of the mean power in 32 rings, from no frequency to half a cycle a pixel.
+    """Return the log mean power in 32 rings of frequency, from 0 to 0.5 cycles per pixel, (n, 32).
 
-    The gray picture is multiplied by a Hann window first, or its edges would fill all rings.
-    Frequencies beyond half a cycle a pixel (the corners) belong to the last ring. (n, 32).
+    A Hann window keeps the edges of the gray image from filling all rings. The corners, above 0.5
+    cycles per pixel, belong to the last ring.
     """
     gray = _values(pictures).mean(1)
     gray = gray - gray.mean((1, 2), keepdim=True)
@@ -93,11 +93,11 @@ def spectrum(pictures: Pictures) -> Features:
 
 
 def high_pass(pictures: Pictures) -> Features:
-    """Nine statistics of fine texture, (n, 9).
+    """Return nine statistics of fine texture, (n, 9).
 
-    Three residuals (high-pass, twice high-pass, twice high-pass of red minus green), and of each
-    the logarithm of its mean absolute value, how heavy its tails are (standard deviation over
-    mean absolute value) and how far they reach (99th percentile over mean absolute value).
+    There are three residuals: high-pass, twice high-pass, and twice high-pass of red minus green.
+    Each gives the logarithm of its mean absolute value, and its standard deviation and 99th
+    percentile (how heavy and how long its tails are) divided by the mean absolute value.
     """
     values = _values(pictures)
     once, twice = _residuals(values)
@@ -106,10 +106,10 @@ def high_pass(pictures: Pictures) -> Features:
 
 
 def energy(pictures: Pictures) -> Features:
-    """Fine texture in 6 x 6 cells, (n, 72).
+    """Return how strong and how fine the texture is in 6 x 6 cells, (n, 72).
 
-    The logarithm of the mean absolute twice high-passed picture in each cell, and how much less
-    that is than the once high-passed one: how strong and how fine the texture is, by place.
+    Strength is the log mean absolute value after two high-passes. Fineness is strength minus the
+    same number after one high-pass.
     """
     once, twice = (_cell_energy(residual) for residual in _residuals(_values(pictures)))
     return torch.cat([twice, twice - once], 1).numpy()
@@ -133,14 +133,14 @@ DIMENSIONS = {
     "high_pass": 9,
     "energy": 2 * ENERGY_CELLS**2,
 }
-"""Every probe and how many numbers it sees, in the order of the audit's table."""
+"""Number of features of every probe, in the order of the audit's table."""
 
 
 def picture_features(pictures: Pictures) -> dict[str, Features]:
-    """All features that need the pixels, by the name of their probe.
+    """Compute all features of the pixels, by probe.
 
     Raises:
-        ValueError: not uint8 of shape (n, height, width, 3), or smaller than 12 pixels.
+        ValueError: If ``pictures`` are not uint8 (n, height, width, 3), or have sides below 12.
     """
     _check(pictures)
     return {name: function(pictures) for name, function in PICTURE_PROBES.items()}
@@ -160,12 +160,12 @@ def _check(pictures: Pictures) -> None:
 
 
 def _values(pictures: Pictures) -> Tensor:
-    """Pictures in [0, 1], (n, 3, height, width)."""
+    """Return the images in [0, 1], (n, 3, height, width)."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
 def _residuals(values: Tensor) -> tuple[Tensor, Tensor]:
-    """What a 3 x 3 mean takes away, and what a second one takes away from that."""
+    """Return what a 3 x 3 mean removes, and what a second one removes from that."""
     once = values - _mean3(values)
     return once, once - _mean3(once)
 
@@ -178,7 +178,7 @@ def _shape(residual: Tensor) -> Tensor:
     flat = residual.flatten(1)
     size = flat.abs().mean(1) + _DARKEST
     rank = int(0.99 * (flat.shape[1] - 1))
-    # Only the value at one rank is needed; numpy finds it without sorting the rest.
+    # numpy finds the value at one rank without sorting the rest.
     tail = torch.from_numpy(np.partition(flat.abs().numpy(), rank, axis=1)[:, rank])
     return torch.stack([size.log(), flat.std(1) / size, tail / size], 1)
 
@@ -189,7 +189,7 @@ def _cell_energy(residual: Tensor) -> Tensor:
 
 
 def _rings(height: int, width: int) -> Tensor:
-    """The ring of each coefficient of a real Fourier transform, flat."""
+    """Return the ring of each coefficient of a real Fourier transform, flat."""
     vertical, horizontal = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)
     radius = torch.hypot(vertical, horizontal.expand(height, -1))
     return (radius * 2 * RINGS).long().clamp(max=RINGS - 1).flatten()

@@ -1,4 +1,4 @@
-"""A contact sheet of a prepared dataset: one row a type, one column a subject, all labeled."""
+"""Labeled contact sheet of a prepared dataset, with one row per type."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def write_sheet(
 ) -> None:
     """Draw up to ``subjects`` images of every type of a dataset into one PNG.
 
-    A row shows a type on different subjects, named below each image; not every subject suffers
-    every attack. ``protocol`` and ``split`` narrow the choice; a split needs its protocol.
+    A row shows one type on different subjects, named below each image. Rows may show different
+    subjects. ``protocol`` and ``split`` restrict the images; a split needs its protocol.
 
     Raises:
-        DatasetError: the dataset breaks the contract, or no image is left to show.
-        ValueError: ``subjects`` is less than 1, or a protocol or a split is unknown.
+        DatasetError: If the dataset breaks the contract, or no image is left to show.
+        ValueError: If ``subjects`` is less than 1, or a protocol or split is unknown.
     """
     if subjects < 1:
         raise ValueError(f"subjects is {subjects}; expected 1 or more")
@@ -39,7 +39,7 @@ def write_sheet(
     manifest = _narrow(dataset, protocol, split)
     if manifest.empty:
         raise DatasetError(f"{dataset.folder}: no image in protocol {protocol!r}, split {split!r}")
-    # A release declares types of its own; they follow those of the taxonomy.
+    # A release may declare its own types, which come after the taxonomy's.
     known = dict.fromkeys((LIVE, *ATTACK_TYPES, *sorted(manifest["type"].unique())))
     present = [name for name in known if (manifest["type"] == name).any()]
     columns = min(subjects, manifest["subject"].nunique())
@@ -80,7 +80,7 @@ def _draw_row(
     top = number * (_CELL + _CAPTION + _GAP)
     title = f"{images['type'].iloc[0]}\n{len(images)} images".replace("_", " ")
     draw.text((6, top + _CELL // 2 - 18), title, fill="black", font=ImageFont.load_default(17))
-    # One image a subject, subjects in a fixed random order, so that rows show different ones.
+    # One image per subject, in a fixed random order, so that rows show different subjects.
     chosen = images.sample(frac=1, random_state=number).drop_duplicates("subject")
     for column, row in enumerate(chosen.head(columns).to_dict("records")):
         image = Image.fromarray(read_image(dataset.locate(row["path"]), row["id"]))

@@ -84,7 +84,7 @@ def clean_audit(clean):
 
 def test_a_clean_dataset_passes(clean_audit):
     assert clean_audit.broken.empty, clean_audit.to_text()
-    assert "No bar is broken." in clean_audit.to_text()
+    assert "No probe exceeds its limit." in clean_audit.to_text()
     for probe in FAST:
         assert 0.35 < clean_audit.auc(probe) < 0.65
 
@@ -112,7 +112,7 @@ def test_bars_can_be_set_or_left_out(clean):
     assert list(audit.broken["type"]) == [POOLED]
     free = audit_dataset(clean, probes=["file_size"])
     assert free.broken.empty
-    assert "No bars were set." in free.to_text()
+    assert "No limits were set." in free.to_text()
 
 
 def test_the_table_has_a_row_for_each_probe_and_type(clean_audit):
