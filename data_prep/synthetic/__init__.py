@@ -1,5 +1,5 @@
-"""Synthetic faces: people who do not exist, drawn from numbers alone.
+"""Synthetic faces of people who do not exist.
 
-An *identity* says who somebody is, a *session* says when and how they were seen. The
-renderer turns the two into linear light, the camera turns light into a picture.
+An *identity* describes a person, a *session* describes when and how they are seen. The renderer
+turns both into linear light, and the camera turns light into an image.
 """

@@ -1,4 +1,4 @@
-"""The embedded dataset: faces that do not exist, live and under fifteen attacks."""
+"""The embedded dataset of synthetic faces, live and under fifteen attacks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from data_prep.synthetic.recipe import GENERATOR, dataset_info, generator_digest
 from data_prep.synthetic.subject import SubjectWork, make_subject
 from data_prep.taxonomy import FAMILIES, LIVE, attack_type
 
-# Families of the images that each protocol takes for training (train and dev) and for testing.
+# Families that each protocol uses for training (train and dev) and for testing.
 PROTOCOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "p1": ((LIVE, *FAMILIES), (LIVE, *FAMILIES)),
     "p2.1": ((LIVE, "editing", "adversarial"), (LIVE, "physical")),
     "p2.2": ((LIVE, "physical"), (LIVE, "editing", "adversarial")),
 }
 
-# Types with a protocol of their own that trains without them and tests on nothing else.
+# Types with a protocol that trains without them and uses no other attack for testing.
 HELD_OUT = ("mask",)
 
 _UNUSED_CODE = ("captions", "heads", "surrogate_training")
@@ -37,14 +37,14 @@ def write_synthetic_dataset(
     with_maps: bool = False,
     overwrite: bool = False,
 ) -> PreparedDataset:
-    """Write the dataset of a preset; goes on where an interrupted call of the same kind stopped.
+    """Write the dataset of a preset, or continue an interrupted call with the same arguments.
 
-    The same bytes come out whatever the number of ``workers``. Returns at once when the folder
-    already holds this very dataset. ``with_maps`` adds masks of the edits and depth of the faces.
+    The bytes do not depend on ``workers``. Returns at once if the folder already holds this
+    dataset. ``with_maps`` adds masks of the edits and depth of the faces.
 
     Raises:
-        ValueError: unknown preset, or the surrogate's weights are missing.
-        DatasetError: the folder holds something else.
+        ValueError: If the preset is unknown, or the surrogate's weights are missing.
+        DatasetError: If the folder holds something else.
     """
     sizes = preset_named(preset)
     load_surrogate()

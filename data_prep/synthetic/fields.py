@@ -1,4 +1,4 @@
-"""Two small tools the samplers share: a table of tensors, and random numbers per row."""
+"""Two tools for the samplers: a table of tensors, and random numbers per row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from data_prep.synthetic.row_numbers import Numbers
 
 _DRAWS_PER_ROW = 160
 _BATCH = 64
-"""Rows drawn at once on a device that is fast with many: a gigabyte or two at full size."""
+"""Rows drawn at once on a GPU: one or two gigabytes at full size."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
-    """Base of a table of tensors: every field is one column, its first dimension the rows."""
+    """Base class of tables of tensors; every field is a column, with rows first."""
 
     def __len__(self) -> int:
         return len(getattr(self, dataclasses.fields(self)[0].name))
@@ -29,22 +29,22 @@ class Fields:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> Self:
-        """The chosen rows as a table again, also for a single row number."""
+        """Return a table of the chosen rows, also for a single row number."""
         if isinstance(rows, int):
             rows = [rows]
         return type(self)(**{name: column[rows] for name, column in self._columns().items()})
 
     def repeat(self, times: int) -> Self:
-        """Every row ``times`` times, copies side by side (a, a, b, b, ...)."""
+        """Repeat every row ``times`` times, with copies together (a, a, b, b, ...)."""
         return type(self)(
             **{name: c.repeat_interleave(times, dim=0) for name, c in self._columns().items()}
         )
 
     def replace(self, **columns: Tensor) -> Self:
-        """A copy with some columns exchanged.
+        """Return a copy with some columns replaced.
 
         Raises:
-            ValueError: if a column is unknown or its shape differs from the old one's.
+            ValueError: If a column is unknown or its shape differs.
         """
         for name, column in columns.items():
             old = self._columns().get(name)
@@ -60,9 +60,9 @@ class Fields:
         return dataclasses.replace(self, **columns)
 
     def row(self, index: int, device: torch.device | str = "cpu") -> SimpleNamespace:
-        """One row for drawing: numbers as Python floats, colors as (3, 1, 1), the rest as is.
+        """Return one row for drawing: numbers as Python floats, colors as (3, 1, 1), others as is.
 
-        Colors, and tables of colors, go to ``device``. The rest is read as numbers and stays.
+        Only colors and tables of colors are moved to ``device``.
         """
         values = {}
         for name, column in self._columns().items():
@@ -78,9 +78,9 @@ class Fields:
         return SimpleNamespace(**values)
 
     def batch(self, device: torch.device | str = "cpu") -> SimpleNamespace:
-        """All rows for drawing at once: a ``Numbers`` where ``row`` has a number or several.
+        """Return all rows for drawing at once, with a ``Numbers`` where ``row`` has numbers.
 
-        Colors are (b, 3, 1, 1), tables of colors (b, ..., 3). All of it goes to ``device``.
+        Colors are (b, 3, 1, 1), tables of colors (b, ..., 3). Everything is moved to ``device``.
         """
         values = {}
         for name, column in self._columns().items():
@@ -94,11 +94,11 @@ class Fields:
         return SimpleNamespace(**values)
 
     def for_drawing(self, rows: slice, device: torch.device | str = "cpu") -> SimpleNamespace:
-        """Some rows as ``batch`` gives them, or as ``row`` does if it is one; formulas take either.
+        """Return rows as ``batch`` does, or one row as ``row`` does; formulas accept both.
 
         Args:
-            rows: from ``start`` to before ``stop``, one of ``in_chunks``.
-            device: where the rows are drawn.
+            rows: One of ``in_chunks``.
+            device: Device for drawing.
         """
         if rows.stop - rows.start == 1:
             return self.row(rows.start, device)
@@ -106,13 +106,13 @@ class Fields:
 
 
 def in_chunks(rows: int, device: torch.device, chunk: int | None = None) -> list[slice]:
-    """Runs of rows to draw at once; ``chunk`` of them, or None for what suits the device.
+    """Split rows into chunks to draw at once, of size ``chunk`` or a default for the device.
 
-    A CPU draws one row at a time: this is as fast as many, and needs no memory for layers that
-    most rows lack. Other devices draw 64, or they would wait for their orders most of the time.
+    A CPU draws one row at a time: that is as fast and needs no memory for layers that most rows
+    lack. Other devices draw 64, or they would mostly wait for instructions.
 
     Raises:
-        ValueError: if ``chunk`` is less than 1.
+        ValueError: If ``chunk`` is less than 1.
     """
     if chunk is None:
         chunk = 1 if device.type == "cpu" else _BATCH
@@ -122,10 +122,10 @@ def in_chunks(rows: int, device: torch.device, chunk: int | None = None) -> list
 
 
 class Draws:
-    """Random numbers for the rows ``start`` to ``start + rows``; a row has its own generator.
+    """Random numbers for the rows from ``start``, with one generator per row.
 
-    Row i therefore depends on (seed, i) only: sampling 10 or 1,000 rows gives the same row 7,
-    and a worker can draw one row without drawing the others.
+    So row i depends only on (seed, i): row 7 is the same among 10 or 1,000 rows, and a worker can
+    draw one row without the others.
     """
 
     def __init__(self, rows: int, seed: int, start: int = 0) -> None:
@@ -136,7 +136,7 @@ class Draws:
         self._used = 0
 
     def unit(self, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1), (rows, *shape), float64."""
+        """Draw uniform numbers in [0, 1), (rows, *shape), float64."""
         count = math.prod(shape)
         start, self._used = self._used, self._used + count
         if self._used > _DRAWS_PER_ROW:
@@ -144,7 +144,7 @@ class Draws:
         return self._table[:, start : self._used].reshape(len(self.numbers), *shape)
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Uniform numbers in [low, high)."""
+        """Draw uniform numbers in [low, high)."""
         return (low + (high - low) * self.unit(*shape)).float()
 
     def normal(
@@ -155,37 +155,37 @@ class Draws:
         high: float = math.inf,
         shape: tuple[int, ...] = (),
     ) -> Tensor:
-        """Normal numbers, clamped to [low, high]."""
+        """Draw normal numbers, clamped to [low, high]."""
         standard = torch.special.ndtri(self.unit(*shape).clamp(1e-9, 1 - 1e-9))
         return (mean + std * standard).clamp(low, high).float()
 
     def chance(self, probability: float | Tensor) -> Tensor:
-        """1.0 with the given probability, else 0.0."""
+        """Draw 1.0 with the given probability, else 0.0."""
         return (self.unit() < probability).float()
 
     def choice(self, weights: Tensor) -> Tensor:
-        """An index per row by the weights, (kinds,) or (rows, kinds)."""
+        """Draw one index per row by ``weights``, (kinds,) or (rows, kinds)."""
         cumulative = (weights / weights.sum(-1, keepdim=True)).double().cumsum(-1)
         index = (self.unit(1) >= cumulative).sum(-1)
         return index.clamp(max=weights.shape[-1] - 1)
 
     def even(self, seed_offset: float, step: float) -> Tensor:
-        """Numbers in [0, 1) that fill the interval evenly over any run of rows.
+        """Return numbers in [0, 1) that are evenly spread over any range of rows.
 
-        An additive recurrence (Weyl sequence): far more even than random numbers, and still
-        a function of the row's number alone.
+        An additive recurrence (Weyl sequence) is far more even than random numbers and depends
+        only on the row's number.
         """
         numbers = torch.tensor(list(self.numbers), dtype=torch.float64)
         return (seed_offset + step * numbers) % 1.0
 
 
 def _generator(seed: int, number: int) -> torch.Generator:
-    """A generator for one row; the multipliers keep neighboring pairs far apart."""
+    """Return a row's generator; the multipliers give neighboring pairs distant seeds."""
     return torch.Generator().manual_seed(
         (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**63
     )
 
 
 def seed_number(seed: int, salt: int) -> float:
-    """A number in [0, 1) from a seed, for offsets shared by all rows."""
+    """Draw a number in [0, 1) from a seed, for an offset that all rows share."""
     return torch.rand(1, generator=_generator(seed, -1 - salt), dtype=torch.float64).item()

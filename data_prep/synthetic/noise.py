@@ -1,4 +1,4 @@
-"""Banks of ready-made noise that wrap around, and the smooth functions everything is drawn with."""
+"""Banks of periodic noise, and smooth functions for drawing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_prep.synthetic.row_numbers import Number, Numbers
 
 BANK_SIZE = 512
 SKIN, BLOTCHES, FINE, SPOTS = range(4)
-"""Channels: skin (broad and fine), soft blotches, single-pixel grain, separate small spots."""
+"""Channels: skin (broad and fine), soft blotches, single-pixel grain, and small spots."""
 
 _CPU = torch.device("cpu")
 _OCTAVES = {
@@ -24,10 +24,10 @@ _OCTAVES = {
 
 @functools.cache
 def noise_bank(device: torch.device = _CPU) -> Tensor:
-    """The four banks, (4, 1, 1, size + 1, size + 1), each of about unit variance (spots: 0 to 2).
+    """Return four banks, (4, 1, 1, size + 1, size + 1), of about unit variance (spots: 0 to 2).
 
-    The last row and column repeat the first, so that bilinear sampling wraps without a seam. They
-    are drawn on the CPU: every device sees the same ones.
+    The last row and column repeat the first, so that bilinear sampling wraps without a seam. The
+    banks are drawn on the CPU, so they are the same on every device.
     """
     if device != _CPU:
         return noise_bank().to(device)
@@ -46,7 +46,7 @@ def _draw_banks() -> Tensor:
 
 
 def _periodic(cells: int, generator: torch.Generator) -> Tensor:
-    """Smooth noise of ``cells`` random values a side, (1, 1, size, size)."""
+    """Draw smooth noise of ``cells`` random values per side, (1, 1, size, size)."""
     values = torch.randn(1, 1, cells, cells, generator=generator)
     if cells == BANK_SIZE:
         return values
@@ -67,46 +67,46 @@ def _spots(generator: torch.Generator) -> Tensor:
 
 
 def noise(channel: int, x: Tensor, y: Tensor) -> Tensor:
-    """Noise at places (..., h, w); one whole bank spans two units and then repeats."""
+    """Return noise at places (..., h, w); a bank repeats every two units."""
     grid = torch.stack([(x + 1) % 2 - 1, (y + 1) % 2 - 1], dim=-1)
     bank = noise_bank(x.device)[channel]
-    # To the sampler all pictures are one tall picture: it need not copy the bank for each.
+    # Sample all images as one tall image, so that the bank need not be copied for each.
     tall = grid.view(1, -1, x.shape[-1], 2)
     found = F.grid_sample(bank, tall, mode="bilinear", padding_mode="border", align_corners=True)
     return found.view(x.shape)
 
 
 def smoothstep(start: Number | Tensor, end: Number | Tensor, x: Tensor) -> Tensor:
-    """0 before ``start``, 1 after ``end``, a smooth cubic between (also for start > end)."""
+    """Return 0 before ``start``, 1 after ``end``, and a smooth cubic between, in either order."""
     t = ((x - start) / (end - start)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
 def bell(x: Tensor, width: Number | Tensor) -> Tensor:
-    """Gaussian bump of height 1."""
+    """Return a Gaussian bump of height 1."""
     return torch.exp(-0.5 * (x / width) ** 2)
 
 
 def bell2(dx: Tensor, dy: Tensor, width: Number | Tensor, height: Number | Tensor) -> Tensor:
-    """Gaussian hill of height 1 in two dimensions."""
+    """Return a Gaussian hill of height 1 in two dimensions."""
     return torch.exp(-0.5 * ((dx / width) ** 2 + (dy / height) ** 2))
 
 
 def gray(maps: Tensor) -> Tensor:
-    """Maps (..., h, w) as pictures of one channel (..., 1, h, w), to meet pictures in color."""
+    """Turn maps (..., h, w) into images of one channel (..., 1, h, w)."""
     return maps.unsqueeze(-3)
 
 
 def blend(base: Tensor, color: Tensor, amount: Tensor) -> Tensor:
-    """``base`` moved towards ``color`` by ``amount``.
+    """Move ``base`` toward ``color`` by ``amount``.
 
-    Pictures are (..., 3, h, w), colors (..., 3, 1, 1) and the amount (..., h, w).
+    Images are (..., 3, h, w), colors (..., 3, 1, 1), and amounts (..., h, w).
     """
     return base + (color - base) * gray(amount)
 
 
 def rgb(red: Number, green: Number, blue: Number) -> Tensor:
-    """A color for blending: (3, 1, 1) for all rows, or (b, 3, 1, 1) where one differs by row."""
+    """Return a color, (3, 1, 1) for all rows, or (b, 3, 1, 1) if a channel differs by row."""
     channels = (red, green, blue)
     rows = next((value.values for value in channels if isinstance(value, Numbers)), None)
     if rows is None:

@@ -1,10 +1,10 @@
-"""Harmless processing that live and fake pictures meet, and textures to be named in captions.
+"""Harmless processing of live and fake images, and textures for captions.
 
-Without it, a detector learns "smooth means live": no live picture would ever be noisy,
-blurred, enlarged or compressed twice, and everyone with a bad phone would be an attacker.
-Were it done to live pictures only, its traces would in turn mean "live"; done to both alike, the
-noise of adversarial attacks would come on top and noise would still mean "fake". ``plan`` says how
-often it is dealt to whom, and what that costs.
+Without it, no live image would be noisy, blurred, enlarged, or compressed twice. A detector would
+learn "smooth means live" and reject everyone with a bad phone. If only live images had it, its
+traces would mean "live". If both had it equally often, the noise of adversarial attacks would come
+on top, and noise would still mean "fake". ``plan`` sets how often each image gets it and explains
+the cost.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch import Tensor
 from data_prep.synthetic.camera import downsample_upsample, gaussian_blur, jpeg, to_bytes
 
 MIN_NOISE, MAX_NOISE = 2 / 255, 6 / 255
-"""Amplitudes of sign noise; the largest is the largest epsilon of FGSM and PGD."""
+"""Amplitudes of sign noise, up to the largest epsilon of FGSM and PGD."""
 
 MAX_CAST = 0.04
-"""The most by which a color cast changes a color: as much as the cameras' white balance varies."""
+"""Largest relative change by a color cast, equal to the variation of the white balance."""
 
 NO_NUISANCE = "none"
 
 LOCAL_TEXTURES = ("noisy", "blurry", "upscaled", "tinted")
-"""Textures that may cover a part of a picture only (JPEG cannot: its blocks are everywhere)."""
+"""Textures that may cover only a part of an image (JPEG blocks are everywhere)."""
 
 
 def _uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -34,7 +34,7 @@ def _uniform(generator: torch.Generator, low: float, high: float) -> float:
 
 
 def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """An integer from low to high - 1."""
+    """Draw an integer from low to high - 1."""
     return int(torch.randint(low, high, (1,), generator=generator))
 
 
@@ -66,7 +66,7 @@ def _compress(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _color_cast(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Another white balance: one gain for each color."""
+    """Change the white balance with one gain per color."""
     gain = 1 + MAX_CAST * (2 * torch.rand(1, 3, 1, 1, generator=generator) - 1)
     return image * gain
 
@@ -82,18 +82,18 @@ NUISANCES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 
 def reprocess(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
-    """Give every picture the named harmless processing, each with a strength of its own.
+    """Apply harmless processing to every image, each with its own strength.
 
     Args:
         images: sRGB in [0, 1], (b, 3, h, w).
-        name: a key of NUISANCES, or NO_NUISANCE to leave the pictures as they are.
-        generator: the source of the strengths.
+        name: A key of NUISANCES, or NO_NUISANCE to change nothing.
+        generator: The source of the strengths.
 
     Returns:
-        Processed pictures in [0, 1].
+        Processed images in [0, 1].
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: If the name is unknown.
     """
     if name == NO_NUISANCE:
         return images
@@ -105,16 +105,16 @@ def reprocess(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
 
 
 def apply_texture(image: Tensor, kind: str, local: bool, generator: torch.Generator) -> Tensor:
-    """Give one picture a texture that captions can name.
+    """Give one image a texture that captions can name.
 
     Args:
         image: (3, h, w), float in [0, 1] or uint8; the result has the same type.
-        kind: a key of captions.TEXTURES.
-        local: whether it covers only a soft ellipse; allowed for LOCAL_TEXTURES.
-        generator: the source of strength and place.
+        kind: A key of captions.TEXTURES.
+        local: Whether the texture covers only a soft ellipse; only for LOCAL_TEXTURES.
+        generator: The source of strength and place.
 
     Raises:
-        ValueError: for an unknown kind, or a local texture that cannot be local.
+        ValueError: If the kind is unknown, or cannot be local.
     """
     if kind not in _TEXTURES:
         raise ValueError(f"unknown texture {kind!r}; expected one of {', '.join(_TEXTURES)}")
@@ -145,7 +145,7 @@ def _clean(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _noisy(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise of 2.5 to 9.5 gray levels: fine or smooth, by sign or Gaussian."""
+    """Add noise of 2.5 to 9.5 gray levels, fine or smooth, random signs or Gaussian."""
     sigma = (0.0, 0.0, 0.0, 0.8, 1.2)[_integer(generator, 0, 5)]
     noise = gaussian_blur(_normal(image, generator), sigma)
     noise = noise.sign() if _uniform(generator, 0, 1) < 0.5 else noise / noise.std()
@@ -166,7 +166,7 @@ def _upscaled(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _tinted(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Blotches of color, 7 x 7 over the picture, each channel brighter or darker by up to 12 %."""
+    """Add 7 x 7 blotches of color, each channel brighter or darker by up to 12%."""
     strength = _uniform(generator, 0.04, 0.12)
     direction = (torch.rand(1, 3, 7, 7, generator=generator) * 2 - 1).sign()
     amount = torch.rand(1, 3, 7, 7, generator=generator).sqrt()

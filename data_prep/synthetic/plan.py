@@ -1,7 +1,7 @@
-"""Who is in the synthetic dataset, in which split, and which attacks each subject suffers.
+"""Plan of the synthetic dataset: subjects, splits, and attacks.
 
-Nothing about a subject may give its attacks away: types are dealt from shuffled decks, so that
-they are balanced in every split and neither a subject's number nor the session predicts them.
+Nothing about a subject may reveal its attacks. Types are dealt from shuffled decks, so they are
+balanced in every split, and neither a subject's number nor the session predicts them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from data_prep.synthetic.nuisance import NO_NUISANCE
 from data_prep.taxonomy import FAMILIES, LIVE, types_of
 
 SETTINGS = ("indoor", "outdoor")
-"""Where a print is captured again."""
+"""Places where a print is recaptured."""
 NO_SETTING = "none"
 LIVE_DECK = {
     "sign_noise": 7,
@@ -27,12 +27,12 @@ LIVE_DECK = {
     "color_cast": 3,
     NO_NUISANCE: 1,
 }
-"""How often, of 40 times, each harmless processing meets a live capture of the training split.
+"""Processing of live captures in the training split, by number out of 40.
 
-A trace should not speak for an attack, and attacks have traces of their own: a third of them are
-adversarial and carry noise, a third are edited and resampled. Chosen so that a fine-tuned CLIP, on
-people of no split, rejects about as many re-processed live images as clean ones. The price: a
-picture without any trace is more often an attack than live, and clean ones are rejected more often.
+A trace should not indicate an attack, and attacks have their own traces: a third are adversarial
+and noisy, a third are edited and resampled. With these numbers, a fine-tuned CLIP rejects about
+as many re-processed live images of other people as clean ones. The cost: an image without traces
+is more often an attack than live, and clean live images are rejected more often.
 """
 MEASURED_LIVE_DECK = {
     "sign_noise": 6,
@@ -43,7 +43,7 @@ MEASURED_LIVE_DECK = {
     "color_cast": 4,
     NO_NUISANCE: 12,
 }
-"""The same in dev and test: enough clean ones that the two rates can be compared."""
+"""The same for dev and test, with enough clean images to compare the two rates."""
 ATTACK_DECK = {
     "sign_noise": 1,
     "smooth_sign_noise": 1,
@@ -53,14 +53,14 @@ ATTACK_DECK = {
     "color_cast": 3,
     NO_NUISANCE: 28,
 }
-"""How often, of 40 times, it meets an attack, whatever its type."""
+"""The same for attacks of every type."""
 
 
 @dataclass(frozen=True)
 class SplitSize:
-    """Subjects of a split, and the images of each: live ones and those of each family.
+    """Number of subjects in a split, and of each subject's live images and attacks by family.
 
-    ``mask`` counts apart from the other physical attacks: no ordinary split holds masks.
+    ``mask`` is separate from the other physical attacks, because no ordinary split has masks.
     """
 
     subjects: int
@@ -87,7 +87,7 @@ PRESETS: dict[str, dict[str, SplitSize]] = {
 
 @dataclass(frozen=True)
 class AttackPlan:
-    """One attack: its type, what is done to the picture afterwards, and a print's setting."""
+    """One attack: its type, its later processing, and a print's setting."""
 
     type: str
     nuisance: str = NO_NUISANCE
@@ -96,10 +96,10 @@ class AttackPlan:
 
 @dataclass(frozen=True)
 class SubjectPlan:
-    """What to make of one subject: live captures, then attacks on some of them.
+    """Live captures of one subject, and attacks on some of them.
 
-    ``live`` names what is done to each live capture afterwards. ``donor`` is the number of the
-    other subject, of the same split, whose face swaps borrow and who wears this subject's mask.
+    ``live`` names each live capture's processing. ``donor`` is the number of another subject in
+    the split, whose face the face swaps use and who wears this subject's mask.
     """
 
     number: int
@@ -110,10 +110,10 @@ class SubjectPlan:
 
 
 def preset_named(name: str) -> dict[str, SplitSize]:
-    """The sizes of a preset.
+    """Return the sizes of a preset.
 
     Raises:
-        ValueError: no preset has that name.
+        ValueError: If no preset has that name.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; known presets: {', '.join(PRESETS)}")
@@ -121,7 +121,7 @@ def preset_named(name: str) -> dict[str, SplitSize]:
 
 
 def plan_subjects(sizes: dict[str, SplitSize], seed: int) -> list[SubjectPlan]:
-    """Number the subjects, train first, and deal every one its attacks and a donor."""
+    """Number the subjects, train first, and give each its attacks and a donor."""
     plans: list[SubjectPlan] = []
     for split in SPLITS:
         size = sizes[split]
@@ -136,12 +136,12 @@ def plan_subjects(sizes: dict[str, SplitSize], seed: int) -> list[SubjectPlan]:
 
 
 def live_deck_of(split: str) -> dict[str, int]:
-    """How often each processing meets the live captures of a split."""
+    """Return the deck of processing for a split's live captures."""
     return LIVE_DECK if split == "train" else MEASURED_LIVE_DECK
 
 
 class _Decks:
-    """Shuffled decks of types, and for each type one of nuisances: no type predicts another."""
+    """Shuffled decks of types, and one of nuisances per type, so that none predicts another."""
 
     def __init__(self, rng: random.Random, live_deck: dict[str, int]) -> None:
         self._families = {name: _deal(types_of(name, held_out=False), rng) for name in FAMILIES}
@@ -152,7 +152,7 @@ class _Decks:
         self._settings = _deal(SETTINGS, rng)
 
     def types(self, size: SplitSize) -> list[str]:
-        """The types that the next subject suffers."""
+        """Deal the next subject's types."""
         ordinary = [
             next(self._families[family])
             for family in FAMILIES
@@ -173,13 +173,13 @@ def _cards(deck: dict[str, int]) -> tuple[str, ...]:
 
 
 def _deal(cards: tuple[str, ...], rng: random.Random) -> Iterator[str]:
-    """The cards in a random order, then all of them in another one, and so on."""
+    """Yield all cards in a random order, then all in another order, and so on."""
     while True:
         yield from rng.sample(cards, len(cards))
 
 
 def _derangement(count: int, rng: random.Random) -> list[int]:
-    """For each of ``count`` subjects another one: a random cycle through all of them."""
+    """Return another subject for each of ``count``, from a random cycle through all."""
     cycle = rng.sample(range(count), count)
     following = dict(zip(cycle, cycle[1:] + cycle[:1], strict=True))
     return [following[number] for number in range(count)]

@@ -1,4 +1,4 @@
-"""Recipe of a synthetic dataset: enough to tell whether a folder is still up to date."""
+"""Recipe of a synthetic dataset, which decides whether a folder is up to date."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SHARED = ("contract/leave_out.py", "seeds.py", "taxonomy.py")
 
 
 def generator_digest(*leave_out: str, weights: bool) -> str:
-    """Return a digest of what the generator's code does, 16 hexadecimal digits.
+    """Return a digest of the generator's code, 16 hexadecimal digits.
 
     Args:
-        leave_out: modules and folders of ``data_prep.synthetic`` that the dataset does not use.
-        weights: whether the surrogate's weights belong to it.
+        leave_out: Modules and folders of ``data_prep.synthetic`` that the dataset does not use.
+        weights: Whether to include the surrogate's weights.
     """
     every = (_PACKAGE / "synthetic").rglob("*.py")
     files = [p for p in every if not {p.stem, *p.relative_to(_PACKAGE).parts} & set(leave_out)]

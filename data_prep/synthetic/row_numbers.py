@@ -1,8 +1,8 @@
-"""One number a row, to draw many rows with the formulas that draw one.
+"""Numbers for many rows, used in the same formulas as a number for one row.
 
-A formula such as ``x - 0.4 * p.hair_part`` draws one person when ``p.hair_part`` is a Python
-number and ``x`` a map (h, w). It draws a batch when the field is a ``Numbers`` and ``x`` a stack
-of maps (b, h, w): leading dimensions are rows, and a formula does not mention them.
+A formula such as ``x - 0.4 * p.hair_part`` draws one person if ``p.hair_part`` is a Python number
+and ``x`` a map (h, w). It draws a batch if the field is a ``Numbers`` and ``x`` a stack of maps
+(b, h, w). Leading dimensions are rows, and formulas do not mention them.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from torch import Tensor
 
 
 class Numbers:
-    """A number for each of b rows, reckoned with as Python reckons with one: in double precision.
+    """A number for each of b rows that behaves like a Python float, in double precision.
 
-    Where numbers meet maps (b, h, w) or pictures (b, c, h, w) they become single precision, as a
-    Python number does, in a shape that gives each row its own. A batch therefore has the bits
-    that its rows have one at a time. The numbers lie on the device of the maps and are never read
-    back: the processor does not wait for them.
+    In operations with maps (b, h, w) or images (b, c, h, w), numbers become single precision, as a
+    Python number does, and broadcast by row. So a batch has the same bits as its rows drawn one by
+    one. The numbers are on the maps' device and are never read back, so the CPU need not wait.
 
     Args:
-        values: (b,) or, where a row has several numbers, (b, ...).
+        values: (b,), or (b, ...) for several numbers per row.
     """
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
 
     def tolist(self) -> list[Any]:
-        """The numbers of a row, each for all rows: what ``Tensor.tolist`` is to one row."""
+        """Return a row's numbers, each for all rows, like ``Tensor.tolist`` for one row."""
         if self.values.dim() == 1:
             raise ValueError("a row has one number here, expected several: take it as it is")
         columns = [Numbers(column) for column in self.values.unbind(1)]
         return columns if self.values.dim() == 2 else [column.tolist() for column in columns]
 
     def beside(self, met: Tensor) -> Tensor:
-        """The numbers in the type and shape that meets maps or pictures of these rows.
+        """Return the numbers in a type and shape that broadcast with maps or images.
 
         Raises:
-            ValueError: if ``met`` has another number of rows.
+            ValueError: If ``met`` has another number of rows.
         """
         rows = len(self.values)
         if met.dim() < 3 or len(met) != rows:
@@ -55,7 +54,7 @@ class Numbers:
     def __torch_function__(
         cls, function: Callable[..., Any], types: object, args: tuple = (), kwargs: Any = None
     ) -> Any:
-        """PyTorch calls this where one of its functions meets numbers among maps."""
+        """Run a PyTorch function that has numbers and maps among its arguments."""
         met = next(value for value in args if isinstance(value, Tensor))
         values = (value.beside(met) if isinstance(value, cls) else value for value in args)
         return function(*values, **(kwargs or {}))
@@ -68,7 +67,7 @@ class Numbers:
 
 
 Number = float | Numbers
-"""A number for drawing: a Python number of one row, or those of a batch."""
+"""A number for drawing: a Python number for one row, or one per row of a batch."""
 
 
 def _operate(operation: Callable[[Any, Any], Any], first: Any, second: Any) -> Any:
@@ -94,12 +93,12 @@ _add_operators()
 
 
 def larger(first: Number, second: Number) -> Number:
-    """The larger of two numbers, row by row."""
+    """Return the larger of two numbers, row by row."""
     return _choose_one(torch.maximum, max, first, second)
 
 
 def smaller(first: Number, second: Number) -> Number:
-    """The smaller of two numbers, row by row."""
+    """Return the smaller of two numbers, row by row."""
     return _choose_one(torch.minimum, min, first, second)
 
 
@@ -119,23 +118,23 @@ def _choose_one(
 
 
 def flag(condition: bool | Numbers) -> Number:
-    """1 where a comparison holds and 0 elsewhere."""
+    """Return 1 where a comparison holds, else 0."""
     if isinstance(condition, Numbers):
         return Numbers(condition.values.double())
     return float(condition)
 
 
 def nobody(share: Number) -> bool:
-    """Whether a layer that is shown to this share can be left out: so it is for a row without it.
+    """Return whether a layer with this share can be skipped: for one row, if the share is 0.
 
-    A batch is drawn for all of its rows: asking whether any of them needs the layer would wait
-    for the device. The share must then make the layer invisible where it is 0.
+    A batch draws every layer, because a check of its rows would wait for the device. A share of 0
+    must then make the layer invisible.
     """
     return not isinstance(share, Numbers) and not share
 
 
 def choose(kind: Number, makers: Sequence[Callable[[], Tensor]]) -> Tensor:
-    """What ``makers[kind]`` makes. For a batch all are made and each row takes its own."""
+    """Return the result of ``makers[kind]``; a batch calls all, and each row takes its own."""
     if not isinstance(kind, Numbers):
         return makers[int(kind)]()
     chosen = makers[0]()
@@ -146,7 +145,7 @@ def choose(kind: Number, makers: Sequence[Callable[[], Tensor]]) -> Tensor:
 
 
 def look_up(index: Number, table: Sequence[float]) -> Number:
-    """``table[index]``, row by row."""
+    """Return ``table[index]``, row by row."""
     if not isinstance(index, Numbers):
         return table[int(index)]
     column = torch.tensor(table, dtype=index.values.dtype, device=index.values.device)

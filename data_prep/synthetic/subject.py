@@ -1,4 +1,4 @@
-"""The images of one subject: live captures and the attacks that its plan names."""
+"""Images of one subject: live captures and the planned attacks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from data_prep.taxonomy import FAKE, LIVE, family_of
 
 @dataclass(frozen=True)
 class SubjectWork:
-    """One subject to make, and where."""
+    """A subject to draw, and the folder to write to."""
 
     plan: SubjectPlan
     seed: int
@@ -44,7 +44,7 @@ class SubjectWork:
 
 @dataclass(frozen=True)
 class _Picture:
-    """One image before its last step: sRGB (1, 3, h, w), with the maps that belong to it."""
+    """An image before its last step, sRGB (1, 3, h, w), and its maps."""
 
     type: str
     index: int
@@ -57,7 +57,7 @@ class _Picture:
 
 
 def make_subject(work: SubjectWork) -> list[Row]:
-    """Write all images of a subject; returns their rows of the manifest."""
+    """Write all images of a subject; return their rows of the manifest."""
     subject = _Subject(work.plan, work.seed)
     rows = []
     for picture in subject.pictures():
@@ -68,18 +68,18 @@ def make_subject(work: SubjectWork) -> list[Row]:
 
 
 def live_captures(plan: SubjectPlan, seed: int) -> Tensor:
-    """What the camera took of a subject, before any re-processing: sRGB (captures, 3, h, w)."""
+    """Return a subject's captures before re-processing, sRGB (captures, 3, h, w)."""
     return _Subject(plan, seed).captures
 
 
 def saved(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Save half of the pictures, live and fake alike, as JPEG again."""
+    """Compress half of the images again, both live and fake."""
     again, quality = torch.rand(2, generator=generator).tolist()
     return jpeg(image, 86 + int(11 * quality)) if again < 0.5 else image
 
 
 class _Subject:
-    """A person in as many sessions as live captures; every attack starts from one of them."""
+    """A person in one session per live capture; every attack starts from one of these."""
 
     def __init__(self, plan: SubjectPlan, seed: int) -> None:
         self.plan = plan
@@ -90,7 +90,7 @@ class _Subject:
         self.captures = capture(self.rendering.radiance, self.sessions)
 
     def generator(self, *purpose: str | int) -> torch.Generator:
-        """Randomness of one purpose: adding an attack leaves all others as they were."""
+        """Return a generator for one purpose, so that an added attack does not change others."""
         seed = derive_seed("dataset", self.seed, self.plan.number, *purpose)
         return torch.Generator().manual_seed(seed)
 
@@ -133,7 +133,7 @@ class _Subject:
         return capture(light, again), None
 
     def _wear_mask(self, session: Sessions, generator: torch.Generator) -> Tensor:
-        """Somebody else wears a mask of the subject; the camera sees a real scene."""
+        """Capture the donor wearing a mask of the subject."""
         wearer = self._person(self.plan.donor)
         face = fit_to_wearer(self.identity, wearer)
         worn = face, sample_masks(1, generator)
@@ -158,7 +158,7 @@ class _Subject:
         )
 
     def _other_face(self, name: str, session: int, generator: torch.Generator) -> Tensor:
-        """The picture that an edit blends in; a decoder makes less noise than a camera."""
+        """Return the image that an edit blends in, with less noise than a camera's."""
         now = self.sessions[session]
         sources: dict[str, Callable[[], tuple[Identities, Sessions]]] = {
             "face_swap": lambda: (self._person(self.plan.donor), donor_session(now, generator)),

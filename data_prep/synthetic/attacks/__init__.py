@@ -1,1 +1,1 @@
-"""Fifteen attacks on a capture."""
+"""The fifteen attacks."""

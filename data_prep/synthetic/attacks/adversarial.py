@@ -1,8 +1,7 @@
-"""Six adversarial attacks that dodge face recognition, by real gradients on a surrogate.
+"""Six adversarial attacks that dodge face recognition, with gradients of a surrogate.
 
-All of them push the embedding of the attacked picture away from the embedding of the clean one:
-they lower the cosine between the two. Pictures are sRGB in [0, 1], (batch, 3, height, width).
-``surrogate`` maps pictures to embeddings of length 1, (batch, dim).
+They lower the cosine between the embeddings of the attacked and the clean image. Images are sRGB
+in [0, 1], (batch, 3, height, width). ``surrogate`` maps images to unit embeddings, (batch, dim).
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from data_prep.taxonomy import attack_type
 
 Surrogate = Callable[[Tensor], Tensor]
 
-# The gradient of a distance is zero at the clean picture itself: start a little beside it.
+# Size of a random start, because the gradient of a distance is zero at the clean image.
 _START = 0.004
-# The quantization steps AdvDrop may choose from, as shares of the largest.
+# Quantization steps of AdvDrop, as shares of the largest.
 _QUANTUM_SHARES = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 
@@ -33,10 +32,10 @@ def adversarial_attack(
     generator: torch.Generator,
     strength: float | None = None,
 ) -> Tensor:
-    """Attack pictures by the named method; returns pictures of the same shape in [0, 1].
+    """Attack images with a method; return images of the same shape in [0, 1].
 
     Raises:
-        ValueError: ``name`` is not an adversarial attack.
+        ValueError: If ``name`` is not an adversarial attack.
     """
     if name not in ADVERSARIAL:
         attack_type(name)
@@ -46,7 +45,7 @@ def adversarial_attack(
 
 
 def fgsm(images: Tensor, surrogate: Surrogate, limit: Tensor, generator: torch.Generator) -> Tensor:
-    """Fast gradient sign method: one step of ``limit`` / 255 (Goodfellow et al. 2015)."""
+    """Take one fast gradient sign step of ``limit`` / 255 (Goodfellow et al. 2015)."""
     similarity = _similarity_to(images, surrogate)
     start = images + _START * torch.randn(images.shape, generator=generator)
     return (images - limit / 255 * _gradient(similarity, start).sign()).clamp(0, 1)
@@ -59,7 +58,7 @@ def pgd(
     generator: torch.Generator,
     steps: int = 7,
 ) -> Tensor:
-    """Projected gradient descent inside a box of ``limit`` / 255 (Madry et al. 2018)."""
+    """Run projected gradient descent inside a box of ``limit`` / 255 (Madry et al. 2018)."""
     similarity = _similarity_to(images, surrogate)
     bound = limit / 255
     change = bound * (2 * torch.rand(images.shape, generator=generator) - 1)
@@ -76,7 +75,7 @@ def mifgsm(
     generator: torch.Generator,
     steps: int = 7,
 ) -> Tensor:
-    """Momentum iterative FGSM (Dong et al. 2018) on a gradient smoothed as in TI-FGSM (2019)."""
+    """Run momentum iterative FGSM (Dong et al. 2018) with TI-FGSM's smoothed gradient (2019)."""
     similarity = _similarity_to(images, surrogate)
     bound = limit / 255
     change = _START * torch.randn(images.shape, generator=generator)
@@ -98,10 +97,10 @@ def cw(
     weight: float = 4.0,
     target: float = -0.2,
 ) -> Tensor:
-    """Carlini and Wagner (2017): the least squared change that brings the cosine to ``target``.
+    """Find the least squared change to a cosine of ``target`` (Carlini and Wagner 2017).
 
-    Distortion counts in units of the allowed one, ``limit`` / 255 root mean square; what still
-    exceeds it in the end is scaled down.
+    The unit of distortion is its limit, ``limit`` / 255 root mean square. A change that still
+    exceeds the limit at the end is scaled down.
     """
     similarity = _similarity_to(images, surrogate)
     allowed = limit / 255
@@ -128,13 +127,13 @@ def advdrop(
     generator: torch.Generator,
     steps: int = 8,
 ) -> Tensor:
-    """Choose what an 8 x 8 DCT quantization throws away, after AdvDrop (Duan et al. 2021).
+    """Choose what an 8 x 8 DCT quantization drops, after AdvDrop (Duan et al. 2021).
 
-    Every coefficient has six quantization steps to choose from, ``limit`` / 255 and shares of it.
-    It takes the one whose rounding lowers the cosine most to first order; half of the
-    coefficients, drawn at random, choose again at each iteration. AdvDrop follows the gradient of
-    a soft rounding instead, which hardly moved this surrogate. The mean of a block is kept, or
-    blocks would show as tiles. Height and width are multiples of 8.
+    Every coefficient has six quantization steps, ``limit`` / 255 and shares of it. It takes the
+    step whose rounding lowers the cosine most to first order; a random half of the coefficients
+    chooses again at each iteration. AdvDrop follows the gradient of a soft rounding instead, which
+    hardly affects this surrogate. The mean of a block is kept, or blocks would show as tiles.
+    Height and width are multiples of 8.
     """
     similarity = _similarity_to(images, surrogate)
     clean = _to_blocks(images)
@@ -159,7 +158,7 @@ def semantic(
     generator: torch.Generator,
     steps: int = 8,
 ) -> Tensor:
-    """A smooth change of color and exposure: 7 x 7 gains a channel, each within 1 ± ``limit``."""
+    """Change color and exposure smoothly, by 7 x 7 gains per channel within 1 ± ``limit``."""
     similarity = _similarity_to(images, surrogate)
     size = images.shape[-2:]
 
@@ -204,7 +203,7 @@ def _dct_matrix() -> Tensor:
 
 
 def _to_blocks(images: Tensor) -> Tensor:
-    """DCT coefficients of 8 x 8 blocks: (b, c, h, w) -> (b, c, h / 8, w / 8, 8, 8)."""
+    """Compute the DCT of 8 x 8 blocks, (b, c, h, w) -> (b, c, h / 8, w / 8, 8, 8)."""
     batch, channels, height, width = images.shape
     blocks = images.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
     dct = _dct_matrix()
@@ -212,7 +211,7 @@ def _to_blocks(images: Tensor) -> Tensor:
 
 
 def _from_blocks(coefficients: Tensor) -> Tensor:
-    """The inverse of ``_to_blocks``."""
+    """Invert ``_to_blocks``."""
     batch, channels, rows, columns = coefficients.shape[:4]
     dct = _dct_matrix()
     blocks = dct.T @ coefficients @ dct

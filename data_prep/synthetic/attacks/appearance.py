@@ -1,8 +1,8 @@
-"""How bright, contrasty and colorful a picture looks, and making one look like another.
+"""Brightness, contrast, and color of an image, matched to another image.
 
-Whoever attacks a face recognizer turns the lamp, the display and the second camera until the face
-looks as it did. Without this step a print had gray blacks and pale colors, and its thumbnail of
-8 x 8 pixels told it from a live face.
+An attacker adjusts the lamp, the display, and the second camera until the face looks right.
+Without this step, a print has gray blacks and pale colors, and a thumbnail of 8 x 8 pixels reveals
+it.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from torch.nn import functional as F
 from data_prep.synthetic.attacks.draw import uniform
 
 _COARSE = 24
-"""Cells a side in which looks are compared: dots of ink and pixels of displays do not count."""
+"""Cells per side for comparison, too coarse to see dots of ink and pixels of displays."""
 _GAMMA = 2.2
 _WHITE_BALANCE = 0.7
-"""How much of a color cast an automatic white balance takes away."""
+"""Share of a color cast that an automatic white balance removes."""
 _LEAST = 1e-3
 _SATURATION_RANGE = (0.7, 1.6)
 
 
 def look_like(light: Tensor, scene: Tensor, generator: torch.Generator) -> Tensor:
-    """Give ``light`` about the color, brightness, contrast and saturation that ``scene`` has.
+    """Give ``light`` about the color, brightness, contrast, and saturation of ``scene``.
 
-    What stays: three tenths of a color cast (which saturation may strengthen), up to 7 % of the
-    brightness, up to three tenths of the difference in contrast, up to 10 % of the saturation or
-    more where that would need a factor outside of 0.7 to 1.6, and all texture.
+    Some differences remain: 30% of a color cast (which saturation may strengthen), up to 7% of the
+    brightness, up to 30% of the difference in contrast, up to 10% of the saturation (or more if
+    the factor would be outside 0.7 to 1.6), and all texture.
 
     Args:
-        light: linear light of a print or a display, (batch, 3, h, w).
-        scene: linear light of what it shows, (batch, 3, height, width).
+        light: Linear light of a print or a display, (batch, 3, h, w).
+        scene: Linear light of the scene it shows, (batch, 3, height, width).
 
     Returns:
         Linear light of the shape of ``light``.
@@ -53,13 +53,13 @@ def look_like(light: Tensor, scene: Tensor, generator: torch.Generator) -> Tenso
 
 
 def mean_hue(color: Tensor) -> Tensor:
-    """The mean color of each picture over its mean brightness, (batch, 3, 1, 1)."""
+    """Return each image's mean color divided by its mean brightness, (batch, 3, 1, 1)."""
     mean = color.clamp(min=1e-4).mean((2, 3), keepdim=True)
     return mean / mean.mean(1, keepdim=True)
 
 
 def saturate(color: Tensor, amount: Tensor) -> Tensor:
-    """Move colors away from gray (above 1) or towards it (below 1)."""
+    """Move colors away from gray (above 1) or toward it (below 1)."""
     return torch.lerp(color.mean(1, keepdim=True), color, amount)
 
 
@@ -68,7 +68,7 @@ def _coarse(light: Tensor) -> Tensor:
 
 
 def _seen(light: Tensor) -> Tensor:
-    """Linear light as an eye or a file weighs it."""
+    """Apply a gamma curve to linear light."""
     return light.clamp(min=1e-4) ** (1 / _GAMMA)
 
 

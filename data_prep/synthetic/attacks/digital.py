@@ -1,12 +1,12 @@
-"""Six edits of a capture, each with the mask of what it changed.
+"""Six edits of a capture, each with a mask of the changed pixels.
 
-An edit works on the picture a camera has taken, as deepfake tools do: a decoder makes a face
-that is a little coarser than the capture and lacks its sensor noise, and the result is blended
-in. Traces are those of real tools: lost detail, a seam, a checkerboard, mismatched noise.
+An edit works on a camera's image, as deepfake tools do. A decoder draws a face that is slightly
+coarser than the capture and lacks its sensor noise, and the edit blends it in. The traces are those
+of real tools: lost detail, a seam, a checkerboard, mismatched noise.
 
-Every edit takes a ``Capture`` and returns ``(image, mask)``: sRGB in [0, 1], (batch, 3, h, w),
-and the weight of the edit, (batch, 1, h, w); where the mask is 0 the image is the capture's.
-Pictures of other faces come as arguments, taken in the same session as the capture.
+Every edit takes a ``Capture`` and returns ``(image, mask)``: sRGB in [0, 1], (batch, 3, h, w), and
+the weight of the edit, (batch, 1, h, w). Where the mask is 0, the image equals the capture. Images
+of other faces are from the same session as the capture.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from data_prep.synthetic.noise import BLOTCHES, noise, smoothstep
 
 @dataclass(frozen=True)
 class Capture:
-    """A camera's picture and what the renderer knows about it.
+    """A camera's image with the renderer's maps.
 
     Args:
         image: sRGB in [0, 1], (batch, 3, h, w).
-        canonical: face coordinates (X right, Y up) of each pixel, (batch, 2, h, w).
+        canonical: Face coordinates (X right, Y up) of each pixel, (batch, 2, h, w).
         face_mask: 1 on the face, (batch, 1, h, w).
-        noise: the sensor's noise level, (batch, 1, 1, 1).
+        noise: Noise level of the sensor, (batch, 1, 1, 1).
     """
 
     image: Tensor
@@ -39,10 +39,10 @@ class Capture:
     noise: Tensor
 
 
-# Landmarks of the expression in face coordinates: (x, y, radius). Pairs stand on both sides.
+# Landmarks of the expression in face coordinates, (x, y, radius); pairs are on both sides.
 _PAIRED_LANDMARKS = ((0.27, -0.56, 0.14), (0.28, 0.08, 0.13), (0.27, 0.25, 0.12))
 _MIDDLE_LANDMARKS = ((0.0, -0.30, 0.16), (0.0, -0.85, 0.20))
-# Where a patch to inpaint may sit: eyes, nose, mouth, cheeks, forehead.
+# Centers of patches to inpaint: eyes, nose, mouth, cheeks, forehead.
 _PATCH_CENTERS = (
     (-0.28, 0.07),
     (0.28, 0.07),
@@ -57,11 +57,11 @@ _PATCH_CENTERS = (
 def face_swap(
     target: Capture, donor: Tensor, generator: torch.Generator, strength: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Blend the inner face of ``donor`` (an aligned picture) into the capture."""
+    """Blend the inner face of ``donor``, an aligned image, into the capture."""
     batch = len(target.image)
     mask = _inner_face(target, generator)
     face = _coarsen(donor, draw_strength("face_swap", batch, generator, strength))
-    # Color transfer, as swapping tools do it: most of the difference of the means.
+    # Like swapping tools, transfer most of the difference of the mean colors.
     share = uniform(batch, 0.4, 1.0, generator)
     face = face + share * (_mean_inside(target.image, mask) - _mean_inside(face, mask))
     return _blend(target, face, mask, 0.4, generator)
@@ -70,7 +70,7 @@ def face_swap(
 def reenactment(
     target: Capture, generator: torch.Generator, strength: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Warp brows, eyes, mouth and chin to another expression."""
+    """Warp brows, eyes, mouth, and chin to another expression."""
     batch = len(target.image)
     mask = _inner_face(target, generator)
     amount = draw_strength("reenactment", batch, generator, strength)
@@ -83,7 +83,7 @@ def reenactment(
 def attribute(
     target: Capture, edited: Tensor, generator: torch.Generator, strength: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Blend in ``edited``: the same face in the same session with one attribute changed."""
+    """Blend in ``edited``, the same face in the same session with one changed attribute."""
     batch = len(target.image)
     coarseness = draw_strength("attribute", batch, generator, strength)
     face = _coarsen(edited, coarseness)
@@ -98,7 +98,7 @@ def attribute(
 def gan(
     target: Capture, clean: Tensor, generator: torch.Generator, strength: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Re-synthesize the whole picture; ``clean`` is the same scene with little sensor noise."""
+    """Re-synthesize the whole image from ``clean``, the same scene with little sensor noise."""
     batch = len(target.image)
     amplitude = draw_strength("gan", batch, generator, strength)
     picture = _coarsen(clean, uniform(batch, 1.15, 1.6, generator))
@@ -114,7 +114,7 @@ def inpainting(
     batch = len(target.image)
     mask = _patches(target, draw_strength("inpainting", batch, generator, strength), generator)
     fill = _fill_from_outside(target.image, mask)
-    # Some in-painters copy texture from elsewhere: here from the mirrored picture.
+    # Some in-painters copy texture from elsewhere; here it comes from the mirrored image.
     mirrored = target.image.flip(3)
     detail = mirrored - gaussian_blur(mirrored, 1.5)
     fill = fill + uniform(batch, 0, 0.8, generator) * detail
@@ -124,7 +124,7 @@ def inpainting(
 def talking(
     target: Capture, other: Tensor, generator: torch.Generator, strength: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Blend in the mouth region of ``other``: the same face saying something else."""
+    """Blend in the mouth region of ``other``, the same face with another mouth."""
     batch = len(target.image)
     x, y = target.canonical[:, 0:1], target.canonical[:, 1:2]
     half_width = uniform(batch, 0.36, 0.50, generator)
@@ -140,14 +140,14 @@ def talking(
 def _blend(
     target: Capture, face: Tensor, mask: Tensor, noise_share: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Lay ``face`` over the capture with a share of the sensor's noise put back."""
+    """Blend ``face`` into the capture and restore a share of the sensor noise."""
     noise = torch.randn(face.shape, generator=generator) * target.noise / 2
     face = (face + noise_share * noise).clamp(0, 1)
     return torch.lerp(target.image, face, mask), mask
 
 
 def _inner_face(target: Capture, generator: torch.Generator) -> Tensor:
-    """A soft ellipse from the brows to the chin, inside the face."""
+    """Return a soft ellipse from the brows to the chin, inside the face."""
     batch = len(target.image)
     x, y = target.canonical[:, 0:1], target.canonical[:, 1:2]
     half_width = uniform(batch, 0.46, 0.58, generator)
@@ -156,7 +156,7 @@ def _inner_face(target: Capture, generator: torch.Generator) -> Tensor:
 
 
 def _soft_ellipse(x: Tensor, y: Tensor) -> Tensor:
-    """1 inside the unit circle, 0 outside, with a seam in between."""
+    """Return 1 inside the unit circle, 0 outside, with a soft seam."""
     return 1 - smoothstep(0.75, 1.15, x.square() + y.square())
 
 
@@ -165,7 +165,7 @@ def _mean_inside(images: Tensor, mask: Tensor) -> Tensor:
 
 
 def _coarsen(images: Tensor, coarseness: Tensor) -> Tensor:
-    """Lose what a grid ``coarseness`` times wider than the pixels cannot hold."""
+    """Remove detail finer than a grid ``coarseness`` times as wide as the pixels."""
     size = images.shape[-1]
     grids = (size / coarseness).round().int().flatten().tolist()
     pairs = zip(images.split(1), grids, strict=True)
@@ -173,9 +173,9 @@ def _coarsen(images: Tensor, coarseness: Tensor) -> Tensor:
 
 
 def _checkerboard(images: Tensor, amplitude: Tensor) -> Tensor:
-    """The unequal gains that a stride-2 transposed convolution gives the pixels of a 2 x 2 cell.
+    """Apply the unequal gains of a stride-2 transposed convolution to each 2 x 2 cell.
 
-    The gains are fixed patterns, as they are weights of one decoder; only their size varies.
+    The pattern is fixed, like the weights of one decoder; only its amplitude varies.
     """
     cell = torch.tensor([[1.0, -0.4], [-1.3, 0.7]])
     gain = cell.repeat(images.shape[-2] // 2, images.shape[-1] // 2)
@@ -185,7 +185,7 @@ def _checkerboard(images: Tensor, amplitude: Tensor) -> Tensor:
 def _expression_shift(
     canonical: Tensor, amount: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Shifts (batch, 1, h, w) of an expression: mostly mirrored left and right, as faces move."""
+    """Draw an expression's shifts, (batch, 1, h, w), mostly symmetric as in real faces."""
     x, y = canonical[:, 0:1], canonical[:, 1:2]
     batch = len(canonical)
 
@@ -210,7 +210,7 @@ def _bump(dx: Tensor, dy: Tensor, radius: float) -> Tensor:
 
 
 def _warp(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
-    """Move the picture's content by shifts in half image widths, one map or one number each."""
+    """Shift the image's content, in half image widths; each shift is a map or a number."""
     batch, _, height, width = images.shape
     v = ((torch.arange(height) + 0.5) / height * 2 - 1).view(1, 1, height, 1)
     u = ((torch.arange(width) + 0.5) / width * 2 - 1).view(1, 1, 1, width)
@@ -221,7 +221,7 @@ def _warp(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
 
 
 def _patches(target: Capture, half_axis: Tensor, generator: torch.Generator) -> Tensor:
-    """Two ragged ellipses on the face, (batch, 1, h, w)."""
+    """Draw two ragged ellipses on the face, (batch, 1, h, w)."""
     x, y = target.canonical[:, 0:1], target.canonical[:, 1:2]
     batch = len(x)
     centers = torch.tensor(_PATCH_CENTERS)
@@ -237,7 +237,7 @@ def _patches(target: Capture, half_axis: Tensor, generator: torch.Generator) -> 
 
 
 def _fill_from_outside(images: Tensor, mask: Tensor) -> Tensor:
-    """Averages of what lies outside the mask: near the edge fine ones, deep inside coarse ones."""
+    """Fill the mask with averages from outside, fine ones near the edge and coarse ones inside."""
     outside = 1 - mask
     fill = torch.zeros_like(images)
     for sigma in (10.0, 5.0, 2.0):

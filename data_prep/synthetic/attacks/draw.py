@@ -1,4 +1,4 @@
-"""Random draws that every attack makes alike."""
+"""Random draws that the attacks share."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from data_prep.taxonomy import LOWEST_SHARE, attack_type
 
 
 def uniform(batch: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """One number an image from [low, high), shaped (batch, 1, 1, 1) to broadcast over pixels."""
+    """Draw one number per image from [low, high), (batch, 1, 1, 1)."""
     return low + (high - low) * torch.rand(batch, 1, 1, 1, generator=generator)
 
 
 def maybe(batch: int, probability: float, generator: torch.Generator) -> Tensor:
-    """One 0 or 1 an image, shaped (batch, 1, 1, 1); 1 with the given probability."""
+    """Draw 0 or 1 per image, (batch, 1, 1, 1), with the given probability of 1."""
     return (torch.rand(batch, 1, 1, 1, generator=generator) < probability).float()
 
 
 def draw_strength(
     name: str, batch: int, generator: torch.Generator, strength: float | None = None
 ) -> Tensor:
-    """The strength of each image, (batch, 1, 1, 1), in the unit that the taxonomy gives.
+    """Draw the strength of each image, (batch, 1, 1, 1), in the taxonomy's unit.
 
-    Drawn between ``LOWEST_SHARE`` times the attack's strength and the strength itself;
-    ``strength`` replaces the table's number.
+    It is between ``LOWEST_SHARE`` times the attack's strength and that strength; ``strength``
+    replaces the taxonomy's number.
     """
     most = attack_type(name).strength if strength is None else strength
     return uniform(batch, LOWEST_SHARE * most, most, generator)

@@ -1,7 +1,7 @@
-"""The faces that edits blend in: another person, a changed attribute, another mouth.
+"""Faces for edits to blend in: another person, a changed attribute, another mouth.
 
-Each function changes one thing about a picture's identity or session; the caller renders the
-result and gives the picture to the edit of ``digital``.
+Each function changes one property of an identity or session. The caller renders the result and
+passes the image to an edit in ``digital``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from data_prep.synthetic.people.session import Sessions
 
 
 def donor_session(session: Sessions, generator: torch.Generator) -> Sessions:
-    """The session of a swapped face: nearly the same pose, another light, another grain."""
+    """Return the session of a swapped face: almost the same pose, other light, other grain."""
     rows = len(session)
 
     def normal(std: float, *shape: int) -> torch.Tensor:
@@ -28,7 +28,7 @@ def donor_session(session: Sessions, generator: torch.Generator) -> Sessions:
 
 
 def changed_attribute(identity: Identities, generator: torch.Generator) -> Identities:
-    """The same person with other hair, another age, make-up or glasses (one row)."""
+    """Change the hair, age, make-up, or glasses of one person (one row)."""
     choice = int(torch.randint(4, (), generator=generator))
     if choice == 0:
         return identity.replace(hair_color=_other_hair(identity, generator)[None])
@@ -41,7 +41,7 @@ def changed_attribute(identity: Identities, generator: torch.Generator) -> Ident
 
 
 def other_mouth(session: Sessions, generator: torch.Generator) -> Sessions:
-    """The session with the mouth saying something else: open where it was shut, or shut."""
+    """Return the session with a closed mouth if it was open, or an open one if it was closed."""
     was_open = session.mouth_open > 0.4
     opening = 0.5 + 0.5 * torch.rand(len(session), generator=generator)
     smile = -0.3 + 1.3 * torch.rand(len(session), generator=generator)
@@ -51,7 +51,7 @@ def other_mouth(session: Sessions, generator: torch.Generator) -> Sessions:
 
 
 def fresh_grain(session: Sessions, generator: torch.Generator) -> Sessions:
-    """The session with other sensor noise: a decoder does not copy the grain of a picture."""
+    """Return the session with other sensor noise, because decoders do not copy an image's grain."""
     seed = torch.randint(2**31, (len(session),), generator=generator)
     return session.replace(seed=seed)
 

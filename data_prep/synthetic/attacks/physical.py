@@ -1,11 +1,10 @@
-"""Print and replay: a photo becomes a flat thing, and a second camera looks at that thing.
+"""Print and replay attacks: a second camera captures a photo on paper or on a display.
 
-Both attacks take the radiance of a real scene, photograph it, put the photo on paper or on a
-display, and return the radiance that the paper or the display sends to a second camera. The
-caller captures that radiance with ``camera.capture`` and the recapture session. Nothing is
-painted on: halftone dots and display pixels are geometry, and moiré appears (or not) when the
-second sensor samples them. The attacker takes care that the picture looks as the face did
-(``appearance.look_like``), so that texture is what gives it away.
+Both take the radiance of a scene, photograph it, put the photo on paper or on a display, and return
+the radiance that reaches a second camera. The caller captures it with ``camera.capture`` and the
+recapture session. Nothing is painted on: halftone dots and display pixels are geometry, and moiré
+appears (or not) when the second sensor samples them. The attacker makes the image look like the
+face (``appearance.look_like``), so that only texture reveals the attack.
 
 Plane coordinates (x, y) run over [-1, 1] on the photo; (u, v) over [-1, 1] on the second sensor.
 """
@@ -29,15 +28,15 @@ from data_prep.synthetic.scene.background import paint_background
 
 OUTDOORS = BACKGROUNDS.index("outdoors")
 
-# Halftone screens stand at different angles (radians) so that the inks do not beat against
-# each other; one angle for each of the red, green and blue channels.
+# Angles (radians) of the halftone screens of red, green, and blue. They differ, so that the inks
+# do not beat against each other.
 _SCREEN_ANGLES = (0.26, 1.31, 0.0)
 _PAPER_COLOR = (1.0, 0.985, 0.955)
 
 
 @dataclass(frozen=True)
 class _View:
-    """Which point of the plane each pixel of the second camera sees; all (batch, 1, h, w)."""
+    """Points of the plane that the second camera's pixels see; all (batch, 1, h, w)."""
 
     x: Tensor
     y: Tensor
@@ -52,14 +51,15 @@ def print_attack(
     generator: torch.Generator,
     strength: float | None = None,
 ) -> Tensor:
-    """A photo printed in halftone on bent paper, under the light of a second session.
+    """Print a photo in halftone on bent paper, under the light of a second session.
 
-    The second session's background says whether lamps or the sky light the paper.
+    The second session's background decides whether lamps or the sky light the paper.
 
     Args:
-        radiance: linear light of the scene, (batch, 3, size, size).
-        session: the session of the photo; recapture_session: the session of the second camera.
-        strength: halftone contrast, instead of the taxonomy's.
+        radiance: Linear light of the scene, (batch, 3, size, size).
+        session: Session of the photo.
+        recapture_session: Session of the second camera.
+        strength: Halftone contrast, instead of the taxonomy's.
 
     Returns:
         Linear light of the print, (batch, 3, size * 4 / 3, size * 4 / 3).
@@ -93,13 +93,13 @@ def recapture_place(session: Sessions, setting: str, generator: torch.Generator)
     """Move the second camera of a print indoors (lamps, warm, dim) or outdoors (sky, cool).
 
     Raises:
-        ValueError: ``setting`` is neither "indoor" nor "outdoor".
+        ValueError: If ``setting`` is neither "indoor" nor "outdoor".
     """
     if setting not in ("indoor", "outdoor"):
         raise ValueError(f"unknown setting {setting!r}; expected indoor or outdoor")
     rows = len(session)
     outdoors = torch.full((rows,), OUTDOORS)
-    # Any background but the one outdoors: a step of 1 to 4 from there, around the list.
+    # Any background except outdoors: 1 to 4 steps from there, around the list.
     steps = torch.randint(1, len(BACKGROUNDS), (rows,), generator=generator)
     indoors = (outdoors + steps) % len(BACKGROUNDS)
     outdoor = setting == "outdoor"
@@ -119,9 +119,9 @@ def replay_attack(
     generator: torch.Generator,
     strength: float | None = None,
 ) -> Tensor:
-    """A photo shown on a display, seen by a tilted second camera.
+    """Show a photo on a display to a tilted second camera.
 
-    Arguments as for ``print_attack``; ``strength`` is the sub-pixel contrast.
+    For the arguments, see ``print_attack``; ``strength`` is the sub-pixel contrast.
 
     Returns:
         Linear light of the display, (batch, 3, 2 * size, 2 * size).
@@ -144,7 +144,7 @@ def replay_attack(
 
 
 def _look_at_plane(batch: int, size: int, tilt: float, generator: torch.Generator) -> _View:
-    """A random homography: the second camera stands a little aside, turned and tilted."""
+    """Draw a random homography for a second camera that is slightly shifted, turned, and tilted."""
     centers = (torch.arange(size) + 0.5) / size * 2 - 1
     v, u = torch.meshgrid(centers, centers, indexing="ij")
     u, v = u.expand(batch, 1, size, size), v.expand(batch, 1, size, size)
@@ -177,12 +177,12 @@ def _halftone(
         across = (-math.sin(angle) * x + math.cos(angle) * y) * frequency
         screens.append(0.5 + 0.5 * along.cos() * across.cos())
     dots = torch.sigmoid(9 * (color - torch.cat(screens, 1)))
-    # Printed dots bleed: a little of the continuous tone stays between them.
+    # Printed dots bleed, so some continuous tone remains between them.
     return torch.lerp(color, 0.12 * color + 0.88 * dots, contrast)
 
 
 def _ink_colors(color: Tensor, generator: torch.Generator) -> Tensor:
-    """The gamut of ink: faded black and white, other saturation, mixed channels."""
+    """Apply the gamut of ink: faded black and white, other saturation, mixed channels."""
     batch = len(color)
     color = saturate(color, uniform(batch, 0.85, 1.1, generator))
     black = uniform(batch, 0.0, 0.05, generator)
@@ -191,7 +191,7 @@ def _ink_colors(color: Tensor, generator: torch.Generator) -> Tensor:
     color = black + (white - black) * color.clamp(min=0) ** gamma
     mixing = torch.eye(3) + 0.03 * torch.randn(batch, 3, 3, generator=generator)
     mixed = torch.einsum("bij,bjhw->bihw", mixing, color)
-    # A print shop corrects most of the cast: pull the mean color back towards the photo's.
+    # Like a print shop, correct most of the color cast.
     cast = mean_hue(color) / mean_hue(mixed)
     return (mixed * cast**0.6).clamp(0, 1)
 
@@ -201,7 +201,7 @@ def _color(rgb: tuple[float, float, float]) -> Tensor:
 
 
 def _uneven_light(view: _View, slope: Tensor, generator: torch.Generator) -> Tensor:
-    """Light that falls off across the paper; ``slope`` is what the bend adds."""
+    """Draw light that falls off across the paper; ``slope`` is the effect of the bend."""
     batch = len(view.u)
     across = uniform(batch, -0.3, 0.3, generator) * view.u
     down = uniform(batch, -0.25, 0.25, generator) * view.v
@@ -214,7 +214,7 @@ def _is_outdoor(session: Sessions) -> Tensor:
 
 
 def _daylight(view: _View, slope: Tensor, generator: torch.Generator) -> Tensor:
-    """Even light, in half of the cases with a shadow that falls across the paper."""
+    """Draw even light, half of the time with a shadow across the paper."""
     batch = len(view.u)
     angle = uniform(batch, 0, 2 * math.pi, generator)
     edge = uniform(batch, -0.7, 0.7, generator)
@@ -226,13 +226,13 @@ def _daylight(view: _View, slope: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _veil(view: _View, generator: torch.Generator) -> Tensor:
-    """The sky mirrored in the whole sheet: it lifts the blacks."""
+    """Draw the sky's reflection in the whole sheet, which brightens the blacks."""
     batch = len(view.u)
     return uniform(batch, 0, 0.05, generator) * (1 + 0.3 * view.v) * _color((0.9, 1.0, 1.15))
 
 
 def _surroundings(session: Sessions, size: int) -> Tensor:
-    """What the second camera sees past the sheet, (batch, 3, size, size)."""
+    """Draw the scene around the sheet, (batch, 3, size, size)."""
     rows = session.for_drawing(slice(0, len(session)))
     scenes = paint_background(make_view(rows, size // 2), rows)
     return resize(scenes.view(len(session), *scenes.shape[-3:]), size)
@@ -251,7 +251,7 @@ def _cell_center(position: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _subpixels(column: Tensor, row: Tensor) -> Tensor:
-    """Light of a stripe display: one third of a pixel a color, dark lines between the rows."""
+    """Return the light of a display with a stripe per color and dark lines between rows."""
     within = column - column.floor()
     stripes = []
     for channel in range(3):
@@ -266,7 +266,7 @@ def _subpixels(column: Tensor, row: Tensor) -> Tensor:
 
 
 def _backlight(light: Tensor, view: _View, generator: torch.Generator) -> Tensor:
-    """White point, brightness, vignetting and the glow of a display's black."""
+    """Apply a display's white point, brightness, vignetting, and glowing black."""
     batch = len(light)
     white_point = _color((0.96, 1.0, 1.08)) ** uniform(batch, -0.5, 2.0, generator)
     level = uniform(batch, 0.8, 1.25, generator)
@@ -276,7 +276,7 @@ def _backlight(light: Tensor, view: _View, generator: torch.Generator) -> Tensor
 
 
 def _window_glare(view: _View, generator: torch.Generator) -> Tensor:
-    """The reflection of a window or a lamp: a soft slab at a random angle."""
+    """Draw the reflection of a window or a lamp, a soft slab at a random angle."""
     batch = len(view.u)
     center_u, center_v = (uniform(batch, -1, 1, generator) for _ in range(2))
     angle = uniform(batch, 0, math.pi, generator)
@@ -288,7 +288,7 @@ def _window_glare(view: _View, generator: torch.Generator) -> Tensor:
 
 
 def _flicker(view: _View, generator: torch.Generator) -> Tensor:
-    """Bands of a rolling shutter against the refresh of the display."""
+    """Draw the bands of a rolling shutter and the display's refresh."""
     batch = len(view.v)
     amount = uniform(batch, 0, 0.05, generator)
     frequency = uniform(batch, 4, 16, generator)
@@ -299,7 +299,7 @@ def _flicker(view: _View, generator: torch.Generator) -> Tensor:
 def _with_border(
     light: Tensor, x: Tensor, y: Tensor, outside: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Sometimes the camera sees past the edge of the paper or of the display."""
+    """Show, in some images, the scene past the edge of the paper or display."""
     batch = len(light)
     edge = uniform(batch, 0.86, 0.98, generator)
     seen = maybe(batch, 0.15, generator) > 0

@@ -1,9 +1,9 @@
-"""The face recognizer that adversarial attacks are computed on.
+"""The face recognizer whose gradients the adversarial attacks use.
 
-A small convolutional network that maps a picture to a point on the unit sphere, trained to tell
-identities apart (softmax over the cosines to one direction per identity, as in NormFace, Wang et
-al. 2017). Its identities come from a seed of their own: no subject of a dataset is among them.
-``python -m data_prep surrogate`` trains it and writes the weights and a card with what it can do.
+A small convolutional network maps an image to a point on the unit sphere. It is trained to
+distinguish identities, by a softmax over the cosines to one direction per identity (NormFace, Wang
+et al. 2017). Its identities have their own seed, so no subject of a dataset is among them.
+``python -m data_prep surrogate`` trains it and writes its weights and a card with its results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WIDTHS = (32, 64, 96)
 
 
 class Surrogate(nn.Module):
-    """Pictures (batch, 3, 96, 96), sRGB in [0, 1], to embeddings of length 1, (batch, dim)."""
+    """Network from images (batch, 3, 96, 96), sRGB in [0, 1], to unit embeddings (batch, dim)."""
 
     def __init__(self, dim: int = 64) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Surrogate(nn.Module):
             layers += [_convolution(channels, width, stride=2), _convolution(width, width)]
             channels = width
         self.features = nn.Sequential(*layers)
-        # The 6 x 6 cells stay apart: where a feature lies on the face belongs to who it is.
+        # 6 x 6 cells remain, because the position of a feature on the face tells who it is.
         self.embedding = nn.Sequential(
             nn.AvgPool2d(2), nn.Flatten(), nn.Linear(9 * channels, dim, bias=False)
         )
@@ -50,10 +50,10 @@ def _convolution(channels: int, width: int, stride: int = 1) -> nn.Sequential:
 
 @functools.cache
 def load_surrogate(path: Path = WEIGHTS) -> Surrogate:
-    """The trained surrogate, in evaluation mode and without gradients of its weights.
+    """Load the trained surrogate, in evaluation mode and without gradients of its weights.
 
     Raises:
-        ValueError: the file is missing or holds weights of another shape.
+        ValueError: If the file is missing or its weights have another shape.
     """
     if not path.is_file():
         raise ValueError(

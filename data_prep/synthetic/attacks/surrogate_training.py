@@ -31,7 +31,7 @@ from data_prep.synthetic.scene.renderer import render
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A kind of network to train: it maps pictures to embeddings of length 1 (``.dim`` numbers)."""
+    """A kind of network to train, from images to unit embeddings of ``.dim`` numbers."""
 
     name: str
     description: str
@@ -115,7 +115,7 @@ def train_surrogate(
 
 
 def _capture_person(number: int, training: SurrogateTraining, seed: int) -> Tensor:
-    """Captures of one person as uint8, (captures, 3, 96, 96)."""
+    """Draw captures of one person as uint8, (captures, 3, 96, 96)."""
     trained = number < training.identities
     count = training.captures if trained else training.unseen_captures
     identity = sample_identities(1, derive_seed("surrogate", seed), number)
@@ -129,7 +129,7 @@ def _fit(
     seed: int,
     network: Recognizer,
 ) -> nn.Module:
-    """Softmax over identities; ``people`` is uint8 (identities, captures, 3, 96, 96)."""
+    """Train by softmax over identities; ``people`` is uint8 (identities, captures, 3, 96, 96)."""
     generator = torch.Generator().manual_seed(derive_seed("surrogate training", seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("surrogate weights", seed))
@@ -159,7 +159,7 @@ def _fit(
 
 
 def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror half of the batch, move it by up to 4 pixels, change its exposure a little."""
+    """Mirror half of the batch, shift it by up to 4 pixels, and change its exposure slightly."""
     mirrored = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
     images = torch.where(mirrored, images.flip(3), images)
     shift = torch.randint(-4, 5, (2,), generator=generator).tolist()
@@ -168,16 +168,16 @@ def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def measure_verification(surrogate: nn.Module, people: Tensor) -> dict[str, Any]:
-    """Whether two pictures show the same person, asked of every pair.
+    """Measure verification (same person or not) on every pair of images.
 
-    What attacks do to a recognizer is measured by ``data_prep.studies.transfer``.
+    ``data_prep.studies.transfer`` measures the effect of attacks.
 
     Args:
-        surrogate: the trained network.
+        surrogate: The trained network.
         people: uint8 captures of unseen identities, (identities, captures, 3, 96, 96).
 
     Returns:
-        identities, pairs, AUC, equal error rate and the threshold there.
+        identities, pairs, AUC, equal error rate, and its threshold.
     """
     images = people.flatten(0, 1).float() / 255
     identity = torch.arange(len(people)).repeat_interleave(people.shape[1])

@@ -1,1 +1,1 @@
-"""Captions of synthetic captures, for pretraining."""
+"""Captioned synthetic captures, for pretraining."""

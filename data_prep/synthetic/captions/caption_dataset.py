@@ -1,11 +1,11 @@
-"""Captures with words for pretraining: photos, prints and screens of people.
+"""Captioned captures for pretraining: photos, prints, and screens of people.
 
-The folder is a prepared dataset with one more table, ``captions.parquet``: for each id its medium
-("photo", "print" or "screen") and the attributes that ``captions.describe`` can say about it.
-Sentences are not stored: ``captions.caption`` words them anew in every epoch.
+The folder is a prepared dataset with one more table, ``captions.parquet``, which gives each id's
+medium ("photo", "print", or "screen") and attributes (see ``captions.describe``). Sentences are not
+stored, because ``captions.caption`` writes new ones in every epoch.
 
-A twentieth of the people, drawn by the seed, is dev. (Every 20th would beat against the even
-sequences of ``identity.sample_identities``: nobody in dev might wear glasses.)
+A random twentieth of the people is dev. (Taking every 20th person could coincide with the even
+sequences of ``identity.sample_identities``, so that nobody in dev wears glasses.)
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def write_caption_dataset(
     workers: int | None = None,
     overwrite: bool = False,
 ) -> PreparedDataset:
-    """Write two photos, a print and a screen of each of ``subjects`` people.
+    """Write two photos, a print, and a screen of each of ``subjects`` people.
 
-    The people are others than those of the synthetic dataset and of the surrogate. Protocol
-    ``pretraining``: a random twentieth of the subjects is dev, the others train.
+    None of them is in the synthetic dataset or in the surrogate's training. In the protocol
+    ``pretraining``, a random twentieth of the subjects is dev; the others are train.
 
     Raises:
-        DatasetError: the folder holds something else.
-        ValueError: ``subjects`` is less than 1.
+        DatasetError: If the folder holds something else.
+        ValueError: If ``subjects`` is less than 1.
     """
     if subjects < 1:
         raise ValueError(f"subjects is {subjects}; expected 1 or more")
@@ -86,7 +86,7 @@ def write_caption_dataset(
 
 
 def _make_person(person: _Person) -> list[Row]:
-    """Render, photograph and photograph again one person in two sessions; writes four images."""
+    """Render, capture, and recapture one person in two sessions; write four images."""
     identity = sample_identities(1, derive_seed("captions", person.seed), person.number)
     sessions, recaptures = (
         sample_sessions(2, derive_seed("captions", purpose, person.seed), 2 * person.number)

@@ -1,4 +1,4 @@
-"""Words for pictures: what a person looks like, on what medium, and how the picture feels."""
+"""Captions of a person's appearance, the medium, and the texture of an image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXTURES: dict[str, tuple[str, ...]] = {
     "upscaled": ("upscaled", "low resolution"),
     "tinted": ("blotchy colors", "tinted"),
 }
-"""Texture kinds (see nuisance.apply_texture) and the words for each; "" leaves it unsaid."""
+"""Words for each kind of texture (see nuisance.apply_texture); "" does not mention it."""
 
 SKIN_WORDS = ("light", "tan", "dark")
 BEARD_WORDS = {
@@ -61,10 +61,10 @@ MENTIONED = {
     "place": 0.8,
     "looking": 0.7,
 }
-"""What a caption can speak of, and how often it does where there is something to say."""
+"""Attributes, and how often a caption mentions each if there is something to say."""
 
 _TRAITS = ("hair", "curls", "fringe", "beard", "glasses", "skin", "mouth", "shirt")
-"""What stands after "with"."""
+"""Attributes that follow "with"."""
 
 PROMPT_LABELS = ("live", "fake", "real", "spoof", "attack", "genuine", "bona fide")
 
@@ -75,10 +75,7 @@ _OTHER_WORDS = (
 
 
 def describe(identities: Identities, sessions: Sessions) -> list[dict[str, str]]:
-    """What one could say about each picture, as words; "" where there is nothing to say.
-
-    The keys are those of ``MENTIONED``.
-    """
+    """Describe each image by the attributes in ``MENTIONED``; "" means nothing to say."""
     return [
         _describe_person(identities.row(i)) | _describe_moment(sessions.row(i))
         for i in range(len(identities))
@@ -113,7 +110,7 @@ def _describe_moment(session: SimpleNamespace) -> dict[str, str]:
 
 
 def _color_word(color: Tensor) -> str:
-    """One of ``SHIRT_COLORS`` for linear RGB: how bright, and warm, cold or neither."""
+    """Return one of ``SHIRT_COLORS`` for linear RGB."""
     red, _, blue = color.flatten().tolist()
     warmth = (red - blue) / (red + blue)
     hue = "brown" if warmth > 0.17 else "blue" if warmth < -0.17 else "grey"
@@ -129,23 +126,23 @@ def caption(
     texture: str | None = None,
     local: bool = False,
 ) -> str:
-    """A sentence about a picture; attributes are left out at random, as people would.
+    """Write a sentence about an image that omits random attributes, as people would.
 
     Args:
-        attributes: one of the dictionaries of ``describe``.
-        medium: "photo", "print" or "screen".
-        rng: chooses words and what to leave out.
-        texture: a key of TEXTURES, or None to say nothing of the texture.
-        local: whether the texture covers a part of the picture only ("partly blurry : ...").
+        attributes: One of the dictionaries from ``describe``.
+        medium: "photo", "print", or "screen".
+        rng: Chooses words and the attributes to omit.
+        texture: A key of TEXTURES, or None not to mention the texture.
+        local: Whether the texture covers only a part of the image ("partly blurry : ...").
 
     Raises:
-        ValueError: for an unknown medium or texture.
+        ValueError: If the medium or texture is unknown.
     """
     return texture_words(texture, local, rng) + sentence(mentioned(attributes, rng), medium, rng)
 
 
 def mentioned(attributes: Mapping[str, str], rng: random.Random) -> dict[str, str]:
-    """What a caption says of all that there is to say: each attribute by its own chance."""
+    """Choose the attributes that a caption mentions, each with its own probability."""
     return {
         name: attributes[name]
         for name, chance in MENTIONED.items()
@@ -154,10 +151,10 @@ def mentioned(attributes: Mapping[str, str], rng: random.Random) -> dict[str, st
 
 
 def sentence(said: Mapping[str, str], medium: str, rng: random.Random) -> str:
-    """The words for ``medium`` and for exactly what is to be ``said``.
+    """Write a sentence about ``medium`` and exactly the attributes in ``said``.
 
     Raises:
-        ValueError: for an unknown medium.
+        ValueError: If the medium is unknown.
     """
     if medium not in MEDIA:
         raise ValueError(f"unknown medium {medium!r}; expected one of {', '.join(MEDIA)}")
@@ -176,7 +173,7 @@ def sentence(said: Mapping[str, str], medium: str, rng: random.Random) -> str:
 
 
 def texture_words(texture: str | None, local: bool, rng: random.Random) -> str:
-    """The beginning of a caption that names the texture, or ""."""
+    """Write the beginning of a caption that names the texture, or ""."""
     if texture is None:
         return ""
     if texture not in TEXTURES:
@@ -204,4 +201,4 @@ def _vocabulary_texts() -> list[str]:
 
 
 VOCABULARY_TEXTS: list[str] = _vocabulary_texts()
-"""Texts that together use every word that captions and prompts can contain."""
+"""Texts that together contain every word of captions and prompts."""

@@ -1,1 +1,1 @@
-"""People who do not exist: who they are, and how their heads are painted."""
+"""People who do not exist: their properties, and how their heads are painted."""

@@ -1,4 +1,4 @@
-"""Neck, ears and clothes: simple shapes in the plane of the picture, drawn as layers."""
+"""Neck, ears, and clothes as layers of simple shapes in the image plane."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EDGE = 0.012
 
 
 def neck(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
-    """A cylinder under the chin that lies in the head's shadow."""
+    """Draw a cylinder under the chin, in the head's shadow."""
     half = (0.36 + 0.07 * p.male) * p.head_width / 0.70
     flare = 0.14 * smoothstep(-1.05, -1.45, view.y)
     x = view.x / (half + flare)
@@ -36,7 +36,7 @@ def neck(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
 
 
 def ears(view: View, p: SimpleNamespace, s: SimpleNamespace) -> list[Layer]:
-    """Both ears; long hair hides them."""
+    """Draw both ears, unless long hair hides them."""
     seen = 1 - p.long_hair * (1 - p.bald)
     if nobody(seen):
         return []
@@ -54,7 +54,7 @@ def ears(view: View, p: SimpleNamespace, s: SimpleNamespace) -> list[Layer]:
 
 
 def clothes(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
-    """Shoulders with a neckline and its trim."""
+    """Draw shoulders with a neckline and its trim."""
     x, y, ax = view.x, view.y, view.x.abs()
     shoulder = -1.10 - 0.05 * (1 - p.male) - 0.55 * (ax - 0.35).clamp(min=0) ** 1.3
     shoulder = torch.maximum(shoulder, -1.06 - 0.9 * (ax - 0.30).clamp(min=0))
@@ -71,7 +71,7 @@ def clothes(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer:
 
 
 def _opening(ax: Tensor, kind: str) -> Tensor:
-    """Height of the edge of a neckline, |x| from the middle."""
+    """Return the height of a neckline's edge, at |x| from the middle."""
     depth = {"round": 0.16, "v": 0.42, "collar": 0.10}[kind]
     return -1.08 - depth * (1 - (ax / 0.46).clamp(max=1) ** (1.0 if kind == "v" else 2.2))
 

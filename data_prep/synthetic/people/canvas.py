@@ -1,4 +1,4 @@
-"""What every part of the face is painted on: places on the face and a person's own noise."""
+"""Face coordinates and a person's own noise, which all parts of the face use."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from data_prep.synthetic.row_numbers import Number
 
 @dataclass(frozen=True)
 class Canvas:
-    """What all parts need: places on the face, their mirror image, and this person's noise."""
+    """Coordinates on the face, their mirror image, and the person's noise."""
 
     x: Tensor
     y: Tensor
     ax: Tensor
-    """|x|: most parts are painted once for both sides."""
+    """|x|, because most parts are painted once for both sides."""
     side: Tensor
-    """-1 on the left of the picture, 1 on the right."""
+    """-1 on the left of the image, 1 on the right."""
     grain: Tensor
     blotches: Tensor
     pores: Tensor
     strokes: Tensor
-    """Fine noise drawn out along hairs."""
+    """Fine noise stretched along hairs."""
     offset: tuple[Number, Number]
 
 
 def make_canvas(surface: Surface, person: SimpleNamespace) -> Canvas:
-    """Prepare the canvas of a face, maps (..., h, w); its noise depends on the person alone."""
+    """Prepare the canvas of a face, maps (..., h, w); the noise depends only on the person."""
     x, y = surface.x, surface.y
     ox, oy = person.texture_offset.tolist()
     return Canvas(

@@ -1,4 +1,4 @@
-"""Eyes: ball, iris, pupil, lids and lashes, painted on both sides at once."""
+"""Eyes with ball, iris, pupil, lids, and lashes, painted on both sides at once."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from data_prep.synthetic.row_numbers import Number, larger
 
 @dataclass(frozen=True)
 class Eyes:
-    """Painted eyes and what the rest of the picture needs of them."""
+    """Painted eyes and their maps."""
 
     albedo: Tensor
     open: Tensor
-    """1 where the eyeball shows."""
+    """1 where the eyeball is visible."""
     glint: Tensor
     """The light's reflection on the eyeball."""
 
 
 def paint_eyes(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespace) -> Eyes:
-    """Eyeballs, iris, pupils, lids and lashes."""
+    """Paint eyeballs, irises, pupils, lids, and lashes."""
     height = p.eye_height * (1 + 2.2 * s.brow_raise) * (1 - 0.22 * larger(s.smile, 0.0))
     lid = 1 - s.blink
     _, shift_x, shift_y, _ = p.asymmetry.tolist()
@@ -63,7 +63,7 @@ def _eyeball(
     iris = 1 - smoothstep(radius - 0.010, radius + 0.010, distance)
     pupil = 1 - smoothstep(0.42 * radius - 0.008, 0.42 * radius + 0.008, distance)
     rim = smoothstep(0.7 * radius, radius, distance) * iris
-    # The white is shaded by the lids: towards the corners and under the upper lid.
+    # The lids shade the white toward the corners and under the upper lid.
     shadow = 1 - 0.40 * smoothstep(0.4, 1.0, a.abs()) - 0.40 * smoothstep(0.1, 1.0, b)
     color = rgb(0.62, 0.57, 0.54) * gray(shadow)
     color = blend(color, p.iris * gray(1 + 0.25 * noise(FINE, 2 * c.x, 2 * c.y)), iris)

@@ -1,7 +1,7 @@
-"""The colors of a face except eyes and mouth, part by part, painted in canonical coordinates.
+"""Colors of a face except eyes and mouth, painted part by part in canonical coordinates.
 
-Every part takes the albedo painted so far and returns it with the part on top. Because the
-coordinates are the head's own, a mole or a brow stays in its place under every pose.
+Every part takes the current albedo and returns it with the part on top. The coordinates move with
+the head, so a mole or a brow stays in its place in every pose.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from data_prep.synthetic.row_numbers import Number, choose, larger, nobody
 
 
 def paint_skin(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
-    """Bare skin: uneven tone, red cheeks and nose, freckles, moles, bags and wrinkles."""
+    """Paint skin with uneven tone, red cheeks and nose, freckles, moles, bags, and wrinkles."""
     albedo = p.skin * gray(1 + 0.035 * c.grain + 0.045 * c.blotches + 0.025 * c.pores)
     flush = (
         0.16 * bell2(c.ax - 0.38, c.y + 0.12, 0.14, 0.12)
@@ -62,7 +62,7 @@ def _paint_mole(
     if nobody(radius):
         return albedo
     distance = ((c.x - x) ** 2 + (c.y - y) ** 2).sqrt()
-    # A batch has moles of radius 0: too small to lie on a pixel, but not to divide by.
+    # A batch may have moles of radius 0, which are invisible but must not divide by 0.
     radius = larger(radius, 1e-9)
     dot = 1 - smoothstep(0.5 * radius, 1.2 * radius, distance)
     return blend(albedo, 0.32 * p.skin, 0.85 * dot)
@@ -79,7 +79,7 @@ def _paint_wrinkles(albedo: Tensor, c: Canvas, p: SimpleNamespace) -> Tensor:
 
 
 def paint_brows(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespace) -> Tensor:
-    """Eyebrows: an arch of strokes, thinner to the outside."""
+    """Paint each eyebrow as an arch of strokes, thinner toward the outside."""
     a = (c.ax - p.eye_x - 0.01) / p.brow_width
     middle = (
         p.eye_y
@@ -97,7 +97,7 @@ def paint_brows(albedo: Tensor, c: Canvas, p: SimpleNamespace, s: SimpleNamespac
 
 
 def paint_nose(albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
-    """Nostrils and the crease around the wings of the nose."""
+    """Paint the nostrils and the crease around the wings of the nose."""
     dy = c.y - marks.nose_y
     across = (c.ax - 0.55 * p.nose_width) / 0.038
     hole = 1 - smoothstep(0.3, 1.4, (across**2 + ((dy + 0.042) / 0.019) ** 2).sqrt())
@@ -110,7 +110,7 @@ def paint_nose(albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks) 
 def paint_beard(
     albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks, mouth: Mouth
 ) -> tuple[Tensor, Tensor]:
-    """Beard, mustache or stubble; returns the albedo and how much of the skin is covered."""
+    """Paint beard, mustache, or stubble; return the albedo and how much of the skin is covered."""
     bare = torch.zeros_like(c.x)
     if nobody(p.beard):
         return albedo, bare
@@ -140,7 +140,7 @@ def paint_beard(
 
 
 def paint_glasses(albedo: Tensor, c: Canvas, p: SimpleNamespace) -> tuple[Tensor, Tensor]:
-    """Frames, bridge and temples; returns the albedo and the glare on the lenses (..., h, w)."""
+    """Paint frames, bridge, and temples; return albedo and glare on the lenses (..., h, w)."""
     if nobody(p.glasses):
         return albedo, torch.zeros_like(c.x)
     width = p.eye_width * (1.22 + 0.1 * p.glasses_shape)
@@ -157,7 +157,7 @@ def paint_glasses(albedo: Tensor, c: Canvas, p: SimpleNamespace) -> tuple[Tensor
 
 
 def occlusion(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
-    """How much of the light reaches sockets, under the nose, the lip and the jaw, (..., h, w)."""
+    """Return the share of light in sockets and under nose, lip, and jaw, (..., h, w)."""
     dark = (
         0.26 * bell2(c.ax - p.eye_x + 0.03, c.y - p.eye_y - 0.03, 0.13, 0.085)
         + 0.18 * bell2(c.x, c.y - marks.nose_y + 0.080, 0.9 * p.nose_width, 0.034)
@@ -174,7 +174,7 @@ def occlusion(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
 
 
 def shine_map(c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Tensor:
-    """Where skin is oily: nose, forehead and cheeks, (..., h, w)."""
+    """Return where skin is oily: nose, forehead, and cheeks, (..., h, w)."""
     nose = 0.8 * bell2(c.x, c.y - marks.nose_y - 0.03, 0.07, 0.09)
     forehead = bell2(c.x, c.y - 0.45, 0.28, 0.15)
     cheeks = 0.8 * bell2(c.ax - 0.35, c.y + 0.08, 0.15, 0.1)

@@ -1,11 +1,11 @@
-"""The shape of a head and where the camera's rays meet it.
+"""Shape of a head, and the points where the camera's rays meet it.
 
-The camera is orthographic. Head space has x to the right of the picture, y up and z out of
-the face; the unit is half a head height. A head is an egg given by a width profile, and
-the nose, sockets, lips and cheeks are heights added along the ray (a height field).
+The camera is orthographic. In head space, x is to the right of the image, y up, and z out of the
+face; the unit is half a head height. A head is an egg with a width profile. Nose, sockets, lips,
+and cheeks are heights added along the ray (a height field).
 
-Maps are (h, w) for one row of the tables and (b, h, w) for a batch of rows, pictures and vectors
-(3, h, w) and (b, 3, h, w): here and in all parts that are drawn on them.
+Here and in all parts of the face, maps are (h, w) for one row of the tables and (b, h, w) for a
+batch of rows. Images and vectors are (3, h, w) and (b, 3, h, w).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from data_prep.synthetic.row_numbers import Number, Numbers, larger
 
 @dataclass(frozen=True)
 class View:
-    """Picture coordinates and the pose of the head."""
+    """Image coordinates and the pose of the head."""
 
     u: Tensor
-    """Right, -1 to 1 over the picture, (..., h, w)."""
+    """Right, -1 to 1 over the image, (..., h, w)."""
     v: Tensor
-    """Up, -1 to 1 over the picture."""
+    """Up, -1 to 1 over the image."""
     x: Tensor
-    """As ``u``, in the units and around the middle of the head, upright."""
+    """Like ``u``, but in the head's units, around its middle, and upright."""
     y: Tensor
     cos_yaw: Number
     sin_yaw: Number
@@ -40,7 +40,7 @@ class View:
     sin_pitch: Number
 
     def to_head(self, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Head coordinates of the points (x, y, depth) before the camera."""
+        """Return the head coordinates of the points (x, y, depth) in camera axes."""
         across = self.cos_yaw * self.x - self.sin_yaw * depth
         out = self.sin_yaw * self.x + self.cos_yaw * depth
         return (
@@ -51,7 +51,7 @@ class View:
 
 
 def make_view(session: SimpleNamespace, size: int) -> View:
-    """The view of a session, or of a batch of sessions, on square pictures of ``size`` pixels."""
+    """Return the view of a session, or a batch, on images of ``size`` x ``size`` pixels."""
     ticks = (torch.arange(size) + 0.5) / size * 2 - 1
     v, u = torch.meshgrid(-ticks, ticks, indexing="ij")
     if isinstance(session.scale, Numbers):
@@ -81,13 +81,13 @@ def _cos_and_sin(angle: Number) -> tuple[Number, Number]:
 
 @dataclass(frozen=True)
 class Surface:
-    """What the rays met: head coordinates, depth, normals and the distance to the outline."""
+    """Points that the rays hit: head coordinates, depth, normals, and distance to the outline."""
 
     x: Tensor
     y: Tensor
     z: Tensor
     depth: Tensor
-    """Along the camera's axis, larger is closer to the camera."""
+    """Position along the camera's axis; larger is closer to the camera."""
     normal: Tensor
     """Unit vectors in camera axes, (..., 3, h, w)."""
     inside: Tensor
@@ -102,12 +102,12 @@ def hit_egg(
     roundness: Number,
     center_y: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Ray depth and ``inside`` of an egg (x / width(y))² + (z / depth)² + |y / height|^r = 1.
+    """Intersect rays with an egg (x / width(y))² + (z / depth)² + |y / height|^r = 1.
 
-    The width and the power depend on y, which depends on the answer: a fixed-point iteration.
-    Its steps are halved because whole ones overshoot and leave a ring around crown and chin.
-    Rays that miss get the depth at which they pass closest, so that colors go on smoothly
-    across the outline.
+    Returns ray depth and ``inside``. Width and power depend on y, which depends on the depth, so
+    this is a fixed-point iteration. Its steps are halved, because whole steps overshoot and leave
+    a ring around crown and chin. Rays that miss get the depth of their closest point, so that
+    colors continue smoothly across the outline.
     """
     ray = torch.full_like(view.x, 0.6)
     slope_x, slope_z = -view.sin_yaw, view.cos_pitch * view.cos_yaw
@@ -128,7 +128,7 @@ def hit_egg(
 
 
 def surface_normals(view: View, depth: Tensor) -> Tensor:
-    """Unit normals of the surface (x, y, depth) by central differences, (..., 3, h, w)."""
+    """Return unit normals of the surface (x, y, depth), (..., 3, h, w)."""
     position = torch.stack([view.x, view.y, depth], dim=-3)
     right, left = position[..., 2:], position[..., :-2]
     upper, lower = position[..., :-2, :], position[..., 2:, :]
@@ -138,7 +138,7 @@ def surface_normals(view: View, depth: Tensor) -> Tensor:
 
 
 def head_surface(view: View, person: SimpleNamespace, landmarks: Landmarks) -> Surface:
-    """The skin of the head, with all its bumps."""
+    """Return the surface of the head, with nose, sockets, lips, and cheeks."""
     egg, inside = hit_egg(
         view,
         lambda y: head_profile(person, y),
@@ -146,7 +146,7 @@ def head_surface(view: View, person: SimpleNamespace, landmarks: Landmarks) -> S
         person.head_depth,
         person.head_roundness,
     )
-    # Bumps fade towards the outline, where a height along the ray would tear the surface.
+    # Bumps fade toward the outline, where a height along the ray would tear the surface.
     strength = 0.5 + 0.5 * smoothstep(0, 0.35, inside)
     depth = egg
     for _ in range(3):
@@ -157,7 +157,7 @@ def head_surface(view: View, person: SimpleNamespace, landmarks: Landmarks) -> S
 
 
 def head_profile(person: SimpleNamespace, y: Tensor) -> Tensor:
-    """Half width of the head at height y: temples, cheekbones, jaw corners and chin."""
+    """Return half the head's width at height y, with temples, cheekbones, jaw, and chin."""
     shape = 1 - person.jaw * smoothstep(0.0, 1.0, -y)
     shape = shape - person.temple * bell(y - 0.38, 0.18) + person.cheekbone * bell(y + 0.08, 0.2)
     return person.head_width * (shape + person.jaw_corner * bell(y + 0.60, 0.16))
@@ -171,12 +171,12 @@ class Landmarks:
     mouth_y: Number
     mouth_width: Number
     jaw_drop: Number
-    """How far the lips are apart."""
+    """Distance between the lips."""
     smile: Number
 
 
 def find_landmarks(person: SimpleNamespace, session: SimpleNamespace) -> Landmarks:
-    """Places of nose and mouth for this expression; a broad smile bares the teeth."""
+    """Return the positions of nose and mouth; a broad smile shows the teeth."""
     nose_y = person.eye_y - person.nose_length
     grin = larger(session.smile - 0.45, 0.0)
     return Landmarks(
@@ -189,7 +189,7 @@ def find_landmarks(person: SimpleNamespace, session: SimpleNamespace) -> Landmar
 
 
 def face_height(p: SimpleNamespace, marks: Landmarks, x: Tensor, y: Tensor) -> Tensor:
-    """Height of the face above the egg at canonical places (x, y)."""
+    """Return the height of the face above the egg at canonical coordinates (x, y)."""
     ax = x.abs()
     return (
         _nose_height(p, marks, x, ax, y)

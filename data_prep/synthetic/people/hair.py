@@ -1,7 +1,7 @@
-"""Hair: a soft shell around the skull, and a curtain of long hair beside the neck.
+"""Hair as a soft shell around the skull, with a curtain of long hair next to the neck.
 
-Both are layers (color, alpha) whose alpha runs out in strands, so that hair ends in wisps
-against the forehead and against the background instead of in a line.
+Both are layers (color, alpha) whose alpha fades in strands, so that hair ends in wisps and not in
+a line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Layer = tuple[Tensor, Tensor]
 
 
 def hair_shell(view: View, head: Surface, p: SimpleNamespace, s: SimpleNamespace) -> Layer | None:
-    """The hair on the skull as seen from the camera, or None for one bald head."""
+    """Draw the hair on the skull, or return None for one bald head."""
     hairy = 1 - p.bald
     if nobody(hairy):
         return None
@@ -50,7 +50,7 @@ def hair_shell(view: View, head: Surface, p: SimpleNamespace, s: SimpleNamespace
 
 
 def _strands(p: SimpleNamespace, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Noise drawn out along strands that leave the crown, and the angle around the crown."""
+    """Return noise stretched along strands from the crown, and the angle around the crown."""
     ox, oy = p.texture_offset.tolist()
     dx, down = x - 0.4 * p.hair_part, 1.6 - y
     angle = torch.atan2(dx, down)
@@ -68,7 +68,7 @@ def _hairline_cover(
     clumps: Tensor,
     strands: Tensor,
 ) -> Tensor:
-    """1 where hair grows: above the forehead, in front of the ears, down the back."""
+    """Return 1 where hair grows: above the forehead, in front of the ears, down the back."""
     x, y, z = place
     around = torch.atan2(x.abs(), z)
     across = x - 0.4 * p.hair_part
@@ -76,7 +76,7 @@ def _hairline_cover(
     front = p.hairline - 1.2 * p.hairline_curve * across**2 + recede
     front = choose(p.fringe, [lambda: front, lambda: _fringe(front, across, clumps)])
     side = -0.35 * p.long_hair
-    # Beside the outline of the head one looks at the hair further back, whatever the angle.
+    # Next to the head's outline, hair further back is visible at every angle.
     to_side = torch.maximum(smoothstep(0.85, 1.20, around), smoothstep(0.16, 0.0, inside_head))
     line = front + (side - front) * to_side
     line = line + 0.03 * clumps + (0.018 + 0.02 * p.fringe) * strands
@@ -98,7 +98,7 @@ def _highlight(p: SimpleNamespace, strands: Tensor) -> Tensor:
 
 
 def hair_curtain(view: View, p: SimpleNamespace, s: SimpleNamespace) -> Layer | None:
-    """Long hair falling beside and behind the neck, or None for one head without it."""
+    """Draw long hair next to and behind the neck, or return None for one head without it."""
     falling = p.long_hair * (1 - p.bald)
     if nobody(falling):
         return None

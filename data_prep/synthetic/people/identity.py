@@ -1,4 +1,4 @@
-"""Who somebody is: about sixty numbers that stay the same in every picture of a person."""
+"""Identities: about sixty numbers that are the same in every image of a person."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ IRIS_COLORS = torch.tensor(
 _IRIS_WEIGHTS_LIGHT = torch.tensor([0.4, 0.2, 0.2, 0.1, 0.1])
 _IRIS_WEIGHTS_DARK = torch.tensor([0.9, 0.1, 0.0, 0.0, 0.0])
 _DARK_SKIN = 2.8
-"""From this tone on (0 light, 5 dark) hair and eyes are dark, as they mostly are in people."""
+"""Skin tone (0 light, 5 dark) from which hair and eyes are dark, as in most people."""
 
 BEARDS = ("none", "full", "mustache", "stubble")
 GLASSES_SHARE = 0.25
 
-# Steps of the additive recurrence in three dimensions (the "R3" sequence): irrational and
-# independent of each other, so that tone, sex and glasses do not move together.
+# Steps of the additive recurrence in three dimensions (the "R3" sequence). They are irrational and
+# independent, so tone, sex, and glasses are not correlated.
 _R3 = 1.22074408460575947536
 _STEPS = (1 / _R3, 1 / _R3**2, 1 / _R3**3)
 
 
 @dataclass(frozen=True)
 class Identities(Fields):
-    """One row a person. Lengths are in half head heights (about 11 cm); flags are 0.0 or 1.0."""
+    """Table of people. Lengths are in half head heights (about 11 cm); flags are 0.0 or 1.0."""
 
     skin_tone: Tensor
     """0 (light) to 5 (dark), spread evenly."""
@@ -127,21 +127,21 @@ class Identities(Fields):
     glasses_color: Tensor
     freckles: Tensor
     mole_xy: Tensor
-    """Places of three moles, (n, 3, 2)."""
+    """Positions of three moles, (n, 3, 2)."""
     mole_radius: Tensor
     """Radii (n, 3, 1); 0 where there is no mole."""
     ear_length: Tensor
     asymmetry: Tensor
-    """Left-right differences of brows, eyes (2) and mouth, (n, 4)."""
+    """Left-right differences of brows, eyes (2), and mouth, (n, 4)."""
     texture_offset: Tensor
-    """Where in the noise banks this person's skin and hair lie, (n, 2)."""
+    """Position of this person's skin and hair in the noise banks, (n, 2)."""
 
 
 def sample_identities(n: int, seed: int, start: int = 0) -> Identities:
-    """Draw ``n`` people, numbered ``start`` and up.
+    """Draw ``n`` people, numbered from ``start``.
 
-    Person i depends on (seed, i) only. Skin tone, sex and glasses follow an even sequence, so
-    that every run of people holds equal shares, whatever its length.
+    Person i depends only on (seed, i). Skin tone, sex, and glasses follow an even sequence, so
+    every range of people has about the same shares.
     """
     draws = Draws(n, seed, start)
     tone, sex, glasses = (
@@ -183,7 +183,7 @@ def _coloring(draws: Draws, tone: Tensor, male: Tensor) -> dict[str, Tensor]:
 
 
 def interpolate(table: Tensor, position: Tensor) -> Tensor:
-    """Rows of ``table`` at fractional positions (n,), linearly between neighbors."""
+    """Interpolate rows of ``table`` at fractional positions (n,) linearly."""
     position = position.clamp(0, len(table) - 1 - 1e-4)
     below = position.long()
     return torch.lerp(table[below], table[below + 1], (position - below)[:, None])

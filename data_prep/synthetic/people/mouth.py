@@ -1,4 +1,4 @@
-"""The mouth: lips, and teeth in the dark behind them."""
+"""The mouth: lips, the dark between them, and teeth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mouth:
 
 
 def paint_mouth(albedo: Tensor, c: Canvas, p: SimpleNamespace, marks: Landmarks) -> Mouth:
-    """Lips, the dark of an open mouth, and the upper teeth."""
+    """Paint lips, the dark of an open mouth, and the upper teeth."""
     drop, width, smile = marks.jaw_drop, marks.mouth_width, marks.smile
     corners = 0.11 * (smile + 0.22) * (c.x / width) ** 2
     y = c.y - marks.mouth_y - corners + p.asymmetry.tolist()[3] * c.x
@@ -66,7 +66,7 @@ def _lip_color(p: SimpleNamespace) -> Tensor:
 
 
 def _mouth_inside(below_lip: Tensor, q: Tensor, marks: Landmarks) -> Tensor:
-    """Dark inside with the upper teeth; the broader the smile, the more of them show."""
+    """Paint the dark inside with the upper teeth; a broader smile shows more of them."""
     grin = smaller(larger((marks.smile - 0.3) / 0.4, 0.0), 1.0)
     reach = marks.jaw_drop * (0.22 + 0.60 * grin)
     teeth = smoothstep(-reach - 0.02, -reach, below_lip) * (1 - 0.8 * smoothstep(0.45, 0.95, q))

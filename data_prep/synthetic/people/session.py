@@ -1,4 +1,4 @@
-"""When and how somebody was seen: pose, light, expression, background, clothes, camera."""
+"""Sessions: pose, light, expression, background, clothes, and camera of an image."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ NECKLINES = ("round", "v", "collar")
 
 @dataclass(frozen=True)
 class Sessions(Fields):
-    """One row a picture. Angles in radians; colors (n, 3) in linear light."""
+    """Table of sessions, one row per image. Angles are in radians, colors (n, 3) linear."""
 
     yaw: Tensor
-    """Turn of the head; positive looks to the right of the picture."""
+    """Turn of the head; positive looks to the right of the image."""
     pitch: Tensor
     roll: Tensor
     scale: Tensor
-    """Half head heights to half picture heights."""
+    """Factor from half head heights to half image heights."""
     shift: Tensor
-    """Middle of the head in half picture heights, right and up, (n, 2)."""
+    """Middle of the head in half image heights, right and up, (n, 2)."""
 
     light: Tensor
-    """Unit vector towards the main light: right, up, towards the camera, (n, 3)."""
+    """Unit vector toward the main light: right, up, toward the camera, (n, 3)."""
     light_color: Tensor
     ambient: Tensor
     key: Tensor
@@ -45,25 +45,25 @@ class Sessions(Fields):
     background: Tensor
     """Index into BACKGROUNDS."""
     background_colors: Tensor
-    """Three colors of the background's things, (n, 3, 3)."""
+    """Three colors of the background's objects, (n, 3, 3)."""
     background_place: Tensor
-    """Where the background's things stand, (n, 4), each in [-1, 1]."""
+    """Positions of the background's objects, (n, 4), each in [-1, 1]."""
     clothing: Tensor
     clothing_trim: Tensor
     neckline: Tensor
     """Index into NECKLINES."""
 
     lens_blur: Tensor
-    """Sigma in pixels of the captured picture."""
+    """Sigma in pixels of the captured image."""
     sensor_noise: Tensor
     white_balance: Tensor
     jpeg_quality: Tensor
     seed: Tensor
-    """Seeds the sensor noise; give copies of a session new seeds if they must not share it."""
+    """Seed of the sensor noise, which copies of a session share unless they get new seeds."""
 
 
 def sample_sessions(n: int, seed: int, start: int = 0) -> Sessions:
-    """Draw ``n`` sessions, numbered ``start`` and up; session i depends on (seed, i) only."""
+    """Draw ``n`` sessions, numbered from ``start``; session i depends only on (seed, i)."""
     draws = Draws(n, seed + 7919, start)
     return Sessions(
         **_pose(draws), **_lighting(draws), **_expression(draws), **_scene(draws), **_camera(draws)
@@ -124,9 +124,9 @@ def _scene(draws: Draws) -> dict[str, Tensor]:
 
 
 def _muted(draws: Draws, colors: int, saturation: float = 0.35) -> Tensor:
-    """Colors of little saturation, as most walls and clothes have; (n, colors, 3).
+    """Draw colors of low saturation, like those of walls and clothes, (n, colors, 3).
 
-    Mostly between warm (brown, beige) and cool (blue, gray), a little between green and red.
+    They vary mostly from warm (brown, beige) to cool (blue, gray), a little from green to red.
     """
     brightness = draws.uniform(0.25, 0.85, colors, 1) ** 2
     warm = draws.uniform(-1, 1, colors, 1) * torch.tensor([1.0, 0.05, -1.0])

@@ -1,4 +1,4 @@
-"""How light becomes color: wrapped Lambert for skin, a highlight, and light from the sky."""
+"""Shading: wrapped Lambert for skin, a highlight, and light from the sky."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_prep.synthetic.noise import gray, rgb
 from data_prep.synthetic.row_numbers import Number
 
 SKIN_WRAP = (0.38, 0.22, 0.15)
-"""Light bleeds around corners in skin, red the furthest (a stand-in for scattering)."""
+"""Reach of light around corners in skin, farthest for red (approximates scattering)."""
 PLAIN_WRAP = (0.12, 0.12, 0.12)
 
 
@@ -23,15 +23,15 @@ def shade(
     gloss: Number = 12.0,
     wrap: tuple[Number, Number, Number] = SKIN_WRAP,
 ) -> Tensor:
-    """Light leaving a surface, linear RGB (..., 3, h, w).
+    """Return the light that leaves a surface, linear RGB (..., 3, h, w).
 
     Args:
-        normal: unit vectors in camera axes, (..., 3, h, w).
-        albedo: linear RGB, (..., 3, h, w) or (..., 3, 1, 1).
-        session: one row of Sessions, or a batch of rows.
-        specular: strength of the highlight, (..., h, w) or a number.
-        gloss: exponent of the highlight.
-        wrap: how far light of each color reaches past the terminator.
+        normal: Unit vectors in camera axes, (..., 3, h, w).
+        albedo: Linear RGB, (..., 3, h, w) or (..., 3, 1, 1).
+        session: One row of Sessions, or a batch of rows.
+        specular: Strength of the highlight, (..., h, w) or a number.
+        gloss: Exponent of the highlight.
+        wrap: Reach of each color's light past the terminator.
     """
     _, upward, outward = normal.unbind(-3)
     facing = (normal * session.light).sum(-3)

@@ -1,8 +1,8 @@
-"""Masks that people wear: a rigid, painted copy of somebody's face in front of their own.
+"""Worn masks: a rigid, painted copy of another person's face.
 
-A mask is a surface of its own, a little larger than the head behind it, with the face that it
-copies painted on: the fine texture of skin is missing, the expression never changes, light is
-reflected as paper, plastic or silicone do, and the wearer's eyes look through two holes.
+A mask is a surface slightly larger than the wearer's head, painted with the copied face. It lacks
+skin's fine texture, its expression never changes, it reflects light like paper, plastic, or
+silicone, and the wearer's eyes look through two holes.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ MATERIALS = ("paper", "plastic", "silicone")
 
 @dataclass(frozen=True)
 class _Material:
-    """How a material differs from skin; applied in proportion to the mask's artificiality."""
+    """Differences of a material from skin, applied in proportion to a mask's artificiality."""
 
     pale: Number
-    """How far printed or painted colors fade towards the material's own."""
+    """Share by which printed or painted colors fade toward the material's own."""
     color: tuple[Number, Number, Number]
     specular: Number
     gloss: Number
     smooth: Number
-    """The share of fine texture that is lost."""
+    """Share of fine texture that is lost."""
     relief: Number
-    """Creases of the surface itself."""
+    """Strength of creases in the surface."""
 
 
 _MATERIALS = {
@@ -52,7 +52,7 @@ _MATERIALS = {
 
 @dataclass(frozen=True)
 class Masks(Fields):
-    """One row a mask. Lengths in half head heights, as everywhere on the face."""
+    """Table of masks. Lengths are in half head heights."""
 
     material: Tensor
     """Index into MATERIALS."""
@@ -61,11 +61,11 @@ class Masks(Fields):
     tint: Tensor
     """Gain of each color of the paint, (n, 3)."""
     size: Tensor
-    """Size against the wearer's head."""
+    """Size relative to the wearer's head."""
     reach: Tensor
-    """Half width and half height of the part of the face that it covers, (n, 2)."""
+    """Half width and half height of the covered part of the face, (n, 2)."""
     hole: Tensor
-    """Size of the eye holes against the eyes."""
+    """Size of the eye holes relative to the eyes."""
     rim: Tensor
     """Half width of the visible edge."""
 
@@ -78,7 +78,7 @@ class MaskLayer:
     """Lit, linear RGB, (..., 3, h, w)."""
     alpha: Tensor
     shadow: Tensor
-    """What the mask leaves of the light around it and in its holes, 0 to 1, (..., h, w)."""
+    """Share of light left around the mask and in its holes, 0 to 1, (..., h, w)."""
     surface: Surface
 
 
@@ -100,7 +100,7 @@ def sample_masks(n: int, generator: torch.Generator, strength: float | None = No
 
 
 def fit_to_wearer(face: Identities, wearer: Identities) -> Identities:
-    """The face to copy, without hair on it or glasses, its eyes where the wearer's are."""
+    """Return the face to copy, without facial hair or glasses, with eyes at the wearer's."""
     bare = {name: torch.zeros_like(getattr(face, name)) for name in ("glasses", "beard")}
     return face.replace(**bare, eye_x=wearer.eye_x, eye_y=wearer.eye_y)
 
@@ -108,7 +108,7 @@ def fit_to_wearer(face: Identities, wearer: Identities) -> Identities:
 def mask_layer(
     view: View, face: SimpleNamespace, mask: SimpleNamespace, session: SimpleNamespace
 ) -> MaskLayer:
-    """Draw a mask of ``face`` on the head that ``view`` and ``session`` describe, row by row."""
+    """Draw a mask of ``face`` on the head of ``view`` and ``session``, row by row."""
     stiff = SimpleNamespace(
         **vars(session) | {"smile": 0.05, "mouth_open": 0.0, "blink": 0.0, "brow_raise": 0.0}
     )
@@ -138,7 +138,7 @@ def mask_layer(
 
 
 def _material(index: Number) -> _Material:
-    """The material of a mask, or of each of a batch of masks."""
+    """Return the material of a mask, or of each mask in a batch."""
     kinds = [_MATERIALS[name] for name in MATERIALS]
     reds, greens, blues = zip(*(kind.color for kind in kinds), strict=True)
     return _Material(
@@ -161,7 +161,7 @@ def _paint(
 
 
 def _calmed(canvas: Canvas, share: Number) -> Canvas:
-    """The canvas with only a share of its fine texture."""
+    """Return the canvas with only a share of its fine texture."""
     return Canvas(
         canvas.x,
         canvas.y,
@@ -176,7 +176,7 @@ def _calmed(canvas: Canvas, share: Number) -> Canvas:
 
 
 def _outline(c: Canvas, surface: Surface, mask: SimpleNamespace) -> Tensor:
-    """Distance to the mask's edge, positive on the mask."""
+    """Return the distance to the mask's edge, positive on the mask."""
     half_width, half_height = mask.reach.tolist()
     ragged = 0.012 * c.blotches
     radius = ((c.ax / half_width) ** 2.6 + ((c.y + 0.12).abs() / half_height) ** 2.6) ** (1 / 2.6)
@@ -185,7 +185,7 @@ def _outline(c: Canvas, surface: Surface, mask: SimpleNamespace) -> Tensor:
 
 
 def _eye_holes(c: Canvas, face: SimpleNamespace, mask: SimpleNamespace) -> Tensor:
-    """Distance to the edge of the nearer eye hole, positive on the mask."""
+    """Return the distance to the edge of the nearer eye hole, positive on the mask."""
     across = (c.ax - face.eye_x) / (mask.hole * face.eye_width)
     height = mask.hole * larger(face.eye_height, 0.045) * 1.25
     radius = (across**2 + ((c.y - face.eye_y) / height) ** 2).sqrt()
@@ -200,7 +200,7 @@ def _light(
     mask: SimpleNamespace,
     session: SimpleNamespace,
 ) -> Tensor:
-    """Light on the material; creases tilt its normals."""
+    """Shade the material, whose creases tilt the normals."""
     ox, oy = canvas.offset
     creases = torch.stack(
         [
@@ -221,7 +221,7 @@ def _light(
 
 
 def _shadow(cover: Tensor) -> Tensor:
-    """A mask keeps light from the skin beside its edge and from the eyes behind its holes."""
+    """Return the mask's shadow on the skin near its edge and on the eyes in its holes."""
     size = cover.shape[-1]
     reach = max(size // 28, 1) * 2 + 1
     soft = F.avg_pool2d(gray(cover), reach, stride=1, padding=reach // 2, count_include_pad=False)

@@ -1,1 +1,1 @@
-"""What the camera sees: a person in front of a background."""
+"""Scenes: a person in front of a background."""

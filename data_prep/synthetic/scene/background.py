@@ -1,4 +1,4 @@
-"""What stands behind a person, out of focus: walls, rooms, trees, lamps and shelves."""
+"""Backgrounds out of focus: walls, rooms, trees, lamps, and shelves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_prep.synthetic.row_numbers import Number, choose, flag
 
 
 def paint_background(view: View, s: SimpleNamespace) -> Tensor:
-    """The background of a session or of a batch of them, linear RGB (..., 3, h, w)."""
+    """Paint the background of a session or of a batch, linear RGB (..., 3, h, w)."""
     painters = {
         "wall": _wall,
         "room": _room,
@@ -32,7 +32,7 @@ def _colors(s: SimpleNamespace) -> list[Tensor]:
 
 
 def _wall(view: View, s: SimpleNamespace) -> Tensor:
-    """A plain wall with the light falling off across it."""
+    """Paint a plain wall with light that falls off across it."""
     first, second, _ = _colors(s)
     a, b, c, d = s.background_place.tolist()
     ramp = gray(
@@ -44,7 +44,7 @@ def _wall(view: View, s: SimpleNamespace) -> Tensor:
 
 
 def _box(u: Tensor, v: Tensor, left: Number, right: Number, low: Number, high: Number) -> Tensor:
-    """A rectangle with blurred edges."""
+    """Return a rectangle with blurred edges."""
     soft = 0.06
     return (
         smoothstep(left - soft, left + soft, u)
@@ -55,7 +55,7 @@ def _box(u: Tensor, v: Tensor, left: Number, right: Number, low: Number, high: N
 
 
 def _room(view: View, s: SimpleNamespace) -> Tensor:
-    """A wall with a picture or window on one side and a piece of furniture on the other."""
+    """Paint a wall with a frame or window on one side and a piece of furniture on the other."""
     wall, frame, thing = _colors(s)
     a, b, c, d = s.background_place.tolist()
     color = wall * gray(1 + 0.22 * (a * view.u + 0.5 * view.v))
@@ -71,7 +71,7 @@ def _room(view: View, s: SimpleNamespace) -> Tensor:
 
 
 def _outdoors(view: View, s: SimpleNamespace) -> Tensor:
-    """Sky over leaves over ground."""
+    """Paint sky above leaves above ground."""
     tint, _, ground = _colors(s)
     a, b, c, d = s.background_place.tolist()
     sky = rgb(0.52, 0.62, 0.74) * gray(0.9 + 0.25 * view.v) * (0.8 + 0.4 * tint)
@@ -86,13 +86,13 @@ def _outdoors(view: View, s: SimpleNamespace) -> Tensor:
 
 
 def _lights(view: View, s: SimpleNamespace) -> Tensor:
-    """Evening: a dark scene with lamps blurred into disks."""
+    """Paint a dark scene with lamps blurred into disks."""
     base, glow, other = _colors(s)
     places = s.background_place.tolist()
     patches = noise(BLOTCHES, 0.5 * view.u + places[0], 0.5 * view.v)
     color = 0.25 * base * gray(1 + 0.3 * patches) + 0.02
     for lamp in range(8):
-        # Four numbers place eight lamps: an irrational step scatters them.
+        # An irrational step scatters eight lamps from four numbers.
         u = 2 * ((places[lamp % 4] + 0.618 * lamp) % 1) - 1
         v = 1.7 * ((places[(lamp + 1) % 4] + 0.382 * lamp) % 1) - 0.7
         radius = 0.09 + 0.08 * abs(places[(lamp + 2) % 4])
@@ -103,7 +103,7 @@ def _lights(view: View, s: SimpleNamespace) -> Tensor:
 
 
 def _shelves(view: View, s: SimpleNamespace) -> Tensor:
-    """Book shelves or blinds, far out of focus."""
+    """Paint bookshelves or blinds, far out of focus."""
     wood, first, second = _colors(s)
     a, b, c, d = s.background_place.tolist()
     books = noise(FINE, 0.045 * view.u + a, 0.0 * view.v + torch.floor(2 * view.v + b) * 0.37)

@@ -1,4 +1,4 @@
-"""From a person and a session to linear light: the layers are painted from back to front."""
+"""The renderer: linear light of a person in a session, in layers from back to front."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ _CLOSEST_NOSE = 1.15
 
 @dataclass(frozen=True)
 class Rendering:
-    """Pictures and what the renderer knows about each pixel; all (b, ., size, size) float32."""
+    """Images and maps, all (b, ., size, size) float32."""
 
     radiance: Tensor
-    """Linear RGB, 0 and up, (b, 3, size, size)."""
+    """Linear RGB of 0 or more, (b, 3, size, size)."""
     canonical: Tensor
-    """Place on the face (x right, y up, in half head heights), (b, 2, size, size).
+    """Position on the face (x right, y up, in half head heights), (b, 2, size, size).
 
-    It follows the skin under the pixel; outside the face it goes on smoothly and means nothing.
+    Continues smoothly outside the face, where it has no meaning.
     """
     face_mask: Tensor
-    """How much of the pixel is skin of the face (or what it wears: beard, glasses), 0 to 1."""
+    """Share of the pixel that is face, including beard and glasses, 0 to 1."""
     depth: Tensor
-    """0 outside the face; inside from 0.1 (outline) to 1 (tip of a long nose): larger is closer."""
+    """0 outside the face, from 0.1 (outline) to 1 (tip of a long nose) inside."""
 
 
 def render(
@@ -66,15 +66,15 @@ def render(
     """Draw row i of ``identities`` in row i of ``sessions``.
 
     ``worn`` puts masks on them: the faces that the masks copy (see ``fit_to_wearer``) and the
-    masks, a row each for every row of ``identities``. The tables lie on the CPU; ``device`` is
-    where the pictures are drawn and stay.
+    masks, with a row for every row of ``identities``. The tables are on the CPU; the images are
+    drawn on ``device`` and stay there.
 
-    ``chunk`` rows are drawn at once; None takes what suits the device (``in_chunks``). A picture
-    does not depend on its neighbors, and on a CPU not on the chunk either, to the last bit if
-    ``size`` is a multiple of 4 (what is left over of a processor's vectors is rounded otherwise).
+    ``chunk`` rows are drawn at once; None chooses for the device (see ``in_chunks``). An image does
+    not depend on its neighbors. On a CPU, its bits do not depend on the chunk either if ``size`` is
+    a multiple of 4 (otherwise the rest of a processor's vectors is rounded differently).
 
     Raises:
-        ValueError: if the tables are empty or of different lengths, or ``chunk`` is less than 1.
+        ValueError: If the tables are empty or of different lengths, or ``chunk`` is less than 1.
     """
     if not len(identities):
         raise ValueError("no identities to draw: expected at least one row")
@@ -98,7 +98,7 @@ def render(
 
 
 def _stack(chunks: Sequence[Tensor]) -> Tensor:
-    """Chunks (b, c, h, w), or (c, h, w) of one row, as one (n, c, h, w)."""
+    """Concatenate chunks (b, c, h, w), or (c, h, w) for one row, to (n, c, h, w)."""
     return torch.cat([maps.reshape(-1, *maps.shape[-3:]) for maps in chunks])
 
 
@@ -109,7 +109,7 @@ def _draw(
     face: SimpleNamespace | None = None,
     worn: SimpleNamespace | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Radiance, canonical coordinates, face mask and depth of one row or of a batch of rows."""
+    """Draw radiance, canonical coordinates, face mask, and depth of one row or of a batch."""
     view = make_view(session, size)
     marks = find_landmarks(person, session)
     surface = head_surface(view, person, marks)
@@ -139,7 +139,7 @@ def _draw(
 
 
 def _closeness(surface: Surface) -> Tensor:
-    """Depth as the map says it: 0.1 at the outline, 1 at the tip of a long nose."""
+    """Return depth for the map: 0.1 at the outline, 1 at the tip of a long nose."""
     closeness = (surface.depth - _FARTHEST_OUTLINE) / (_CLOSEST_NOSE - _FARTHEST_OUTLINE)
     return 0.1 + 0.9 * closeness.clamp(0, 1)
 
@@ -149,7 +149,7 @@ def _over(picture: Tensor, layer: Layer | None) -> Tensor:
 
 
 def _front_of(curtain: Layer | None, view: View) -> Layer | None:
-    """The part of long hair that falls in front of the shoulders."""
+    """Return the part of long hair that falls in front of the shoulders."""
     if curtain is None:
         return None
     color, alpha = curtain
@@ -185,7 +185,7 @@ def _lit_face(
 
 
 def _skin_normals(surface: Surface, canvas: Canvas, person: SimpleNamespace) -> Tensor:
-    """Normals with the fine relief of skin, stronger with age."""
+    """Return normals with the fine relief of skin, which grows with age."""
     ox, oy = canvas.offset
     relief = torch.stack(
         [
@@ -199,7 +199,7 @@ def _skin_normals(surface: Surface, canvas: Canvas, person: SimpleNamespace) -> 
 
 
 def _hair_shadow(hair: Layer) -> Tensor:
-    """Hair keeps light from the skin right below it: a blurred, lowered copy of its alpha."""
+    """Return hair's shadow on the skin below, from a blurred, lowered copy of its alpha."""
     alpha = gray(hair[1])
     size = alpha.shape[-1]
     reach = max(size // 36, 1) * 2 + 1
