@@ -1,1 +1,1 @@
-"""Speed of the MoE layers: ``python -m benchmarks.moe`` prints ratios that carry over to others."""
+"""Benchmarks, one module each, run as ``python -m benchmarks.NAME``."""

@@ -1,11 +1,12 @@
-"""``python -m benchmarks.data``: loading images against Pillow alone and against copying memory.
+"""Benchmark of loading images: ``python -m benchmarks.data``.
 
-Before the cache: opening a dataset for the first time (decode, resize, checksum, write the cache)
-against a bare loop that decodes and resizes the same files. After it: shuffled batches against
-plain copies of as many bytes. Both sides take turns; ratios above 1 mean faster than the other.
+The first opening of a dataset (decode, resize, checksum, write the cache) is compared with a bare
+loop that decodes and resizes the same files. Shuffled batches from the cache are compared with
+copies of the same number of bytes. Both sides take turns; a ratio above 1 means that ours is
+faster.
 
-Reading and checking the tables of a dataset takes some 50 milliseconds once, however few images it
-has: of a thousand small ones that is a tenth of the time, of ten thousand a hundredth.
+Reading and checking a dataset's tables takes about 50 milliseconds for any number of images: a
+tenth of the time for a thousand small images, a hundredth for ten thousand.
 """
 
 from __future__ import annotations
@@ -38,26 +39,26 @@ LEAST_OF_COPYING = 0.5
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
-    parser.add_argument("--images", type=int, default=4000, help="of each kind (4000)")
+    parser.add_argument("--images", type=int, default=4000, help="images of each kind (4000)")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds, after one more (7)")
     parser.add_argument(
         "--clock",
         choices=list(CLOCKS),
         default="process",
-        help="process: seconds of all cores that this process had, so figures are per core",
+        help="process counts this process's seconds on all cores, so results are per core",
     )
     parser.add_argument("--out", type=Path, help="write everything to this JSON file")
     options = parser.parse_args(arguments)
     if options.rounds < 1 or options.images < 2 * BATCH:
-        parser.error(f"--rounds has to be at least 1 and --images at least {2 * BATCH}")
+        parser.error(f"--rounds must be at least 1 and --images at least {2 * BATCH}")
     options.given = sys.argv[1:] if arguments is None else arguments
     return options
 
 
 def write_faces(folder: Path, count: int, size: int, suffix: str) -> Path:
-    """A prepared dataset of crops of a portrait, as sharp as photos are."""
+    """Write a prepared dataset of crops from a portrait, as sharp as real photos."""
     generator, portrait = np.random.default_rng(0), Image.fromarray(astronaut())
     (folder / "images").mkdir(parents=True)
     rows = []
@@ -78,7 +79,7 @@ def write_faces(folder: Path, count: int, size: int, suffix: str) -> Path:
 
 
 def bare_pillow(folder: Path, size: int) -> int:
-    """Decode and resize every file, and nothing else."""
+    """Only decode and resize every file."""
     total = 0
     for path in (folder / "images").iterdir():
         with Image.open(path) as image:
@@ -90,7 +91,7 @@ def bare_pillow(folder: Path, size: int) -> int:
 
 
 def first_opening(folder: Path, size: int, runs: Path) -> dict[str, FaceDataset]:
-    """Open a dataset that has not been opened with that folder of runs before."""
+    """Open a dataset for the first time with this folder of runs."""
     with mock.patch.dict(os.environ, LASOFTMOE_RUNS=str(runs), TQDM_DISABLE="1"):
         return open_dataset(folder, "p1", size)
 
@@ -101,9 +102,9 @@ def in_turns(
     clock: Callable[[], float],
     afterwards: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Seconds of every step in each round; one more round is run first and not counted.
+    """Time every step in each round, after a first round that does not count.
 
-    ``afterwards`` is run after each step and not timed.
+    ``afterwards`` runs after each step and is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in tqdm(range(rounds + 1), desc="rounds", leave=False):
@@ -117,7 +118,7 @@ def in_turns(
 
 
 def row(name: str, against: str, seconds: Mapping[str, list[float]], images: int) -> dict:
-    """A measurement, over what it is compared with, round by round."""
+    """Compare a measurement with its reference, round by round."""
     pairs = zip(seconds[against], seconds[name], strict=True)
     return {
         "what": name,
@@ -129,7 +130,7 @@ def row(name: str, against: str, seconds: Mapping[str, list[float]], images: int
 
 
 def before_the_cache(options: argparse.Namespace, folder: Path) -> list[dict]:
-    """First openings against Pillow: JPEG resized for ViT-B/16, and PNG as they are."""
+    """Compare first openings with Pillow: JPEG resized for ViT-B/16, and unresized PNG."""
     rows = []
     for suffix, side, size in (("jpg", 320, 224), ("png", 96, 96)):
         faces = write_faces(folder / suffix, options.images, side, suffix)
@@ -149,7 +150,7 @@ def before_the_cache(options: argparse.Namespace, folder: Path) -> list[dict]:
 
 
 def after_the_cache(options: argparse.Namespace, folder: Path) -> list[dict]:
-    """Shuffled batches of 224 x 224 pixels against copies of the same number of bytes."""
+    """Compare shuffled batches of 224 x 224 pixels with copies of the same number of bytes."""
     dataset = first_opening(folder / "jpg", 224, folder / "runs")["train"]
     memory = np.array(dataset.images[: len(dataset)])
     order = EpochBatches(dataset.is_attack, BATCH, seed=0)
@@ -165,7 +166,7 @@ def after_the_cache(options: argparse.Namespace, folder: Path) -> list[dict]:
 
 
 def targets(rows: list[dict]) -> list[dict]:
-    """The speeds that the project sets itself, with what was measured."""
+    """Compare the measured speeds with our targets."""
     found = []
     for measured in rows:
         least = LEAST_OF_COPYING if measured["against"].startswith("copy") else LEAST_OF_PILLOW
@@ -176,7 +177,7 @@ def targets(rows: list[dict]) -> list[dict]:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Everything that is measured, with what it takes to read it."""
+    """Measure everything and return a record."""
     record = {
         **origin("data", options.given),
         "clock": options.clock,
@@ -191,8 +192,8 @@ def measure(options: argparse.Namespace) -> dict:
 
 
 def report(record: dict) -> str:
-    """The record as a table to read."""
-    unit = "images a core-second" if record["clock"] == "process" else "images/s"
+    """Format the record as a table."""
+    unit = "images per core-second" if record["clock"] == "process" else "images/s"
     lines = [f"{record['hardware']}, {record['clock']} clock, {unit}", ""]
     for measured in record["rows"]:
         lines.append(
@@ -205,7 +206,7 @@ def report(record: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and write the record if asked to."""
+    """Measure and print; write the record with ``--out``."""
     options = parse(arguments)
     record = measure(options)
     publish(record, report(record), options.out)

@@ -20,14 +20,14 @@ SWEEPS = {
     "experts": [1, 2, 4, 8, 16],
 }
 BASE = Shapes(batch=4, tokens=197, dim=256, experts=4, slots=49, rank=256)
-BACKWARD = 3  # forward and backward compute three times what forward alone does
+BACKWARD = 3  # FLOPs of forward and backward, relative to forward
 
 
 def growth(method: Method, base: Shapes = BASE) -> list[dict]:
-    """Training passes of the branches, one size varied at a time.
+    """Time training passes of the branches, varying one size at a time.
 
     Returns:
-        Rows with ``sweep``, ``size``, ``layer``, ``measured`` and ``predicted`` in seconds; the
+        Rows with ``sweep``, ``size``, ``layer``, ``measured``, and ``predicted`` in seconds. The
         prediction is the multiply-adds of ``cost_table`` at the rate of a large matrix product.
     """
     rows = []
@@ -52,7 +52,7 @@ def growth(method: Method, base: Shapes = BASE) -> list[dict]:
 
 
 def attention_growth(method: Method, base: Shapes = BASE) -> list[dict]:
-    """The two attentions over the logits alone, by the number of tokens; rows as above."""
+    """Time both attentions over the logits, by the number of tokens; rows as in ``growth``."""
     rows, width = [], base.experts * base.slots
     for tokens in SWEEPS["tokens"]:
         shapes = replace(base, tokens=tokens, dim=width)

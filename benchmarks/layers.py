@@ -1,4 +1,4 @@
-"""The layers that are timed, at the shapes of ViT-B/16 or smaller ones."""
+"""Layers to time, at the shapes of ViT-B/16 or smaller ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PEER = "soft-moe-pytorch"
 
 @dataclass(frozen=True)
 class Shapes:
-    """Sizes of a layer and of its input; the default is ViT-B/16 as in the paper."""
+    """Sizes of a layer and its input; the default is the paper's ViT-B/16."""
 
     batch: int = 8
     tokens: int = 197
@@ -32,16 +32,16 @@ class Shapes:
 
 
 class Bottleneck(nn.Sequential):
-    """The peer between the two Linear layers that our adapter has."""
+    """The peer between two Linear layers, like our adapter."""
 
     def __init__(self, dim: int, rank: int, moe: nn.Module) -> None:
         super().__init__(nn.Linear(dim, rank), moe, nn.Linear(rank, dim))
 
 
 def layers(shapes: Shapes) -> dict[str, Callable[[], nn.Module]]:
-    """Constructors by name; the peer's are left out where its package is not installed.
+    """Return constructors by name, without the peer's if its package is not installed.
 
-    "soft" has the normalized routing that the peer has, so that both compute the same things.
+    "soft" has normalized routing, like the peer, so that both compute the same.
     """
     dim, rank, sizes = shapes.dim, shapes.rank, (shapes.experts, shapes.slots)
     common = {"num_experts": shapes.experts, "slots_per_expert": shapes.slots, "rank": rank}
@@ -70,26 +70,26 @@ def _peer(dim: int, shapes: Shapes) -> nn.Module:
 
 @dataclass(frozen=True)
 class Job:
-    """One module's passes over one input, as steps to time."""
+    """A module's passes over one input, as steps to time."""
 
     module: nn.Module
     x: Tensor
     dtype: torch.dtype
 
     def forward(self) -> Tensor:
-        """Without gradients, as in use."""
+        """Run the module without gradients."""
         with torch.no_grad():
             return self._output()
 
     def train(self) -> None:
-        """Forward and backward, gradients of the input too, as inside a network."""
+        """Run forward and backward, including the input's gradients, as inside a network."""
         for tensor in (self.x, *self.module.parameters()):
             tensor.grad = None
         output = self._output()
         output.backward(torch.ones_like(output))
 
     def flops(self, step: Callable[[], object]) -> float:
-        """What a step computes in matrix products, counted while it runs."""
+        """Count a step's FLOPs in matrix products while it runs."""
         with FlopCounterMode(display=False) as counter:
             step()
         return float(counter.get_total_flops())

@@ -1,8 +1,7 @@
-"""Benchmark of the error rates of a million scores against one sort of them.
+"""Benchmark of the metrics on a million scores: ``python -m benchmarks.metrics``.
 
-Run it as ``python -m benchmarks.metrics``. All results of a list of scores come from a single
-``numpy.argsort``, so ``numpy.sort`` is a floor that no such function can reach. The functions and
-the sort run in turns. Printed is the median of the ratios, round by round.
+All metrics of a list of scores need one ``numpy.argsort``, so no function can be faster than
+``numpy.sort``. The functions and the sort take turns. The result is the median ratio over rounds.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def time_metrics(
 
 
 def random_scores(count: int, dtype: str) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Return about as many live images as attacks in random order, which is the slowest case."""
+    """Return about as many live images as attacks in random order, the slowest case."""
     rng = np.random.default_rng(0)
     is_attack = rng.random(count) < 0.5
     return (rng.normal(size=count) + is_attack).astype(dtype), is_attack
@@ -69,13 +68,13 @@ def measure(options: argparse.Namespace) -> dict:
         record["rows"].append({"dtype": dtype, "sort_seconds": sort, "times_sort": ratios})
         found = ratios["evaluate"]
         name = f"time of evaluate over numpy.sort's, {dtype}"
-        bar = {"at_most": MOST_OF_SORT, "met": found <= MOST_OF_SORT}
-        record["targets"].append({"target": name, "measured": found, **bar})
+        limit = {"at_most": MOST_OF_SORT, "met": found <= MOST_OF_SORT}
+        record["targets"].append({"target": name, "measured": found, **limit})
     return record
 
 
 def report(record: dict) -> str:
-    """Format the record as a table to read."""
+    """Format the record as a table."""
     lines = [f"{record['hardware']}, {record['clock']} clock, {record['scores']:,} scores"]
     for row in record["rows"]:
         lines.append(f"{row['dtype']}: numpy.sort {row['sort_seconds']:.3f} s")
@@ -87,7 +86,7 @@ def report(record: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and write the record if asked to."""
+    """Measure and print; write the record with ``--out``."""
     options = parse(arguments)
     torch.set_num_threads(1)
     record = measure(options)

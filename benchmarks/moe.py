@@ -1,8 +1,9 @@
-"""``python -m benchmarks.moe``: the layers against the floor, against a peer, and as they grow.
+"""Benchmark of the MoE layers: ``python -m benchmarks.moe``.
 
-On a CPU: float32, two threads, ViT-B/16 shapes. With ``--device cuda``: bfloat16 and compiled,
-the whole vision tower too, and 48, 49, 52 and 56 slots an expert, since an odd number of slots
-makes rows of bfloat16 that start off 16-byte boundaries.
+Compares the layers with a floor and with a peer, and measures how their time grows. On a CPU:
+float32, two threads, ViT-B/16 shapes. With ``--device cuda``: compiled in bfloat16, also the whole
+vision tower, and with 48, 49, 52, and 56 slots per expert, because rows of an odd number of
+bfloat16 slots are not aligned to 16 bytes.
 """
 
 from __future__ import annotations
@@ -26,34 +27,34 @@ ALIGNMENT = (48, 49, 52, 56)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.moe", description=__doc__)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--threads", type=int, default=2, help="of the CPU (2)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (2)")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds (15)")
     parser.add_argument("--batch", type=int, default=None, help="images (CPU 8, GPU 64)")
-    parser.add_argument("--growth-rounds", type=int, default=5, help="0 leaves the growth out (5)")
+    parser.add_argument("--growth-rounds", type=int, default=5, help="0 skips the growth (5)")
     parser.add_argument("--compile", action="store_true", help="compile the layers (always on GPU)")
     parser.add_argument("--tower", action="store_true", help="time the tower (always on GPU)")
     parser.add_argument(
         "--clock",
         choices=list(CLOCKS),
         default="wall",
-        help="process: seconds that this process had a core, for --threads 1 on a busy machine",
+        help="process counts this process's CPU seconds, for --threads 1 on a busy machine",
     )
     parser.add_argument("--out", type=Path, help="write everything to this JSON file")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to check that it runs")
     options = parser.parse_args(arguments)
     if options.clock == "process" and (options.threads != 1 or options.device != "cpu"):
-        parser.error("--clock process means something on the CPU with --threads 1 only")
+        parser.error("--clock process is meaningful only on the CPU with --threads 1")
     if options.rounds < 1 or options.threads < 1:
-        parser.error("--rounds and --threads have to be at least 1")
+        parser.error("--rounds and --threads must be at least 1")
     options.given = sys.argv[1:] if arguments is None else arguments
     return options
 
 
 def method_of(options: argparse.Namespace) -> Method:
-    """How the layers are timed; the product is large enough for the full rate of the device."""
+    """Return the timing method, with a product large enough for the device's full rate."""
     device = torch.device(options.device)
     if device.type == "cuda":
         return Method(options.rounds, device, torch.bfloat16, product_size=4096, repeats=10)
@@ -62,10 +63,11 @@ def method_of(options: argparse.Namespace) -> Method:
 
 
 def time_layers(shapes: Shapes, method: Method, compiled: bool) -> list[dict]:
-    """Forward and training passes of every layer, each over its floor and over the peer.
+    """Time forward and training passes of every layer, relative to its floor and to the peer.
 
-    ``over_floor`` is the time over that of the same FLOPs in a large product; ``peer_over_it``
-    is the peer's time over the layer's at the same width, above one where the layer is faster.
+    ``over_floor`` is the time divided by that of the same FLOPs in a large product.
+    ``peer_over_it`` is the peer's time at the same width divided by the layer's; above 1, the layer
+    is faster.
     """
     torch.manual_seed(0)
     size_of_x = (shapes.batch, shapes.tokens, shapes.dim)
@@ -96,7 +98,7 @@ def time_layers(shapes: Shapes, method: Method, compiled: bool) -> list[dict]:
 def targets(
     layer_rows: list[dict], tower_rows: list[dict], shapes: Shapes, gpu: bool
 ) -> list[dict]:
-    """The speeds that the project sets itself, with what was measured."""
+    """Compare the measured speeds with our targets."""
     train = {row["layer"]: row for row in layer_rows if row["passes"] == "train"}
     soft, la = train[f"soft, rank {shapes.rank}"], train[f"la, rank {shapes.rank}"]
     found = []
@@ -122,7 +124,7 @@ def targets(
 
 
 def time_all(options: argparse.Namespace) -> dict:
-    """Everything that is measured, with what it takes to read it."""
+    """Measure everything and return a record."""
     method, gpu = method_of(options), options.device == "cuda"
     shapes, growing = Shapes(batch=options.batch or (64 if gpu else 8)), BASE
     if options.quick:
@@ -152,7 +154,7 @@ def time_all(options: argparse.Namespace) -> dict:
 
 
 def report(record: dict) -> str:
-    """The record as a table to read."""
+    """Format the record as a table."""
     lines = [f"{record['hardware']}, {record['threads']} threads, {record['clock']} clock"]
     if record["load_before"] > QUIET_LOAD and record["clock"] == "wall":
         lines.append(f"NOISY: the load was {record['load_before']:.1f} before the start")
@@ -178,10 +180,10 @@ def report(record: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and write the record if asked to."""
+    """Measure and print; write the record with ``--out``."""
     options = parse(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
-        print("benchmarks: there is no GPU here; leave --device cuda out", file=sys.stderr)
+        print("benchmarks: there is no GPU here; omit --device cuda", file=sys.stderr)
         return 2
     torch.set_num_threads(options.threads)
     record = time_all(options)

@@ -1,10 +1,11 @@
-"""``python -m benchmarks.preparation``: preparing videos against a bare loop, and two workers.
+"""Benchmark of preparing videos: ``python -m benchmarks.preparation``.
 
-The release is made here: H.264 videos of 640 x 480 with a rendered face, named as SiW's. The bare
-loop does what cannot be left out: it decodes each video up to the last frame wanted, finds the
-face, cuts it out and writes a PNG, with no checks, no tables and no way to go on after a kill.
-Both are timed in turns, in seconds that the process had a core, so that other work on the machine
-does not count. Two workers against one can only be timed by the wall, on two idle cores.
+The importer is compared with a bare loop, and two workers with one. The release is written here:
+H.264 videos of 640 x 480 with a rendered face and SiW's file names. The bare loop does only what is
+necessary. It decodes each video up to the last wanted frame, finds and crops the face, and writes a
+PNG, with no checks, no tables, and no way to resume. Both take turns and are timed in CPU seconds
+of the process, so other work on the machine does not count. Two workers and one can be compared
+only by the wall clock, on two idle cores.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ from data_prep.synthetic.people.session import sample_sessions
 from data_prep.synthetic.scene.renderer import render
 
 WIDTH, HEIGHT, FACE = 640, 480, 288
-PER_CORE, TWO_WORKERS = 0.85, 1.7  # the bars
+PER_CORE, TWO_WORKERS = 0.85, 1.7  # targets
 IDLE_LOAD = 0.5
 RUNS = ("bare, core", "importer, core", "one worker, wall", "two workers, wall")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preparation", description=__doc__)
     parser.add_argument("--clips", type=int, default=24, help="videos (24)")
-    parser.add_argument("--length", type=int, default=90, help="frames of each (90)")
-    parser.add_argument("--frames", type=int, default=8, help="frames taken of each (8)")
-    parser.add_argument("--gop", type=int, default=30, help="frames from key to key (30)")
+    parser.add_argument("--length", type=int, default=90, help="frames per video (90)")
+    parser.add_argument("--frames", type=int, default=8, help="frames to take from each video (8)")
+    parser.add_argument("--gop", type=int, default=30, help="frames between key frames (30)")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
     parser.add_argument("--out", type=Path, help="write everything to this JSON file")
     options = parser.parse_args(arguments)
@@ -51,7 +52,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def write_release(root: Path, clips: int, length: int, gop: int) -> None:
-    """Videos of faces that drift over noise."""
+    """Write videos of faces that move over noise."""
     faces = render(sample_identities(4, 0), sample_sessions(4, 0), FACE).radiance
     faces = (255 * faces.clamp(0, 1) ** (1 / 2.2)).round().byte().permute(0, 2, 3, 1).numpy()
     noise = np.random.default_rng(0).integers(60, 120, (HEIGHT, WIDTH, 3)).astype(np.uint8)
@@ -73,7 +74,7 @@ def write_release(root: Path, clips: int, length: int, gop: int) -> None:
 
 
 def bare_loop(root: Path, out: Path, length: int, frames: int, crop: CropRules) -> None:
-    """Decode, cut, encode."""
+    """Decode, crop, and encode."""
     detector, report, wanted = EmbeddedDetector(), FaceReport(), set(spread(length, frames))
     for path in sorted(root.rglob("*.mp4")):
         (out / path.stem).mkdir(parents=True)
@@ -90,7 +91,7 @@ def bare_loop(root: Path, out: Path, length: int, frames: int, crop: CropRules) 
 
 
 def timed(work: Callable[[Path], object]) -> tuple[float, float]:
-    """Seconds of one run into an empty folder: those this process had a core, and the wall's."""
+    """Return CPU seconds and wall-clock seconds of one run into an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         core, wall = time.process_time(), time.perf_counter()
         work(Path(folder) / "out")
@@ -98,7 +99,7 @@ def timed(work: Callable[[Path], object]) -> tuple[float, float]:
 
 
 def measure(options: argparse.Namespace, root: Path) -> dict[str, list[float]]:
-    """Seconds of every run, in turns."""
+    """Time every run, in turns."""
     wishes = Wishes(frames=options.frames, allow_missing=True)
 
     def prepare(workers: int) -> Callable[[Path], object]:
@@ -119,7 +120,7 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, list[float]]:
 
 
 def time_all(options: argparse.Namespace) -> dict:
-    """Everything that is measured, with what it takes to read it."""
+    """Measure everything and return a record."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         write_release(Path(folder), options.clips, options.length, options.gop)
@@ -159,10 +160,10 @@ def time_all(options: argparse.Namespace) -> dict:
 
 
 def report(record: dict) -> str:
-    """The record as lines to read."""
+    """Format the record as lines."""
     lines = [
         f"{record['hardware']}, load {record['load_before']:.1f} to {record['load_after']:.1f}",
-        f"{record['clips_per_second_of_a_core']:.2f} clips a second of a core",
+        f"{record['clips_per_second_of_a_core']:.2f} clips per core-second",
     ]
     verdicts = {True: "met", False: "MISSED", None: "no verdict: the cores were not idle"}
     for row in record["targets"]:
@@ -173,7 +174,7 @@ def report(record: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and write the record if asked to."""
+    """Measure and print; write the record with ``--out``."""
     options = parse(arguments)
     record = time_all(options)
     publish(record, report(record), options.out)

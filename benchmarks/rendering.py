@@ -1,11 +1,11 @@
-"""Live captures a second: ``python -m benchmarks.rendering [--workers 2] [--device cpu]``.
+"""Benchmark of the renderer: ``python -m benchmarks.rendering [--workers 2] [--device cpu]``.
 
-Each worker draws people with one thread. On a busy machine the wall clock says little: the
-processor seconds of an image, divided into the number of workers, give the rate of idle cores.
+Each worker draws people with one thread. On a busy machine, the wall clock says little; the number
+of workers divided by the CPU seconds per image gives the rate on idle cores.
 
-Then pictures are drawn in batches, some at once, in turns: on one core, and on a GPU if there is
-one. There the clock on the wall counts, JPEG and the noise of the sensor included, which a CPU
-makes for it picture by picture.
+Then images are drawn in batches of several sizes, in turns, on one core and on a GPU if there is
+one. A GPU is timed by the wall clock, including JPEG and sensor noise, which a CPU computes image
+by image.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ from data_prep.synthetic.scene.renderer import RENDER_SIZE, render
 from lasoftmoe.records.recorded import write_recorded
 
 BAR = 25.0
-"""Images a second that two cores should reach."""
+"""Target for two cores, in images per second."""
 CAPTURES = 5
 AT_ONCE = {"cpu": (1, 4, 16), "cuda": (1, 64, 256)}
-"""Pictures in a batch."""
+"""Batch sizes."""
 _BATCHES = {"cpu": 1, "cuda": 4}
 
 
 def main() -> int:
-    """Measure, print, and write what ``--json`` asks for."""
+    """Measure and print; write the record with ``--json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=at_least(1), default=20, help="five captures each")
     parser.add_argument("--workers", type=at_least(1), default=2)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
-    parser.add_argument("--rounds", type=at_least(1), default=5, help="of drawing in batches")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="rounds of batches")
     options = parser.parse_args()
-    figures = measure(options.people, options.workers, options.device)
+    results = measure(options.people, options.workers, options.device)
     print(
-        f"{figures['cpu_ms_an_image']:.1f} CPU-ms an image (render {figures['render_ms']:.1f}, "
-        f"camera {figures['camera_ms']:.1f}): {figures['images_a_second_idle']:.0f} images/s on "
-        f"{options.workers} idle cores, {figures['images_a_second_wall']:.0f} now; bar {BAR:.0f}"
+        f"{results['cpu_ms_an_image']:.1f} CPU-ms per image (render {results['render_ms']:.1f}, "
+        f"camera {results['camera_ms']:.1f}): {results['images_a_second_idle']:.0f} images/s on "
+        f"{options.workers} idle cores, {results['images_a_second_wall']:.0f} now; target {BAR:.0f}"
     )
-    figures["images_a_second_at_once"] = {
+    results["images_a_second_at_once"] = {
         device: measure_batches(device, options.rounds) for device in AT_ONCE
     }
-    for device, rates in figures["images_a_second_at_once"].items():
-        told = rates if isinstance(rates, str) else _tell(rates)
-        print(f"one {device}, by the number of pictures drawn at once: {told}")
+    for device, rates in results["images_a_second_at_once"].items():
+        text = rates if isinstance(rates, str) else _tell(rates)
+        print(f"one {device}, by batch size: {text}")
     if options.json:
         given = {name: getattr(options, name) for name in ("people", "workers", "device", "rounds")}
         made = origin("rendering", [f"--{name} {value}" for name, value in given.items()])
-        seconds = round(figures["images"] * figures["cpu_ms_an_image"] / 1e3)
-        write_recorded(made | {"seed": 0, "cpu_seconds": seconds} | figures, options.json)
+        seconds = round(results["images"] * results["cpu_ms_an_image"] / 1e3)
+        write_recorded(made | {"seed": 0, "cpu_seconds": seconds} | results, options.json)
     return 0
 
 
 def measure(people: int, workers: int, device: str) -> dict[str, float]:
-    """Draw ``people``, five captures each; returns milliseconds an image and images a second."""
+    """Draw five captures of each person; return milliseconds per image and images per second."""
     draw = functools.partial(_draw, device=device)
     run_units(draw, range(workers), workers, "warm up")
     started = time.perf_counter()
@@ -95,13 +95,13 @@ def _tell(rates: dict[int, float]) -> str:
 def measure_batches(
     device: str, rounds: int, at_once: Sequence[int] | None = None, size: int = RENDER_SIZE
 ) -> dict[int, float] | str:
-    """Live captures a second by the number of pictures drawn at once; why not, without a device.
+    """Return live captures per second by batch size, or a reason if the device is missing.
 
     Args:
-        device: ``"cpu"`` (one thread, processor seconds) or ``"cuda"``.
-        rounds: how often each number is measured, in turns.
-        at_once: the numbers; None takes those of ``AT_ONCE``.
-        size: pixels of the rendered pictures.
+        device: ``"cpu"`` (one thread, CPU seconds) or ``"cuda"``.
+        rounds: Number of rounds.
+        at_once: Batch sizes; None means ``AT_ONCE``.
+        size: Side of the rendered images in pixels.
     """
     if device == "cuda" and not torch.cuda.is_available():
         return "skipped, this machine has no CUDA device"
@@ -123,10 +123,10 @@ def measure_batches(
 
 
 def _draw(number: int, device: str) -> tuple[float, float]:
-    """Processor seconds of rendering and of the camera, for one person's captures."""
+    """Return CPU seconds of rendering and of the camera for one person's captures."""
     identity = sample_identities(1, derive_seed("benchmark"), number).repeat(CAPTURES)
     sessions = sample_sessions(CAPTURES, derive_seed("benchmark", number))
-    # A GPU works beside the processor: waiting for it is what its time looks like here.
+    # A GPU runs asynchronously, so only the wall clock measures it.
     clock = time.process_time if device == "cpu" else time.perf_counter
     started = clock()
     radiance = render(identity, sessions, device=device).radiance

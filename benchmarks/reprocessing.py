@@ -1,8 +1,8 @@
-"""``python -m benchmarks.reprocessing``: are faces rejected more often once they are re-processed?
+"""Effect of re-processing on rejection: ``python -m benchmarks.reprocessing``.
 
-In the dataset, clean and re-processed live images are different pictures, and by chance either may
-be the harder ones. Here every live capture of the test people is processed in every way, the same
-pictures each time, and shown to the runs of one experiment, each with its threshold from dev.
+In the dataset, clean and re-processed live images are different images, and either may be harder by
+chance. Here every live capture of the test people is processed in every way and scored by the runs
+of one experiment, each with its threshold from dev.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FORMS = (NO_NUISANCE, *NUISANCES)
 
 
 def forms_of(plan: SubjectPlan, seed: int) -> Tensor:
-    """Each live capture of a subject in every form: uint8 (captures, forms, 3, h, w)."""
+    """Return each live capture of a subject in every form, uint8 (captures, forms, 3, h, w)."""
     captures = live_captures(plan, seed).split(1)
     return torch.stack([_forms(c, seed, plan.number, i) for i, c in enumerate(captures)])
 
@@ -49,13 +49,13 @@ def _forms(image: Tensor, seed: int, subject: int, capture: int) -> Tensor:
         number = derive_seed("forms", seed, subject, capture, *purpose)
         return torch.Generator().manual_seed(number)
 
-    # All forms of a capture are saved alike.
+    # All forms of a capture are saved in the same way.
     forms = [saved(reprocess(image, name, generator(name)), generator()) for name in FORMS]
     return to_bytes(torch.cat(forms))
 
 
 def every_form(plans: list[SubjectPlan], seed: int, workers: int | None) -> FaceDataset:
-    """All live captures of some subjects in every form, with a column ``nuisance``."""
+    """Return all live captures of some subjects in every form, with a column ``nuisance``."""
     draw = functools.partial(forms_of, seed=seed)
     forms = run_units(draw, plans, workers, "people")
     rows = [
@@ -75,15 +75,15 @@ def every_form(plans: list[SubjectPlan], seed: int, workers: int | None) -> Face
 
 
 def summarize(runs: list[tuple[pd.DataFrame, float]]) -> dict:
-    """Rates of rejection and their gap.
+    """Compute rejection rates and their gap.
 
     Args:
-        runs: of each seed the scores (is_attack, attack_score, subject, nuisance), attacks
-            included, and the threshold.
+        runs: Scores (is_attack, attack_score, subject, nuisance) of live images and attacks, and
+            the threshold, for each seed.
 
     Returns:
-        "rejected", the share of live images by form, mean over the runs, and "gap", the share of
-        re-processed ones minus that of clean ones with its interval over subjects and seeds.
+        "rejected", the rejected share of live images by form, averaged over runs; and "gap", the
+        share of re-processed minus that of clean images, with its interval over subjects and seeds.
     """
     rates = []
     for scores, threshold in runs:
@@ -95,15 +95,15 @@ def summarize(runs: list[tuple[pd.DataFrame, float]]) -> dict:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Train what is not trained yet, draw the test people, score and count."""
+    """Train missing runs, draw the test people, score them, and count."""
     info = read_dataset(EMBEDDED_DATA).info
     plans = plan_subjects(PRESETS["laptop"], info["seed"])
     people = [plan for plan in plans if plan.split == "test"][: options.people]
-    pictures = every_form(people, info["seed"], options.workers)
+    images = every_form(people, info["seed"], options.workers)
     runs = []
     for seed in range(options.seeds):
         trained = run(options.experiment, options.preset, seed)
-        live = score(trained.detector(), pictures).assign(nuisance=pictures.table["nuisance"])
+        live = score(trained.detector(), images).assign(nuisance=images.table["nuisance"])
         test = trained.scores[trained.scores["split"] == "test"]
         attacks = test[test["is_attack"] & test["subject"].isin(live["subject"])]
         both = pd.concat([live, attacks.assign(nuisance=NO_NUISANCE)])
@@ -115,14 +115,14 @@ def measure(options: argparse.Namespace) -> dict:
         "preset": options.preset,
         "seeds": list(range(options.seeds)),
         "people": len(people),
-        "captures": len(pictures) // len(FORMS),
+        "captures": len(images) // len(FORMS),
         "dataset": info["checksums"]["dataset"],
         **summarize(runs),
     }
 
 
 def to_text(record: dict) -> str:
-    """Percent by form, and the gap in points."""
+    """Format percent by form, and the gap in points."""
     rates = {name: f"{100 * rate:.1f}" for name, rate in record["rejected"].items()}
     estimate, low, high = (100 * record["gap"][key] for key in ("estimate", "low", "high"))
     return (
@@ -133,12 +133,14 @@ def to_text(record: dict) -> str:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reprocessing", description=__doc__)
     parser.add_argument("--experiment", choices=known_experiments(), default="vanilla")
     parser.add_argument("--preset", default="laptop")
     parser.add_argument("--seeds", type=at_least(1), default=5)
-    parser.add_argument("--people", type=at_least(2), help="of the test split (default: all)")
+    parser.add_argument(
+        "--people", type=at_least(2), help="test people (default: all)"
+    )
     parser.add_argument("--workers", type=at_least(1))
     parser.add_argument("--out", type=Path, help="write everything to this JSON file")
     options = parser.parse_args(arguments)
@@ -147,7 +149,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and write what ``--out`` asks for."""
+    """Measure and print; write the record with ``--out``."""
     options = parse(arguments)
     record = measure(options)
     publish(record, to_text(record), options.out)

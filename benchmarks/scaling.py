@@ -1,8 +1,8 @@
-"""``python -m benchmarks.scaling``: what preparing ten million videos would take, on paper.
+"""Estimated cost of preparing ten million videos: ``python -m benchmarks.scaling``.
 
-``--measure`` measures the rates on one core and writes ``docs/scaling_rates.json``; without it the
-table in ``docs/scaling.md`` is computed again from those rates and the assumptions below. Nothing
-else in the plan is a number that somebody made up.
+``--measure`` measures the rates on one core and writes ``docs/scaling_rates.json``. Without it, the
+table in ``docs/scaling.md`` is recomputed from those rates and the assumptions below, which are the
+only invented numbers.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ IMAGES_PACKED = 1000
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What nobody measured; change it here and run the command again.
+    """Numbers that were not measured; change them here and run the command again.
 
     Attributes:
-        videos: videos to prepare.
-        video_bytes: size of one.
-        frames: frames taken of each.
-        faces_found: share of frames that give a face.
-        cores: cores that work at the same time.
-        efficiency: share of a core's throughput that is left among so many.
-        core_hour: price of one core for an hour, dollars.
-        gigabyte_month: price of storing 10^9 bytes for a month, dollars.
-        months: how long the prepared images are kept.
-        shard_size: bytes of a shard.
-        part: videos that are prepared as one dataset.
+        videos: Number of videos.
+        video_bytes: Bytes per video.
+        frames: Frames taken from each video.
+        faces_found: Share of frames with a face.
+        cores: Number of cores.
+        efficiency: Throughput of a core among so many, relative to one alone.
+        core_hour: Price of a core-hour in dollars.
+        gigabyte_month: Price of storing 10^9 bytes for a month in dollars.
+        months: Months of storage.
+        shard_size: Bytes per shard.
+        part: Videos per dataset.
     """
 
     videos: int = 10**7
@@ -65,14 +65,14 @@ class Assumptions:
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured, on one core, in seconds that the process had it.
+    """Measurements on one core; times are CPU seconds.
 
     Attributes:
-        clip_seconds: to decode a clip, find and cut eight faces and write them.
-        crop_bytes: size of one face of 224 x 224 as PNG.
-        pack_seconds_of_gigabyte: to pack 10^9 bytes of images into shards.
-        pack_overhead: size of all shards over that of the images in them.
-        row_bytes: memory that one row of a manifest takes.
+        clip_seconds: Time to decode a clip and to find, crop, and write eight faces.
+        crop_bytes: Bytes of a face of 224 x 224 as PNG.
+        pack_seconds_of_gigabyte: Time to pack 10^9 bytes of images into shards.
+        pack_overhead: Size of all shards divided by that of their images.
+        row_bytes: Memory of a row of a manifest.
     """
 
     clip_seconds: float
@@ -83,7 +83,7 @@ class Rates:
 
 
 def table(rates: Rates, given: Assumptions | None = None) -> str:
-    """The plan as a Markdown table: quantity, value, how it is computed."""
+    """Format the plan as a Markdown table: quantity, value, formula."""
     a = given or Assumptions()
     images = a.videos * a.frames * a.faces_found
     crops = images * rates.crop_bytes
@@ -96,42 +96,42 @@ def table(rates: Rates, given: Assumptions | None = None) -> str:
     computing = (preparing + packing) * a.core_hour
     per_part = a.part * a.frames * a.faces_found
     rows = [
-        ("videos, as they come", f"{a.videos * a.video_bytes / 1e12:,.1f} TB", "videos × size"),
-        ("faces", f"{images / 1e6:,.0f} million", "videos × frames × share that gives a face"),
-        ("faces as files", f"{crops / 1e12:,.1f} TB", "faces × size of a face (measured)"),
+        ("videos", f"{a.videos * a.video_bytes / 1e12:,.1f} TB", "number × size"),
+        ("faces", f"{images / 1e6:,.0f} million", "videos × frames × share with a face"),
+        ("faces as files", f"{crops / 1e12:,.1f} TB", "faces × size per face (measured)"),
         ("shards", f"{packed / a.shard_size:,.0f}", "faces as files × overhead ÷ shard size"),
         ("shards, size", f"{packed / 1e12:,.1f} TB", "faces as files × overhead (measured)"),
-        ("cores' hours, preparing", f"{preparing:,.0f}", "videos × seconds of a clip (measured)"),
-        ("cores' hours, packing", f"{packing:,.0f}", "faces as files × seconds of a GB (measured)"),
-        ("hours on all cores", f"{hours:,.1f}", "cores' hours ÷ (cores × efficiency)"),
-        ("reading, all cores", f"{bandwidth / 1e9:,.1f} GB/s", "videos' size ÷ hours of preparing"),
-        ("cost of computing", f"${computing:,.0f}", "cores' hours × price"),
-        ("cost of keeping shards", f"${storing:,.0f}", "size × price × months"),
-        ("parts", f"{a.videos / a.part:,.0f}", "videos ÷ videos of a part"),
-        ("shards of a part", f"{packed / a.shard_size * a.part / a.videos:,.0f}", "by share"),
+        ("core-hours, preparing", f"{preparing:,.0f}", "videos × seconds per clip (measured)"),
+        ("core-hours, packing", f"{packing:,.0f}", "faces as files × seconds per GB (measured)"),
+        ("hours on all cores", f"{hours:,.1f}", "core-hours ÷ (cores × efficiency)"),
+        ("reading, all cores", f"{bandwidth / 1e9:,.1f} GB/s", "size of videos ÷ preparing hours"),
+        ("cost of computing", f"${computing:,.0f}", "core-hours × price"),
+        ("cost of storing shards", f"${storing:,.0f}", "size × price × months"),
+        ("parts", f"{a.videos / a.part:,.0f}", "videos ÷ videos per part"),
+        ("shards per part", f"{packed / a.shard_size * a.part / a.videos:,.0f}", "shards ÷ parts"),
         (
             "memory for the tables of a part",
             f"{per_part * rates.row_bytes / 1e9:,.1f} GB",
-            "faces of a part × bytes of a row (measured)",
+            "faces per part × bytes per row (measured)",
         ),
         (
             "the same without parts",
             f"{images * rates.row_bytes / 1e9:,.0f} GB",
-            "faces × bytes of a row (measured)",
+            "faces × bytes per row (measured)",
         ),
     ]
     lines = "".join(f"| {name} | {value} | {how} |\n" for name, value, how in rows)
-    return f"| | | computed as |\n|---|---:|---|\n{lines}"
+    return f"| | | formula |\n|---|---:|---|\n{lines}"
 
 
 def measured() -> Rates:
-    """The rates as they were recorded."""
+    """Read the recorded rates."""
     record = json.loads(RATES.read_text("utf-8"))
     return Rates(**record["rates"])
 
 
 def measure(clips: int) -> dict:
-    """Prepare a few rendered clips and pack their faces many times over, on one core."""
+    """Prepare a few rendered clips and pack many copies of their faces, on one core."""
     from benchmarks.preparation import write_release
     from data_prep.building.shards import write_shards
     from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
@@ -172,7 +172,7 @@ def measure(clips: int) -> dict:
 
 
 def repeated(dataset: PreparedDataset, folder: Path, times: int) -> PreparedDataset:
-    """The same images many times over, so that opening tables does not weigh."""
+    """Write many copies of a dataset's images, so that opening tables costs little."""
     parts = []
     for turn in range(times):
         rows = dataset.manifest.assign(id=[f"{key}-{turn}" for key in dataset.manifest["id"]])
@@ -187,13 +187,13 @@ def repeated(dataset: PreparedDataset, folder: Path, times: int) -> PreparedData
 
 
 def with_table(text: str, new: str) -> str:
-    """``docs/scaling.md`` with the table between the marks replaced."""
+    """Replace the table between the marks in ``docs/scaling.md``."""
     before, rest = text.split(BEGIN)
     return before + BEGIN + new + END + rest.split(END)[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure if asked to, then write the table."""
+    """Write the table, with ``--measure`` after measuring."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--measure", action="store_true", help="measure the rates again first")
     parser.add_argument("--clips", type=int, default=12, help="clips to measure with (12)")

@@ -1,4 +1,4 @@
-"""Times that can be compared: taken in turns, next to a matrix product that sets the floor."""
+"""Comparable times, taken in turns, with a matrix product as a floor."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
 
 @dataclass(frozen=True)
 class Rounds:
-    """Seconds of each step in each round, and of the matrix product beside it.
+    """Seconds of each step and of the matrix product in each round.
 
     Attributes:
-        seconds: by step, one entry a round.
-        product_seconds: one entry a round.
-        product_flops: what that product computes.
+        seconds: One entry per round, by step.
+        product_seconds: One entry per round.
+        product_flops: FLOPs of the product.
     """
 
     seconds: dict[str, list[float]]
@@ -30,11 +30,11 @@ class Rounds:
     product_flops: float
 
     def median(self, name: str) -> float:
-        """Seconds of a step."""
+        """Return a step's median seconds."""
         return statistics.median(self.seconds[name])
 
     def over_floor(self, name: str, flops: float) -> float:
-        """How many times longer than ``flops`` take at the rate of the matrix product."""
+        """Return a step's time divided by that of ``flops`` at the matrix product's rate."""
         ratios = [
             seconds / (flops / self.product_flops * product)
             for seconds, product in zip(self.seconds[name], self.product_seconds, strict=True)
@@ -42,28 +42,28 @@ class Rounds:
         return statistics.median(ratios)
 
     def ratio(self, name: str, other: str) -> float:
-        """Time of one step over that of another, round by round."""
+        """Return the median ratio of two steps' times, round by round."""
         pairs = zip(self.seconds[name], self.seconds[other], strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
 
     @property
     def rate(self) -> float:
-        """FLOP a second of the matrix product."""
+        """FLOPs per second of the matrix product."""
         return self.product_flops / statistics.median(self.product_seconds)
 
 
 @dataclass(frozen=True)
 class Method:
-    """How steps are timed.
+    """Settings for timing steps.
 
     Attributes:
-        rounds: how often; two more are run first and not counted.
-        device: where the steps run; a GPU is waited for.
-        dtype: of the matrix product, and of the layers (by autocast).
-        clock: ``"wall"``, or ``"process"``: seconds that this process had a core, which a
-            crowded machine disturbs less, and which mean something with one thread only.
-        product_size: rows and columns of the matrix product.
-        repeats: runs of a step between two looks at the clock; a GPU needs several.
+        rounds: Number of rounds, after two that do not count.
+        device: Device of the steps; a GPU is synchronized.
+        dtype: Type of the matrix product and, by autocast, of the layers.
+        clock: ``"wall"`` or ``"process"``. CPU seconds of the process suffer less from other work,
+            but are meaningful only with one thread.
+        product_size: Rows and columns of the matrix product.
+        repeats: Runs of a step per measurement; a GPU needs several.
     """
 
     rounds: int
@@ -75,9 +75,9 @@ class Method:
 
 
 def in_turns(steps: Mapping[str, Step], method: Method) -> Rounds:
-    """Run every step, by name, and a large square product once a round.
+    """Run every step, by name, and a large square product once per round.
 
-    What slows the machine down for a while slows all of them down, and drops out of ratios.
+    A temporary slowdown of the machine affects all of them and cancels in ratios.
     """
     size = method.product_size
     a = torch.randn(size, size, device=method.device, dtype=method.dtype)
@@ -104,10 +104,10 @@ def _seconds(step: Step, method: Method) -> float:
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep the memory of freed tensors instead of handing it back to the system.
+    """Ask glibc to keep the memory of freed tensors instead of returning it to the system.
 
-    Otherwise every large tensor is fetched anew page by page, which costs all layers up to a
-    tenth and varies from run to run. Does nothing, and returns False, with another C library.
+    Otherwise every large tensor needs new pages, which costs all layers up to 10% of their time
+    and varies between runs. With another C library, does nothing and returns False.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""A training step of the whole vision tower, with and without branches."""
+"""Training step of the whole vision tower, with and without branches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from benchmarks.timing import Method, in_turns
 from lasoftmoe.clip import add_moe, load_clip
 from lasoftmoe.moe import MoEConfig
 
-# FLOP a second that the makers state for dense bfloat16 products.
+# FLOPs per second for dense bfloat16 products, as the makers state.
 PEAKS = {"A100": 312e12, "H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12}
 
 
 def towers(name: str, rank: int, slots: tuple[int, ...]) -> dict[str, nn.Module]:
-    """The vision tower as it comes, and with a La-SoftMoE branch for each number of slots."""
+    """Return the vision tower alone, and with a La-SoftMoE branch for each number of slots."""
     found = {"vanilla": _tower(name)}
     for count in slots:
         config = MoEConfig(kind="la", rank=rank, slots_per_expert=count)
@@ -30,11 +30,11 @@ def _tower(name: str) -> nn.Module:
 def time_towers(
     modules: dict[str, nn.Module], batch: int, size: int, method: Method, compiled: bool
 ) -> list[dict]:
-    """Forward and backward of every tower on ``batch`` images of ``size`` pixels a side.
+    """Time forward and backward of every tower on ``batch`` images of ``size`` pixels per side.
 
     Returns:
         Rows with ``tower``, ``seconds``, ``over_vanilla``, ``over_floor``, ``images_per_second``,
-        and ``share_of_peak`` where the device's peak is known.
+        and ``share_of_peak`` if the device's peak is known.
     """
     device, dtype = method.device, method.dtype
     x = torch.randn(batch, 3, size, size, device=device, requires_grad=True)

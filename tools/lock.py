@@ -1,6 +1,6 @@
-"""Write constraints.txt: the newest versions that pyproject.toml allows, names and versions only.
+"""Command that writes constraints.txt: ``python -m tools.lock`` (``make lock``); needs uv.
 
-Run as ``python -m tools.lock`` (``make lock``); needs uv.
+The file has the newest versions that pyproject.toml allows, only names and versions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOWEST_PYTHON = "3.11"
-# Tested together; open_clip needs a torchvision that was built for the very same torch.
+# Tested together; open_clip needs a torchvision that was built for this version of torch.
 PINS = ("torch==2.14.1", "torchvision==0.29.2")
 LINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+]+")
 
@@ -37,14 +37,14 @@ def compile_constraints(pins: tuple[str, ...] = PINS) -> str:
 
 
 def check_lines(text: str) -> None:
-    """Refuse anything but ``name==version``, so that no address of an index slips in."""
+    """Reject lines other than ``name==version``, such as the address of an index."""
     wrong = [line for line in text.splitlines() if not LINE.fullmatch(line)]
     if wrong:
         raise SystemExit(f"constraints.txt may hold only name==version, found: {wrong[:3]}")
 
 
 def main() -> None:
-    """Resolve, check, then replace constraints.txt in one step."""
+    """Resolve, check, and replace constraints.txt in one step."""
     text = compile_constraints()
     check_lines(text)
     temporary = ROOT / "constraints.txt.new"

@@ -20,7 +20,7 @@ def test_record_says_what_was_measured_and_against_what(tmp_path, capsys):
     for row, target in zip(record["rows"], record["targets"], strict=True):
         assert row["ratio"] == target["measured"] > 0
         assert row["images_per_second"] > 0
-    assert "images a core-second" in capsys.readouterr().out
+    assert "images per core-second" in capsys.readouterr().out
 
 
 def test_ratio_is_the_median_of_rounds():

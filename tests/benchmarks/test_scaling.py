@@ -29,11 +29,11 @@ def values(text):
 def test_numbers_of_a_small_plan_by_hand():
     found = values(table(RATES, SMALL))
     assert found["faces as files"] == "0.0 TB"  # 5,000 faces of 100 kB: 0.5 GB
-    assert found["cores' hours, preparing"] == "1"
-    assert found["cores' hours, packing"] == "0"
+    assert found["core-hours, preparing"] == "1"
+    assert found["core-hours, packing"] == "0"
     assert found["hours on all cores"] == "1.0"
-    assert found["shards"] == "101" and found["shards of a part"] == "10"
-    assert found["cost of computing"] == "$1" and found["cost of keeping shards"] == "$1"
+    assert found["shards"] == "101" and found["shards per part"] == "10"
+    assert found["cost of computing"] == "$1" and found["cost of storing shards"] == "$1"
     assert found["parts"] == "10"
 
 
