@@ -13,7 +13,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     sheet = commands.add_parser("sheet", help="draw a labeled contact sheet of a dataset")
     sheet.set_defaults(run=_run_sheet)
     sheet.add_argument("folder", type=Path, metavar="DIR", help="a prepared dataset")
-    sheet.add_argument("--out", type=output_file, required=True, help="the picture to write (.png)")
+    sheet.add_argument("--out", type=output_file, required=True, help="the image to write (.png)")
     sheet.add_argument("--subjects", type=at_least(1, 200), default=8, help="columns (default: 8)")
     sheet.add_argument("--protocol", default=None, help="only images of this protocol")
     sheet.add_argument("--split", default=None, help="only images of this split of it")

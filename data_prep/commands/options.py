@@ -10,8 +10,8 @@ from data_prep.limits import LIMITS, parse_limits
 
 
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--debug`` and ``--limit``, which may also come before a command's name."""
-    # Without SUPPRESS, defaults would replace values from before the name.
+    """Add ``--debug`` and ``--limit``, for use after a command's name."""
+    # Without SUPPRESS, the default would replace a ``--debug`` from before the name.
     parser.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )

@@ -149,12 +149,12 @@ def picture_features(pictures: Pictures) -> dict[str, Features]:
 def _check(pictures: Pictures) -> None:
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
         raise ValueError(
-            f"pictures are {pictures.dtype} of shape {pictures.shape}; expected uint8 of shape "
+            f"images are {pictures.dtype} of shape {pictures.shape}; expected uint8 of shape "
             "(n, height, width, 3)"
         )
     if min(pictures.shape[1:3]) < BORDER_CELLS:
         raise ValueError(
-            f"pictures are {pictures.shape[2]} x {pictures.shape[1]} pixels; probes need at least "
+            f"images are {pictures.shape[2]} x {pictures.shape[1]} pixels; probes need at least "
             f"{BORDER_CELLS} x {BORDER_CELLS}"
         )
 
