@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
 from lasoftmoe.exercises.exercise import Chapter, Exercise, Mistake, NotYet
 from lasoftmoe.exercises.trials import attempt
 from tools import notebooks
@@ -101,7 +103,9 @@ def told(exercise: Exercise, mistake: Mistake) -> str:
     """Return the whole message that students get for a mistake."""
     cases = exercise.cases()
     try:
-        exercise.judge(cases, [attempt(exercise.trial, mistake.answer, one) for one in cases])
+        with np.errstate(all="ignore"):  # a mistake may divide by zero
+            outcomes = [attempt(exercise.trial, mistake.answer, one) for one in cases]
+        exercise.judge(cases, outcomes)
     except NotYet as verdict:
         return verdict.message
     raise ValueError(f"{exercise.function}: the mistake {mistake.sentence!r} passes")

@@ -40,7 +40,7 @@ KEPT_OUTPUT = 20_000
 MOST_OUTPUT = 1_000_000
 MOST_RESULT = 2_000_000
 MEMORY = 1 << 30
-PROCESSES = 64  # of the user "nobody", threads included
+PROCESSES = 64  # threads included
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -102,7 +102,8 @@ def child(job: dict[str, Any], result: int, printed: int, scratch: Path) -> NoRe
     tempfile.tempdir = str(scratch)
     in_use = limits.memory_in_use()
     found = {"network": limits.leave_network(), "user": limits.become_nobody(scratch)}
-    processes = PROCESSES if found["user"] else None
+    # A user of its own, or a namespace of its own, is a count of its own.
+    processes = PROCESSES if found["user"] or found["network"] else None
     limits.limit_resources(job["seconds"], MEMORY, in_use, processes)
     found["files"] = limits.confine(scratch, EXERCISES)
     if not found["files"]:
