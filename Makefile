@@ -18,11 +18,11 @@ BIN := $(VENV)/bin
 DATA := data/synthetic-laptop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help book test lint data assignments grade serve pdf lab lock clean
+.PHONY: help book test lint data assignments grade course-tests serve pdf lab lock clean
 
 help:  ## list the targets
 	@echo "usage: make TARGET [JOBS=n] [PORT=n] [SOLUTIONS=folded|shown|none]"
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 book: $(VENV)/.installed-book $(DATA)/dataset.json  ## environment, data, all notebooks, the site in _build/html
 	@$(BIN)/python -m tools.build_book --jobs $(JOBS) --solutions $(SOLUTIONS)
@@ -41,12 +41,16 @@ data: $(DATA)/dataset.json  ## the embedded data set
 assignments: $(VENV)/.installed-book  ## blank notebooks, solutions and rubric: CHAPTER=06 FORMAT=plain|nbgrader|otter|all
 	@$(BIN)/python -m tools.assignments build $(if $(CHAPTER),--chapter $(CHAPTER)) --format $(or $(FORMAT),plain)
 
-grade: $(VENV)/.installed-book  ## grade a class: CHAPTER=06 SUBMISSIONS=DIR OUT=DIR, also ROSTER= SECRET= DUE= PENALTY= RESUME=1
+grade: $(VENV)/.installed-book  ## grade a class: CHAPTER=06 SUBMISSIONS=DIR OUT=DIR, also ROSTER= SECRET= DUE= PENALTY= RESUME=1 PER_STUDENT=1
 	@test -n "$(CHAPTER)" -a -n "$(SUBMISSIONS)" -a -n "$(OUT)" || \
 	    { echo "make grade CHAPTER=06 SUBMISSIONS=DIR OUT=DIR (a submission is DIR/<student_id>/ch06.ipynb)" >&2; exit 2; }
 	@$(BIN)/python -m lasoftmoe.exercises.grading --chapter $(CHAPTER) --submissions "$(SUBMISSIONS)" --out "$(OUT)" \
 	    $(if $(ROSTER),--roster "$(ROSTER)") $(if $(SECRET),--secret "$(SECRET)") $(if $(DUE),--due "$(DUE)") \
-	    $(if $(PENALTY),--penalty $(PENALTY)) $(if $(RESUME),--resume)
+	    $(if $(PENALTY),--penalty $(PENALTY)) $(if $(RESUME),--resume) $(if $(PER_STUDENT),--per-student)
+
+course-tests: $(VENV)/.installed-test  ## your own implementation against the course's tests: IMPL=my_moe
+	@test -n "$(IMPL)" || { echo "make course-tests IMPL=my_moe (see lasoftmoe/exercises/adapters.py)" >&2; exit 2; }
+	@$(BIN)/python -m tools.course_tests $(IMPL)
 
 serve: $(VENV)/.installed-book  ## look at the built site on this machine: PORT=8000
 	$(BIN)/python -m tools.site.serve --port $(PORT)

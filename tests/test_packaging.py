@@ -242,17 +242,17 @@ def test_binder_renders_the_data_that_notebooks_read() -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     """Also those that CONTRIBUTING.md names, with a plain command for each."""
-    targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"book", "test", "lint", "data", "serve", "pdf", "lab", "lock", "clean"} <= targets
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
-    named = set(re.findall(r"`make ([a-z]+)", contributing + (ROOT / "README.md").read_text()))
+    named = set(re.findall(r"`make ([a-z-]+)", contributing + (ROOT / "README.md").read_text()))
     assert named <= targets, f"no such target: {named - targets}"
-    assert targets - {"help"} <= set(re.findall(r"`make ([a-z]+)", contributing))
+    assert targets - {"help"} <= set(re.findall(r"`make ([a-z-]+)", contributing))
 
 
 def test_make_help_lists_every_target() -> None:
     # A make that runs below `make test` would also tell which folder it enters.
     command = ["make", "--no-print-directory", "help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == targets

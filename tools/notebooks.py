@@ -110,17 +110,20 @@ def tasks(notebook: Notebook, described: Chapter) -> list[Task]:
 
 
 def function_name(code: str) -> str | None:
-    """Return the name of the first function that a cell defines."""
-    match = re.search(r"^def (\w+)\(", code, re.MULTILINE)
+    """Return the name of the first function or class that a cell defines."""
+    match = re.search(r"^(?:def|class) (\w+)\(", code, re.MULTILINE)
     return match and match[1]
 
 
 def signature(code: str) -> str:
-    """Return name and arguments of the first function that a cell defines."""
+    """Return name and arguments of the first function or class that a cell defines."""
     match = re.search(r"^def (\w+\(.*?\)):", code, re.MULTILINE | re.DOTALL)
+    if match:
+        return match[1]
+    match = re.search(r"def __init__\(self, (.*?\)):", code, re.DOTALL)
     if match is None:
         raise ValueError(f"no function in {code[:60]!r}")
-    return match[1]
+    return f"{function_name(code)}({match[1]}"
 
 
 def without_solution(code: str) -> str:

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from lasoftmoe import __version__
 from lasoftmoe.exercises.exercise import Exercise
 from tools import notebooks
 from tools.notebooks import Cell, Notebook
@@ -28,6 +29,9 @@ export_cell:
 run_tests: true
 requirements: requirements.txt
 python_version: '3.11'
+autograder_files:
+  - course_secret
+  - {wheel}
 tests:
   ok_format: false
 generate:
@@ -36,11 +40,21 @@ generate:
   pdf: false
 """
 SECRET = "course_secret"
-HIDDEN = """from pathlib import Path as _Path
+WHEEL = f"lasoftmoe-{__version__}-py3-none-any.whl"
+NOTE = f"""Before you run `otter assign`, put two files into this folder:
+
+- `{SECRET}`: a copy of your course secret, ~/.config/lasoftmoe/course_secret, which `make grade`
+  makes.
+- `{WHEEL}`: `pip wheel --no-deps --wheel-dir . PROJECT`.
+
+Both go into the autograder's archive and not to students. otter runs a student's whole notebook in
+one process with the tests and has no time limit of its own: a loop without an end takes the rest
+with it, and a determined student can read what the tests read.
+"""
+IMPORTS = """from pathlib import Path as _Path
 
 from lasoftmoe.exercises.hidden import check_hidden as _check_hidden
-
-_check_hidden("{number}", {name}, _Path("{secret}"))"""
+"""
 
 
 def _with_metadata(cell: Cell, **values: Any) -> Cell:
@@ -60,9 +74,15 @@ def _with_metadata(cell: Cell, **values: Any) -> Cell:
     return result
 
 
-def hidden_test(number: str, exercise: Exercise, secret: str = SECRET) -> str:
-    """Return the code of a hidden test: it reads the secret, and holds no input or answer."""
-    return HIDDEN.format(number=number, name=exercise.function, secret=secret)
+def hidden_test(number: str, exercise: Exercise, secret: str = "") -> str:
+    """Return the code of a hidden test: it reads the secret, and holds no input or answer.
+
+    Args:
+        secret: name of the file of the secret, or "" for the one in the teacher's home. nbgrader
+            hands out all files beside its source notebook, so none may lie there.
+    """
+    path = f', _Path("{secret}")' if secret else ""
+    return f'{IMPORTS}\n_check_hidden("{number}", {exercise.function}{path})'
 
 
 def to_nbgrader(number: str, solved: Notebook) -> Notebook:
@@ -114,7 +134,7 @@ def _test(cell: Cell, name: str, function: str, body: str, hidden: bool) -> Cell
 def to_otter(number: str, solved: Notebook) -> Notebook:
     """Return otter's master notebook: one question per exercise, a visible and a hidden test."""
     by_name = {exercise.function: exercise for exercise in notebooks.chapter(number).exercises}
-    cells = [_raw("config", OTTER_CONFIG.format(number=number))]
+    cells = [_raw("config", OTTER_CONFIG.format(number=number, wheel=WHEEL))]
     for cell in solved["cells"]:
         kind, _, name = cell["id"].partition("-")
         if kind == "task":
@@ -125,7 +145,7 @@ def to_otter(number: str, solved: Notebook) -> Notebook:
             cells += [cell, _raw(f"solution-end-{name}", "# END SOLUTION")]
         elif kind == "check":
             visible = notebooks.source(cell)
-            hidden = hidden_test(number, by_name[name])
+            hidden = hidden_test(number, by_name[name], SECRET)
             cells += [
                 _raw(f"tests-{name}", "# BEGIN TESTS"),
                 _test(cell, "visible", name, visible, hidden=False),
@@ -141,4 +161,6 @@ def to_otter(number: str, solved: Notebook) -> Notebook:
 def write_otter(number: str, solved: Notebook, folder: Path) -> None:
     """Write otter's master notebook and its requirements."""
     notebooks.write(to_otter(number, solved), folder / f"ch{number}.ipynb")
-    (folder / "requirements.txt").write_text("lasoftmoe\n")
+    wheel = f"lasoftmoe @ file:///autograder/source/files/{WHEEL}"
+    (folder / "requirements.txt").write_text(f"{wheel}\n")
+    (folder / "README.txt").write_text(NOTE)

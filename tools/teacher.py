@@ -5,7 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from lasoftmoe.exercises.exercise import Chapter
+import numpy as np
+
+from lasoftmoe.exercises.exercise import Chapter, Exercise, Mistake, NotYet
+from lasoftmoe.exercises.trials import attempt
 from tools import notebooks
 from tools.notebooks import Notebook
 
@@ -85,7 +88,7 @@ def rubric(chapter: Chapter, book: Notebook) -> str:
     for task in notebooks.tasks(book, chapter):
         exercise = task.exercise
         stars = "★" * exercise.difficulty
-        sentences = dict.fromkeys(mistake.sentence for mistake in exercise.misconceptions)
+        sentences = dict.fromkeys(told(exercise, one) for one in exercise.misconceptions)
         parts += [
             f"## `{exercise.function}` ({exercise.points} points, {stars})",
             f"```python\n{notebooks.source(task.code)}\n```",
@@ -94,6 +97,18 @@ def rubric(chapter: Chapter, book: Notebook) -> str:
             "Hints: " + " / ".join(exercise.hints),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def told(exercise: Exercise, mistake: Mistake) -> str:
+    """Return the whole message that students get for a mistake."""
+    cases = exercise.cases()
+    try:
+        with np.errstate(all="ignore"):  # a mistake may divide by zero
+            outcomes = [attempt(exercise.trial, mistake.answer, one) for one in cases]
+        exercise.judge(cases, outcomes)
+    except NotYet as verdict:
+        return verdict.message
+    raise ValueError(f"{exercise.function}: the mistake {mistake.sentence!r} passes")
 
 
 def autograder_archive(number: str, path: Path) -> None:

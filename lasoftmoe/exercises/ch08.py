@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lasoftmoe.exercises.algorithm_2 import ALGORITHM_2
 from lasoftmoe.exercises.draw import Draw
 from lasoftmoe.exercises.exercise import Case, Chapter, Exercise, Mistake
 from lasoftmoe.moe import MoEAdapter
@@ -354,8 +355,8 @@ CHAPTER = Chapter(
     "08",
     "La-SoftMoE",
     "import torch\nimport torch.nn.functional as F\n\n"
-    "from lasoftmoe.moe import LaSoftMoE, LinearAttention, SoftMoE",
-    [LINEAR, NORM, COMBINE, LEARN, SILENT],
+    "from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention, SoftMoE",
+    [LINEAR, NORM, COMBINE, LEARN, SILENT, ALGORITHM_2],
 )
 
 check_linear_attention = LINEAR.check
@@ -363,3 +364,4 @@ check_instance_norm = NORM.check
 check_combine_slots = COMBINE.check
 check_first_to_learn = LEARN.check
 check_start_silent = SILENT.check
+check_algorithm_2 = ALGORITHM_2.check

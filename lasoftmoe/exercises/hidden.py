@@ -14,8 +14,10 @@ from typing import Any
 from lasoftmoe.exercises.exercise import NotYet
 from lasoftmoe.exercises.trials import attempt
 
+DEFAULT_SECRET = Path("~/.config/lasoftmoe/course_secret")
 
-def check_hidden(chapter: str, function: Callable[..., Any], secret: Path) -> None:
+
+def check_hidden(chapter: str, function: Callable[..., Any], secret: Path = DEFAULT_SECRET) -> None:
     """Check a student's function on the cases of a course secret.
 
     Args:
@@ -29,7 +31,7 @@ def check_hidden(chapter: str, function: Callable[..., Any], secret: Path) -> No
     """
     exercises = importlib.import_module(f"lasoftmoe.exercises.ch{chapter}").CHAPTER.exercises
     exercise = next(one for one in exercises if one.function == function.__name__)
-    cases = exercise.cases(secret.read_bytes(), f"ch{chapter}")
+    cases = exercise.cases(secret.expanduser().read_bytes(), f"ch{chapter}")
     try:
         exercise.judge(cases, [attempt(exercise.trial, function, case) for case in cases])
     except NotYet as verdict:

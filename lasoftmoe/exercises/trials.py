@@ -82,6 +82,9 @@ def describe(error: BaseException, function: Callable[..., Any]) -> str:
     """Return the type of an error and, where it can be told, the student's line."""
     name = type(error).__name__
     code = getattr(function, "__code__", None)
+    first = code.co_firstlineno if code else 1
+    if isinstance(function, type):  # lines of a class are counted from the start of its cell
+        code = getattr(function.__init__, "__code__", None)
     step, found = error.__traceback__, None
     while code is not None and step is not None:
         if step.tb_frame.f_code.co_filename == code.co_filename:
@@ -90,7 +93,7 @@ def describe(error: BaseException, function: Callable[..., Any]) -> str:
     if found is None:
         return name
     line = linecache.getline(code.co_filename, found).strip()
-    return f"{name} in line {found - code.co_firstlineno + 1}{f', `{line}`' if line else ''}"
+    return f"{name} in line {found - first + 1}{f', `{line}`' if line else ''}"
 
 
 def first_line(error: BaseException) -> str:
@@ -238,6 +241,35 @@ def adapter_changed(function: Asked, x: Tensor, rank: int, seed: int) -> list[An
     ]
 
 
+def module_built(function: Asked, x: Tensor, experts: int, slots: int, seed: int) -> list[Any]:
+    """Build a module for tokens ``x``, give it random weights, and run it forward and backward.
+
+    Returns:
+        The names of the class and its bases, the output, that of the first image alone, the names
+        of all parameters, their values, and the names of those without a gradient. Only the names
+        of the class where it is no module, and these and the output where that is no tensor.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layer = function.uncopied(x.shape[-1], experts, slots)
+        classes = [base.__name__ for base in type(layer).__mro__]
+        if not isinstance(layer, nn.Module):
+            return [classes]
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.normal_(std=0.5)
+        target = torch.randn(x.shape)
+    output = Asked(layer)(x)
+    if not isinstance(output, Tensor) or output.shape != x.shape or not output.requires_grad:
+        return [classes, output]
+    (output * target).sum().backward()
+    named = dict(layer.named_parameters())
+    silent = [name for name, p in named.items() if p.grad is None or not p.grad.any()]
+    with torch.no_grad():
+        alone = layer(x[:1].clone())
+    return [classes, output, alone, list(named), list(named.values()), silent]
+
+
 TRIALS = {
     trial.__name__: trial
     for trial in (
@@ -251,5 +283,6 @@ TRIALS = {
         layer_built,
         features_of,
         adapter_changed,
+        module_built,
     )
 }

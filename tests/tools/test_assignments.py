@@ -131,10 +131,12 @@ def test_folder_of_a_chapter(tmp_path):
         "nbgrader/nbgrader_config.py",
         "otter/ch06.ipynb",
         "otter/requirements.txt",
+        "otter/README.txt",
     }
     assert stat.S_IMODE((folder / "teacher").stat().st_mode) == 0o700
     rubric = (folder / "teacher" / "rubric.md").read_text()
     assert "10 points." in rubric and "These are combine weights" in rubric
+    assert "wanted as many, got another number." in rubric  # the whole message, not its beginning
     lines = notebooks.solution_lines(notebooks.read(notebooks.notebook_path("06")))
     for path in (folder / "student").iterdir():
         text = path.read_text()
@@ -162,6 +164,7 @@ def test_nbgrader_form():
     assert kinds["check-count_tokens"]["points"] == 3 and kinds["check-count_tokens"]["locked"]
     check = notebooks.source(by_id["check-count_tokens"])
     assert check.index("### BEGIN HIDDEN TESTS") < check.index("check_hidden")
+    assert "course_secret" not in check  # nbgrader hands out what lies beside the notebook
     assert sum(kind.get("points", 0) for kind in kinds.values()) == 10
 
 
@@ -172,6 +175,7 @@ def test_otter_form():
     for mark in ("# BEGIN QUESTION", "# BEGIN TESTS", "# END TESTS", "# END QUESTION"):
         assert text.count(mark) == 5
     assert text.count("hidden: true") == 5 and text.count("all_or_nothing: true") == 5
+    assert "  - course_secret\n" in text and text.count('_Path("course_secret")') == 5
     assert "def visible(count_tokens):" in text and "def hidden(count_tokens):" in text
 
 

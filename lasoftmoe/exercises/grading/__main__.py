@@ -25,8 +25,8 @@ from lasoftmoe.exercises.grading.roster import Student, assign, read_roster
 from lasoftmoe.exercises.grading.sandbox import SECONDS, Sandbox
 from lasoftmoe.exercises.grading.similarity import find_alike
 from lasoftmoe.exercises.grading.submissions import Submission, find_submissions
+from lasoftmoe.exercises.hidden import DEFAULT_SECRET
 
-DEFAULT_SECRET = Path("~/.config/lasoftmoe/course_secret")
 EXAMPLE = "example: python -m lasoftmoe.exercises.grading --chapter 06 --submissions in --out out"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -14,11 +14,17 @@ import pytest
 from lasoftmoe.exercises.exercise import BLANK, Exercise, NotYet
 from lasoftmoe.exercises.trials import attempt
 from lasoftmoe.paths import ROOT
+from tools.notebooks import without_solution
 
-SOLUTION = re.compile(r"^ *# BEGIN SOLUTION\n.*?^ *# END SOLUTION$", re.DOTALL | re.MULTILINE)
 SECRETS = (b"one course", b"another course", b"a third course")
 
 Check = Callable[[Any], None]
+
+
+@cache
+def cells_of(name: str) -> list[nbformat.NotebookNode]:
+    """The cells of a notebook of the book."""
+    return nbformat.read(ROOT / "book" / f"{name}.ipynb", as_version=4).cells
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,9 @@ class Notebook:
         """Run the exercise cells as the book solves them, or ``blank`` as a student finds them."""
         scope: dict[str, Any] = {}
         exec(self.module.CHAPTER.setup, scope)
-        for cell in nbformat.read(ROOT / "book" / f"{self.name}.ipynb", as_version=4).cells:
+        for cell in cells_of(self.name):
             if "exercise" in cell.metadata.get("tags", []):
-                stub = SOLUTION.sub("    raise NotImplementedError", cell.source)
+                stub = without_solution(cell.source)
                 assert stub != cell.source, f"no solution marked in cell {cell.id}"
                 exec(stub if blank else cell.source, scope)
         return scope

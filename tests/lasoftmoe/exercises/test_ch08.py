@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lasoftmoe.exercises import ch08
+from lasoftmoe.moe import Experts, LaSoftMoE, LinearAttention
 from lasoftmoe.moe.la_soft_moe import instance_norm
 from lasoftmoe.moe.linear_attention import elu_plus_one, linear_attention
 from tests.lasoftmoe.exercises.cells import ExerciseTests, Notebook
@@ -27,7 +28,43 @@ def replaced(adapter):
 
 
 # Correct programs that look different from the book's; the package's own come first.
+class WithLoops(nn.Module):
+    """Algorithm 2 image by image, slot by slot."""
+
+    def __init__(self, dim, num_experts, slots_per_expert):
+        super().__init__()
+        self.experts = Experts(num_experts, dim, 4 * dim)
+        self.attention = LinearAttention(num_experts * slots_per_expert)
+        self.phi = nn.Parameter(torch.empty(num_experts, slots_per_expert, dim).normal_())
+
+    def one(self, x):
+        logits = (x @ self.phi.flatten(0, 1).T)[None]
+        c = nn.InstanceNorm1d(len(x))(self.attention(logits))[0]
+        slots = logits[0].softmax(0).T @ x
+        out = self.experts(slots.view(1, *self.phi.shape))[0].flatten(0, 1)
+        return torch.stack([sum(w * o for w, o in zip(row, out, strict=True)) for row in c])
+
+    def forward(self, x):
+        return torch.stack([self.one(image) for image in x])
+
+
+class InheritsOurs(LaSoftMoE):
+    """The package's own layer."""
+
+
+class OtherWidth(WithLoops):
+    """Attention over the slots of one expert."""
+
+    def __init__(self, dim, num_experts, slots_per_expert):
+        super().__init__(dim, num_experts, slots_per_expert)
+        self.attention = LinearAttention(slots_per_expert)
+
+    def forward(self, x):
+        return x * self.phi.sum()
+
+
 OTHER_WAYS = [
+    (ch08.check_algorithm_2, WithLoops),
     (
         ch08.check_linear_attention,
         lambda q, k, v: linear_attention(elu_plus_one(q), elu_plus_one(k), v),
@@ -85,6 +122,8 @@ def frozen(adapter):
 
 
 MISTAKES = [
+    (ch08.check_algorithm_2, InheritsOurs, "package's own layer"),
+    (ch08.check_algorithm_2, OtherWidth, "the logits of a token for ALL slots"),
     (
         ch08.check_instance_norm,
         lambda c: (c - c.amin(-1, True)) / (c.amax(-1, True) - c.amin(-1, True)),

@@ -87,6 +87,7 @@ def test_spoiled_arguments_do_not_reach_the_judge():
     ch06.check_dispatch(careless)
 
 
+@pytest.mark.slow
 def test_notebook_shows_one_line_and_no_traceback(tmp_path):
     source = "from lasoftmoe.exercises import ch06\nch06.check_dispatch(lambda x: x.softmax(-1))"
     notebook = new_notebook(cells=[new_code_cell(source)])
@@ -97,3 +98,7 @@ def test_notebook_shows_one_line_and_no_traceback(tmp_path):
     assert len(error.traceback) == 1
     assert error.traceback[0].startswith("Not yet: Your softmax runs over the last axis")
     assert "softmax(1)" not in error.traceback[0]
+
+
+def test_ipython_is_given_one_line_instead_of_a_traceback():
+    assert NotYet("Look.", "There.")._render_traceback_() == ["Not yet: Look. There."]

@@ -61,6 +61,12 @@ def test_only_cells_that_the_answer_needs_come_with_it():
     )
 
 
+def test_a_class_is_found_too():
+    broken = "class A(Base):\n    def f(self:"
+    assert find(broken, function="A").source == broken
+    assert find("class A: pass", function="A").source == "class A: pass"
+
+
 def test_two_cells_with_the_same_text_and_cycles_are_no_trouble():
     answer = find("def g(x): return f(x)", "def g(x): return f(x)", "def f(x): return g(x)")
     assert len(answer.needs) == 2
@@ -96,4 +102,5 @@ def test_a_huge_file_is_refused_before_it_is_read():
 def test_mention_of_the_package_answers_is_noticed():
     assert reads_package_answers("return ch06.DISPATCH.answer(x)")
     assert reads_package_answers("import lasoftmoe.exercises.ch06")
+    assert reads_package_answers("from lasoftmoe.moe import naive")
     assert not reads_package_answers("return patch06.x")
