@@ -23,6 +23,8 @@ PRESETS = Path(__file__).parent / "presets"
 MODULES = {
     "clip": "lasoftmoe.methods.clip",
     "timm_classifier": "lasoftmoe.methods.timm_classifier",
+    "vit": "lasoftmoe.methods.vit",
+    "convnext": "lasoftmoe.methods.convnext",
     "cdcn": "lasoftmoe.methods.cdcn",
 }
 """Where each method is written; its module is imported when the method is asked for."""
