@@ -25,6 +25,7 @@ MODULES = {
     "timm_classifier": "lasoftmoe.methods.timm_classifier",
     "vit": "lasoftmoe.methods.vit",
     "convnext": "lasoftmoe.methods.convnext",
+    "auxiliary": "lasoftmoe.methods.auxiliary",
     "cdcn": "lasoftmoe.methods.cdcn",
 }
 """Where each method is written; its module is imported when the method is asked for."""

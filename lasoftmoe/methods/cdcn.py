@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.method import Method, MethodConfig
+from lasoftmoe.methods.depth_target import DepthTarget, known_pairs
 from lasoftmoe.pixels import to_unit_range
 from lasoftmoe.settings import CHECKED, Count, Fraction
 
@@ -30,8 +31,7 @@ class CDCNConfig(MethodConfig):
 
     ``theta`` mixes a plain convolution (0) with pure differences (1). ``block_widths`` are the
     channels inside each of three blocks, ``head_widths`` those before the map. The map has
-    ``map_size`` pixels a side. ``target`` is what live faces should give: the ``"depth"`` that the
-    dataset holds for them, or ``"ones"`` for a dataset without.
+    ``map_size`` pixels a side. ``target`` is what live faces should give, see ``depth_target``.
     """
 
     kind: ClassVar[str] = "cdcn"
@@ -41,7 +41,7 @@ class CDCNConfig(MethodConfig):
     block_widths: tuple[Count, Count, Count] = (128, 196, 128)
     head_widths: tuple[Count, Count] = (128, 64)
     map_size: Count = 32
-    target: Literal["depth", "ones"] = "depth"
+    target: DepthTarget = "depth"
 
 
 class CentralDifferenceConv2d(nn.Conv2d):
@@ -156,29 +156,15 @@ class CDCN(Detector):
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the squared error of the depth and the contrastive depth loss, weighted 1:1."""
-        target, known = self._target(batch)
-        predicted = self.depth(batch["image"])[known]
-        target = target[known].to(predicted.dtype)
+        predicted, target = known_pairs(self.depth(batch["image"]), batch, self.config.target)
         return {
             "depth": F.mse_loss(predicted, target),
             "contrast": contrastive_depth_loss(predicted, target),
         }
-
-    def _target(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The maps to be predicted, and for which images they are known."""
-        live = ~batch["is_attack"]
-        size = self.config.map_size
-        if self.config.target == "ones":
-            maps = torch.ones(len(live), 1, size, size, device=live.device)
-            known = torch.ones_like(live)
-        else:
-            maps = F.adaptive_avg_pool2d(batch["depth"].float() / 255, size)
-            known = batch["is_attack"] | batch["has_depth"]
-        return maps * live[:, None, None, None], known
 
     def settings(self) -> dict[str, Any]:
         """Return the configuration."""
         return asdict(self.config)
 
 
-METHOD = Method(CDCNConfig, CDCN, paper="Tables 2 and 3: CDCN")
+METHOD = Method(CDCNConfig, CDCN, paper="Tables 2 and 3: CDCN", code=("methods/depth_target.py",))

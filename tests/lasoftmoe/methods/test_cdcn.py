@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from lasoftmoe.methods import build_detector, method_config, parameter_count, preset_settings
 from lasoftmoe.methods.cdcn import CDCNConfig, CentralDifferenceConv2d, contrastive_depth_loss
+from lasoftmoe.methods.depth_target import depth_target
 
 SMALL = CDCNConfig(
     stem_width=4, block_widths=(4, 6, 4), head_widths=(4, 4), map_size=8, target="ones"
@@ -93,7 +94,7 @@ def test_maps_have_their_size_and_attacks_are_taught_zero():
     detector = build_detector(SMALL, 0)
     batch = {"image": images(4).float(), "is_attack": torch.tensor([True, False, True, False])}
     assert detector.depth(batch["image"]).shape == (4, 1, 8, 8)
-    target, known = detector._target(batch)
+    target, known = depth_target(batch, 8, detector.config.target)
     assert known.all() and target.amax((1, 2, 3)).tolist() == [0, 1, 0, 1]
 
 
@@ -107,7 +108,7 @@ def test_live_images_without_depth_teach_nothing():
         "depth": depth,
         "has_depth": torch.tensor([False, True, False, False]),
     }
-    target, known = detector._target(batch)
+    target, known = depth_target(batch, 8, detector.config.target)
     assert known.tolist() == [True, True, True, False]
     assert target.amax((1, 2, 3)).tolist() == [0, 1, 0, 1]
     first = detector.training_loss(batch)["depth"]
