@@ -27,6 +27,7 @@ MODULES = {
     "convnext": "lasoftmoe.methods.convnext",
     "auxiliary": "lasoftmoe.methods.auxiliary",
     "cdcn": "lasoftmoe.methods.cdcn",
+    "ffd": "lasoftmoe.methods.ffd",
 }
 """Where each method is written; its module is imported when the method is asked for."""
 
