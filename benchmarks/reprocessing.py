@@ -138,9 +138,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--experiment", choices=known_experiments(), default="vanilla")
     parser.add_argument("--preset", default="laptop")
     parser.add_argument("--seeds", type=at_least(1), default=5)
-    parser.add_argument(
-        "--people", type=at_least(2), help="test people (default: all)"
-    )
+    parser.add_argument("--people", type=at_least(2), help="test people (default: all)")
     parser.add_argument("--workers", type=at_least(1))
     parser.add_argument("--out", type=Path, help="write everything to this JSON file")
     options = parser.parse_args(arguments)

@@ -23,7 +23,11 @@ PRESETS = Path(__file__).parent / "presets"
 MODULES = {
     "clip": "lasoftmoe.methods.clip",
     "timm_classifier": "lasoftmoe.methods.timm_classifier",
+    "vit": "lasoftmoe.methods.vit",
+    "convnext": "lasoftmoe.methods.convnext",
+    "auxiliary": "lasoftmoe.methods.auxiliary",
     "cdcn": "lasoftmoe.methods.cdcn",
+    "ffd": "lasoftmoe.methods.ffd",
 }
 """Module of each method, imported at first use."""
 

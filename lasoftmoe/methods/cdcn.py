@@ -1,8 +1,11 @@
-"""CDCN: depth from central differences, for live faces only (Yu et al. 2020).
+"""CDCN and CDCN++: depth from central differences, for live faces only (Yu et al. 2020).
 
 A live face has the shape of a head; prints and displays are flat. The network predicts a depth map,
 with zeros as the target for attacks. Its convolutions read differences from the center pixel,
 which show the texture of paper and displays but not the color of a face.
+
+CDCN++ has the widths that an architecture search found, and each block's output is weighted by a
+map of attention.
 """
 
 from __future__ import annotations
@@ -18,30 +21,37 @@ from torch.nn import functional as F
 
 from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.method import Method, MethodConfig
+from lasoftmoe.methods.depth_target import DepthTarget, known_pairs
 from lasoftmoe.pixels import to_unit_range
 from lasoftmoe.settings import CHECKED, Count, Fraction
 
 STAGES = 3
+SEARCHED_WIDTHS = ((1.0, 1.6, 1.0), (1.2, 1.0, 1.4, 1.0), (1.0, 1.2, 1.0))
+"""Widths inside the three blocks of CDCN++, in units of a block's last width."""
+ATTENTION_KERNELS = (7, 5, 3)
+"""Sides of the kernels of CDCN++ that make the attention of the three blocks."""
 
 
 @dataclass(frozen=True, config=CHECKED)
 class CDCNConfig(MethodConfig):
     """Widths and target of the network.
 
-    ``theta`` mixes a plain convolution (0) with pure differences (1). ``block_widths`` are the
-    channels inside each of three blocks, ``head_widths`` those before the map, whose sides have
-    ``map_size`` pixels. ``target`` is the target for live faces: the dataset's ``"depth"``, or
-    ``"ones"`` for a dataset without depth.
+    ``variant`` is ``"cdcn"`` or ``"cdcn++"``. ``theta`` mixes a plain convolution (0) with pure
+    differences (1). ``block_widths`` are the channels inside each of three blocks, ``head_widths``
+    those before the map; CDCN++ reads only the last of the former and the first of the latter. The
+    map has ``map_size`` pixels on each side. ``target`` is the target for live faces, see
+    ``depth_target``.
     """
 
     kind: ClassVar[str] = "cdcn"
+    variant: Literal["cdcn", "cdcn++"] = "cdcn"
     theta: Fraction = 0.7
     stem_width: Count = 64
     stem_stride: Count = 1
     block_widths: tuple[Count, Count, Count] = (128, 196, 128)
     head_widths: tuple[Count, Count] = (128, 64)
     map_size: Count = 32
-    target: Literal["depth", "ones"] = "depth"
+    target: DepthTarget = "depth"
 
 
 class CentralDifferenceConv2d(nn.Conv2d):
@@ -106,6 +116,23 @@ def contrastive_depth_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(F.conv2d(predicted, neighbors), F.conv2d(target, neighbors))
 
 
+class SpatialAttention(nn.Module):
+    """Weight for each pixel, from the mean and the maximum of its channels (Woo et al. 2018).
+
+    Args:
+        kernel_size: odd.
+    """
+
+    def __init__(self, kernel_size: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, h, w) to the same, multiplied by weights in (0, 1)."""
+        summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        return x * torch.sigmoid(self.conv(summary))
+
+
 class CDCN(Detector):
     """Central difference network with a depth map as its output.
 
@@ -117,16 +144,20 @@ class CDCN(Detector):
         super().__init__()
         self.config = config
         self.needs = ("depth",) if config.target == "depth" else ()
+        plus = config.variant == "cdcn++"
         stem, last = config.stem_width, config.block_widths[-1]
         self.stem = self._layer(3, stem, config.stem_stride)
+        widths = (stem, last, last)
         self.blocks = nn.ModuleList(
-            self._block(stem if stage == 0 else last) for stage in range(STAGES)
+            self._block(width, _block_widths(config, stage)) for stage, width in enumerate(widths)
         )
-        wide, narrow = config.head_widths
+        self.attention = nn.ModuleList(
+            SpatialAttention(kernel) if plus else nn.Identity() for kernel in ATTENTION_KERNELS
+        )
+        heads = (STAGES * last, *config.head_widths[: 1 if plus else 2])
         self.head = nn.Sequential(
-            self._layer(STAGES * last, wide),
-            self._layer(wide, narrow),
-            CentralDifferenceConv2d(narrow, 1, theta=config.theta),
+            *(self._layer(a, b) for a, b in pairwise(heads)),
+            CentralDifferenceConv2d(heads[-1], 1, theta=config.theta),
             nn.ReLU(),
         )
 
@@ -134,9 +165,8 @@ class CDCN(Detector):
         convolution = CentralDifferenceConv2d(width, out, theta=self.config.theta, stride=stride)
         return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU())
 
-    def _block(self, width: int) -> nn.Sequential:
-        widths = (width, *self.config.block_widths)
-        layers = [self._layer(a, b) for a, b in pairwise(widths)]
+    def _block(self, width: int, widths: tuple[int, ...]) -> nn.Sequential:
+        layers = [self._layer(a, b) for a, b in pairwise((width, *widths))]
         return nn.Sequential(*layers, nn.MaxPool2d(3, stride=2, padding=1))
 
     def depth(self, images: Tensor) -> Tensor:
@@ -145,9 +175,10 @@ class CDCN(Detector):
         x = self.stem(2 * pixels - 1)
         size = (self.config.map_size, self.config.map_size)
         stages = []
-        for block in self.blocks:
+        for block, attention in zip(self.blocks, self.attention, strict=True):
             x = block(x)
-            stages.append(F.interpolate(x, size, mode="bilinear", align_corners=False))
+            seen = attention(x)
+            stages.append(F.interpolate(seen, size, mode="bilinear", align_corners=False))
         return self.head(torch.cat(stages, dim=1))
 
     def attack_score(self, images: Tensor) -> Tensor:
@@ -156,29 +187,21 @@ class CDCN(Detector):
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the squared error of the depth and the contrastive depth loss, weighted 1:1."""
-        target, known = self._target(batch)
-        predicted = self.depth(batch["image"])[known]
-        target = target[known].to(predicted.dtype)
+        predicted, target = known_pairs(self.depth(batch["image"]), batch, self.config.target)
         return {
             "depth": F.mse_loss(predicted, target),
             "contrast": contrastive_depth_loss(predicted, target),
         }
-
-    def _target(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the target maps and which images have one."""
-        live = ~batch["is_attack"]
-        size = self.config.map_size
-        if self.config.target == "ones":
-            maps = torch.ones(len(live), 1, size, size, device=live.device)
-            known = torch.ones_like(live)
-        else:
-            maps = F.adaptive_avg_pool2d(batch["depth"].float() / 255, size)
-            known = batch["is_attack"] | batch["has_depth"]
-        return maps * live[:, None, None, None], known
 
     def settings(self) -> dict[str, Any]:
         """Return the configuration."""
         return asdict(self.config)
 
 
-METHOD = Method(CDCNConfig, CDCN, paper="Tables 2 and 3: CDCN")
+def _block_widths(config: CDCNConfig, stage: int) -> tuple[int, ...]:
+    if config.variant == "cdcn":
+        return config.block_widths
+    return tuple(int(share * config.block_widths[-1]) for share in SEARCHED_WIDTHS[stage])
+
+
+METHOD = Method(CDCNConfig, CDCN, paper="Tables 2 and 3: CDCN", code=("methods/depth_target.py",))

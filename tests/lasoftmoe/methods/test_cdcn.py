@@ -6,8 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from lasoftmoe.methods import build_detector, method_config, parameter_count, preset_settings
-from lasoftmoe.methods.cdcn import CDCNConfig, CentralDifferenceConv2d, contrastive_depth_loss
+from lasoftmoe.methods import (
+    build_detector,
+    build_shape,
+    method_config,
+    parameter_count,
+    preset_settings,
+)
+from lasoftmoe.methods.cdcn import (
+    CDCNConfig,
+    CentralDifferenceConv2d,
+    SpatialAttention,
+    contrastive_depth_loss,
+)
+from lasoftmoe.methods.depth_target import depth_target
 
 SMALL = CDCNConfig(
     stem_width=4, block_widths=(4, 6, 4), head_widths=(4, 4), map_size=8, target="ones"
@@ -87,13 +99,49 @@ def test_contrastive_depth_loss_equals_eight_differences():
 def test_the_published_size():
     assert parameter_count("cdcn", "a100") == 2_245_016
     assert parameter_count("cdcn", "laptop") == 35_248
+    assert sum(p.numel() for p in build_shape(CDCNConfig("cdcn++")).parameters()) == 2_257_352
+
+
+@pytest.mark.parametrize("variant", ["cdcn", "cdcn++"])
+def test_blocks_halve_the_image_and_the_map_has_32_pixels(variant):
+    shape = build_shape(CDCNConfig(variant))
+    x = shape.stem(torch.empty(1, 3, 256, 256, device="meta"))
+    sizes = [(x := block(x)).shape[1:] for block in shape.blocks]
+    assert sizes == [(128, 128, 128), (128, 64, 64), (128, 32, 32)]
+    assert shape.head(torch.empty(1, 384, 32, 32, device="meta")).shape == (1, 1, 32, 32)
+
+
+def test_attention_weights_each_pixel_by_the_mean_and_maximum_of_its_channels():
+    torch.manual_seed(0)
+    attention, x = SpatialAttention(3).double(), images(2, 5, 6)
+    padded = F.pad(x, (1, 1, 1, 1))
+    weights = torch.zeros(2, 6, 6, dtype=torch.float64)
+    for row in range(6):
+        for column in range(6):
+            near = padded[:, :, row : row + 3, column : column + 3]
+            mean = (near.mean(1) * attention.conv.weight[0, 0]).sum((1, 2))
+            peak = (near.amax(1) * attention.conv.weight[0, 1]).sum((1, 2))
+            weights[:, row, column] = torch.sigmoid(mean + peak)
+    expected = x * weights[:, None]
+    assert torch.allclose(attention(x), expected)
+    kernel = attention.conv.weight
+    gradients = [torch.autograd.grad(y.square().sum(), kernel)[0] for y in (attention(x), expected)]
+    assert torch.allclose(*gradients)
+
+
+def test_the_larger_variant_learns_a_map():
+    detector = build_detector(CDCNConfig(**{**vars(SMALL), "variant": "cdcn++"}), 0)
+    batch = {"image": images(4).float(), "is_attack": torch.tensor([True, False, True, False])}
+    assert detector.depth(batch["image"]).shape == (4, 1, 8, 8)
+    sum(detector.training_loss(batch).values()).backward()
+    assert all(p.grad is not None for p in detector.parameters())
 
 
 def test_maps_have_their_size_and_attacks_are_taught_zero():
     detector = build_detector(SMALL, 0)
     batch = {"image": images(4).float(), "is_attack": torch.tensor([True, False, True, False])}
     assert detector.depth(batch["image"]).shape == (4, 1, 8, 8)
-    target, known = detector._target(batch)
+    target, known = depth_target(batch, 8, detector.config.target)
     assert known.all() and target.amax((1, 2, 3)).tolist() == [0, 1, 0, 1]
 
 
@@ -107,7 +155,7 @@ def test_live_images_without_depth_teach_nothing():
         "depth": depth,
         "has_depth": torch.tensor([False, True, False, False]),
     }
-    target, known = detector._target(batch)
+    target, known = depth_target(batch, 8, detector.config.target)
     assert known.tolist() == [True, True, True, False]
     assert target.amax((1, 2, 3)).tolist() == [0, 1, 0, 1]
     first = detector.training_loss(batch)["depth"]

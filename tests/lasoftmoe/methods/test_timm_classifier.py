@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from lasoftmoe.experiment import load_config
 from lasoftmoe.experiment import runs as experiment
-from lasoftmoe.methods import build_detector
+from lasoftmoe.methods import build_detector, build_shape, parameter_count
 from lasoftmoe.methods.timm_classifier import TimmClassifier, TimmClassifierConfig
 
 SMALL = TimmClassifierConfig("resnet10t", None, 0.125)
@@ -109,3 +110,34 @@ def test_an_experiment_of_it_runs_and_reads_back(tiny_folder, runs):
     again = run.detector().attack_score(dev.batch([0, 1])["image"])
     stored = run.scores.loc[run.scores["split"] == "dev", "attack_score"][:2]
     assert torch.allclose(again.double(), torch.tensor(stored.to_numpy()), atol=1e-4)
+
+
+def test_one_output_is_one_logit_less_than_the_published_two_classes():
+    assert parameter_count("timm_classifier", "a100") == 23_510_081
+    assert parameter_count("timm_classifier", "a100") + 2048 + 1 == 23_512_130
+
+
+def test_two_logits_and_one_have_the_same_loss_and_gradient():
+    z = torch.linspace(-4, 4, 9, dtype=torch.float64, requires_grad=True)
+    is_attack = torch.arange(9) % 2
+    one = F.binary_cross_entropy_with_logits(z, is_attack.double())
+    two = F.cross_entropy(torch.stack((torch.zeros_like(z), z), dim=1), is_attack)
+    assert torch.allclose(one, two)
+    assert torch.allclose(torch.autograd.grad(one, z)[0], torch.autograd.grad(two, z)[0])
+
+
+def test_a_score_depends_on_its_batch_in_training_only(batch):
+    detector = build_detector(SMALL, 0)
+    alone, among = (batch["image"][:2], batch["image"])
+    with torch.no_grad():
+        for training in (False, True):
+            detector.train(training)
+            same = torch.allclose(
+                detector.attack_score(alone), detector.attack_score(among)[:2], atol=1e-4
+            )
+            assert same is not training
+
+
+def test_features_have_the_networks_width():
+    assert build_shape(TimmClassifierConfig("resnet50")).network.num_features == 2048
+    assert build_shape(TimmClassifierConfig(width=0.5)).network.num_features == 256

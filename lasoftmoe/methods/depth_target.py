@@ -1,0 +1,57 @@
+"""What a depth map is compared with: the depth of a live face, and zeros for an attack."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lasoftmoe.detector import Batch
+
+DepthTarget = Literal["depth", "ones"]
+"""What live faces should give: the depth in the dataset, or 1 everywhere for one without depth."""
+
+
+def depth_target(batch: Batch, size: int, target: DepthTarget) -> tuple[Tensor, Tensor]:
+    """Return the maps to be predicted, and for which images they are known.
+
+    Attacks have zeros, even those that keep the shape of a face. That is the convention of Liu et
+    al. and Yu et al., not a measurement. A live image without depth has no known map.
+
+    Args:
+        batch: with ``depth`` and ``has_depth`` if ``target`` is ``"depth"``.
+        size: pixels on each side of a map; depth is averaged over areas.
+        target: see :data:`DepthTarget`.
+
+    Returns:
+        Maps (batch, 1, size, size) in [0, 1], and which are known, (batch,), bool.
+    """
+    live = ~batch["is_attack"]
+    if target == "ones":
+        maps = torch.ones(len(live), 1, size, size, device=live.device)
+        known = torch.ones_like(live)
+    else:
+        maps = F.adaptive_avg_pool2d(batch["depth"].float() / 255, size)
+        known = batch["is_attack"] | batch["has_depth"]
+    return maps * live[:, None, None, None], known
+
+
+def known_pairs(predicted: Tensor, batch: Batch, target: DepthTarget) -> tuple[Tensor, Tensor]:
+    """Return predicted maps and their targets, for the images whose target is known.
+
+    Args:
+        predicted: (batch, 1, size, size).
+        batch, target: see :func:`depth_target`.
+
+    Raises:
+        ValueError: if no image of the batch has a known target.
+    """
+    maps, known = depth_target(batch, predicted.shape[-1], target)
+    if not known.any():
+        raise ValueError(
+            f"none of the {len(known)} images in this batch is an attack or has depth, so there "
+            'is nothing to learn from; write depth for live images or set target to "ones"'
+        )
+    return predicted[known], maps[known].to(predicted.dtype)
