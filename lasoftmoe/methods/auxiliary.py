@@ -68,7 +68,7 @@ class Auxiliary(Detector):
     """A convolutional network that predicts a depth map.
 
     Args:
-        config: see :class:`AuxiliaryConfig`.
+        config: See :class:`AuxiliaryConfig`.
     """
 
     def __init__(self, config: AuxiliaryConfig) -> None:

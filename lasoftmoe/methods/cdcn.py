@@ -120,7 +120,7 @@ class SpatialAttention(nn.Module):
     """Weight for each pixel, from the mean and the maximum of its channels (Woo et al. 2018).
 
     Args:
-        kernel_size: odd.
+        kernel_size: Odd.
     """
 
     def __init__(self, kernel_size: int) -> None:
@@ -137,7 +137,7 @@ class CDCN(Detector):
     """Central difference network with a depth map as its output.
 
     Args:
-        config: see :class:`CDCNConfig`.
+        config: See :class:`CDCNConfig`.
     """
 
     def __init__(self, config: CDCNConfig) -> None:

@@ -6,7 +6,7 @@ cannot rely on one camera's colors or on one place in the image.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import timm
 import torch
@@ -50,7 +50,7 @@ class ConvNeXt(TimmClassifier):
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Change brightness and contrast, and erase squares; images become floating point."""
-        config: ConvNeXtConfig = self.config
+        config = cast(ConvNeXtConfig, self.config)
         images = jittered(to_unit_range(batch["image"]), config.jitter, generator)
         return {**batch, "image": erased(images, config.erase, generator)}
 
@@ -60,8 +60,8 @@ def jittered(images: Tensor, strength: float, generator: torch.Generator) -> Ten
 
     Args:
         images: (batch, 3, h, w), floating point in [0, 1]; the result stays in [0, 1].
-        strength: in [0, 1]; factors are uniform in ``1 - strength`` to ``1 + strength``.
-        generator: on the CPU.
+        strength: In [0, 1]; factors are uniform in ``1 - strength`` to ``1 + strength``.
+        generator: On the CPU.
     """
     factors = 1 + strength * (2 * torch.rand(2, len(images), 1, 1, 1, generator=generator) - 1)
     brightness, contrast = factors.to(images)
@@ -75,8 +75,8 @@ def erased(images: Tensor, probability: float, generator: torch.Generator) -> Te
 
     Args:
         images: (batch, 3, h, w), floating point in [0, 1].
-        probability: that an image loses a square, whose side is ``ERASED_SIDE`` of the image's.
-        generator: on the CPU.
+        probability: That an image loses a square, whose side is ``ERASED_SIDE`` of the image's.
+        generator: On the CPU.
     """
     draws = torch.rand(3, len(images), generator=generator).to(images.device)
     inside = draws[0, :, None, None] < probability
@@ -94,7 +94,7 @@ def _timm(config: ConvNeXtConfig) -> TimmClassifierConfig:
 
 
 def _build(config: ConvNeXtConfig) -> ConvNeXt:
-    return ConvNeXt(timm_classifier.METHOD.build(_timm(config)).network, config)
+    return ConvNeXt(timm_classifier.timm_network(_timm(config)), config)
 
 
 def _weights(config: ConvNeXtConfig) -> Weights | None:

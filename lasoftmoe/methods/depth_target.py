@@ -21,9 +21,9 @@ def depth_target(batch: Batch, size: int, target: DepthTarget) -> tuple[Tensor, 
     al. and Yu et al., not a measurement. A live image without depth has no known map.
 
     Args:
-        batch: with ``depth`` and ``has_depth`` if ``target`` is ``"depth"``.
-        size: pixels on each side of a map; depth is averaged over areas.
-        target: see :data:`DepthTarget`.
+        batch: With ``depth`` and ``has_depth`` if ``target`` is ``"depth"``.
+        size: Pixels on each side of a map; depth is averaged over areas.
+        target: See :data:`DepthTarget`.
 
     Returns:
         Maps (batch, 1, size, size) in [0, 1], and which are known, (batch,), bool.
@@ -43,10 +43,10 @@ def known_pairs(predicted: Tensor, batch: Batch, target: DepthTarget) -> tuple[T
 
     Args:
         predicted: (batch, 1, size, size).
-        batch, target: see :func:`depth_target`.
+        batch, target: See :func:`depth_target`.
 
     Raises:
-        ValueError: if no image of the batch has a known target.
+        ValueError: If no image of the batch has a known target.
     """
     maps, known = depth_target(batch, predicted.shape[-1], target)
     if not known.any():

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from timm.models.xception import Block, SeparableConv2d
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.method import Method, MethodConfig, Weights
@@ -93,7 +94,7 @@ class MixedMap(nn.Module):
     """Sum of ten maps with predicted, unbounded coefficients, plus a constant map.
 
     Args:
-        width: channels of the features.
+        width: Channels of the features.
         templates: (10, size, size).
     """
 
@@ -131,13 +132,13 @@ def principal_components(masks: Tensor, count: int = TEMPLATES) -> tuple[Tensor,
 
     Args:
         masks: (masks, h, w).
-        count: number of directions.
+        count: Number of directions.
 
     Returns:
         (h, w) and (count, h, w).
 
     Raises:
-        ValueError: if there are not more masks than directions.
+        ValueError: If there are not more masks than directions.
     """
     if len(masks) <= count:
         raise ValueError(f"{count} principal components need more than {len(masks)} masks")
@@ -160,10 +161,10 @@ class FFD(Detector):
     """A classifier whose middle features are multiplied by a map.
 
     Args:
-        before: from normalized images to features (batch, width, h, w).
-        after: from these to pooled features (batch, out).
-        width, out: channels.
-        config: see :class:`FFDConfig`.
+        before: From normalized images to features (batch, width, h, w).
+        after: From these to pooled features (batch, out).
+        width, out: Channels.
+        config: See :class:`FFDConfig`.
     """
 
     def __init__(
@@ -177,18 +178,19 @@ class FFD(Detector):
         self.map_head = RegressedMap(width) if regressed else MixedMap(width, regions())
         self.head = nn.Linear(out, 1)
 
-    def prepare(self, train_set: FaceDataset) -> None:
+    def prepare(self, train_set: Dataset) -> None:
         """Compute the mean and the components of training masks, if the map is mixed from them.
 
         Raises:
-            ValueError: if there are no more than ten masks.
+            ValueError: If there are no more than ten masks.
         """
         if self.config.map != "pca":
             return
-        rows = train_set.table["mask"].notna().to_numpy().nonzero()[0]
+        faces = cast("FaceDataset", train_set)
+        rows = faces.table["mask"].notna().to_numpy().nonzero()[0]
         step = max(1, len(rows) // self.config.pca_masks)
         chosen = rows[::step][: self.config.pca_masks].tolist()
-        masks = train_set.delivering(("mask",)).batch(chosen)["mask"].float() / 255
+        masks = faces.delivering(("mask",)).batch(chosen)["mask"].float() / 255
         small = F.adaptive_avg_pool2d(masks, TEMPLATE_SIZE)[:, 0]
         mixed = cast(MixedMap, self.map_head)
         for buffer, value in zip(
@@ -215,7 +217,7 @@ class FFD(Detector):
         if self.config.map_loss == "weak":
             terms["map"] = self.config.map_weight * weak_map_loss(maps, is_attack)
         elif self.config.map_loss == "mask":
-            target, known = self.map_target(batch, tuple(maps.shape[-2:]))
+            target, known = self.map_target(batch, (maps.shape[2], maps.shape[3]))
             errors = (maps - target.to(maps.dtype)).abs().mean((1, 2, 3))
             terms["map"] = self.config.map_weight * (errors * known).sum() / known.sum().clamp(1)
         return terms
@@ -252,12 +254,12 @@ def _layer(width: int, out: int, stride: int = 1) -> nn.Sequential:
 
 def _xception(config: FFDConfig) -> FFD:
     """The map comes after block 7 of 12: 19 x 19 for 299 pixels."""
-    network = timm_classifier.METHOD.build(_timm(config)).network
+    network = timm_classifier.timm_network(_timm(config))
     names = ["conv1", "bn1", "act1", "conv2", "bn2", "act2", *(f"block{i}" for i in range(1, 8))]
     rest = [*(f"block{i}" for i in range(8, 13)), "conv3", "bn3", "act3", "conv4", "bn4", "act4"]
     before, after = ([network.get_submodule(n) for n in part] for part in (names, rest))
     after += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return FFD(nn.Sequential(*before), nn.Sequential(*after), 728, network.num_features, config)
+    return FFD(nn.Sequential(*before), nn.Sequential(*after), 728, 2048, config)
 
 
 def _timm(config: FFDConfig) -> TimmClassifierConfig:

@@ -58,7 +58,7 @@ class TimmClassifier(Detector):
         config: The settings it was built from.
     """
 
-    def __init__(self, network: nn.Module, config: TimmClassifierConfig) -> None:
+    def __init__(self, network: nn.Module, config: MethodConfig) -> None:
         super().__init__()
         self.network = network
         self.config = config
@@ -89,8 +89,8 @@ class TimmClassifier(Detector):
         return self.network.forward_head(self.network.forward_features(pixels), pre_logits=True)
 
 
-def _build(config: TimmClassifierConfig) -> TimmClassifier:
-    """Build the network that ``config`` names.
+def timm_network(config: TimmClassifierConfig) -> nn.Module:
+    """Return the network that ``config`` names, with one output.
 
     Raises:
         ValueError: if timm has no such network or no such weights.
@@ -102,14 +102,17 @@ def _build(config: TimmClassifierConfig) -> TimmClassifier:
     options: dict[str, Any] = {}
     if config.width != 1:
         options["channels"] = [max(8, round(width * config.width)) for width in CHANNELS]
-    network = timm.create_model(
+    return timm.create_model(
         f"{config.name}.{config.pretrained}" if tagged else config.name,
         pretrained=config.pretrained is not None,
         pretrained_cfg_overlay={"file": file} if file else None,
         num_classes=1,
         **options,
     )
-    return TimmClassifier(network, config)
+
+
+def _build(config: TimmClassifierConfig) -> TimmClassifier:
+    return TimmClassifier(timm_network(config), config)
 
 
 def _is_resnet(name: str) -> bool:

@@ -47,7 +47,7 @@ class VisionTower(nn.Module):
     def __init__(self, bundle: ClipBundle) -> None:
         super().__init__()
         self.visual = bundle.visual
-        self.visual.proj = None
+        self.visual.register_parameter("proj", None)
         self.head = nn.Linear(self.visual.ln_post.normalized_shape[0], 1)
         self.image_size = bundle.image_size
         self.pretrained_cfg = {"mean": bundle.mean, "std": bundle.std}
@@ -77,13 +77,13 @@ def _build(config: ViTConfig) -> TimmClassifier:
     """Build the network that ``config`` names.
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: see ``load_clip`` and ``timm_classifier``.
+        ValueError, FileNotFoundError, ConnectionError: See ``load_clip`` and ``timm_classifier``.
     """
     if config.name == "small":
         bundle = load_clip("small", config.pretrained, torch.get_default_device())
         with torch.device(bundle.device):
             return TimmClassifier(VisionTower(bundle), config)
-    return TimmClassifier(timm_classifier.METHOD.build(_timm(config)).network, config)
+    return TimmClassifier(timm_classifier.timm_network(_timm(config)), config)
 
 
 def _weights(config: ViTConfig) -> Weights | None:
