@@ -28,6 +28,7 @@ MODULES = {
     "auxiliary": "lasoftmoe.methods.auxiliary",
     "cdcn": "lasoftmoe.methods.cdcn",
     "ffd": "lasoftmoe.methods.ffd",
+    "uni_attack_detection": "lasoftmoe.methods.uni_attack_detection",
 }
 """Module of each method, imported at first use."""
 
