@@ -246,11 +246,13 @@ def _print_comparison(table: Table, sources: dict[str, Recorded], form: str) -> 
 def _cost_command(options: Namespace) -> None:
     from lasoftmoe.clip import load_clip
     from lasoftmoe.experiment.config import load_config
+    from lasoftmoe.methods import METHODS
     from lasoftmoe.moe.cost import block_cost, cost_table
 
     detector = load_config(options.name, options.get("preset"), 0, _overrides(options)).detector
     if detector.kind != "clip" or detector.moe.kind == "none":
         raise ValueError(f"{options.name} puts no branch into CLIP; try la_soft_moe")
+    METHODS[detector.kind].check(detector)
     # The cost does not depend on the weights, and random ones need no download.
     visual = load_clip(detector.clip.name, pretrained=None).model.visual
     tokens, dim = visual.positional_embedding.shape

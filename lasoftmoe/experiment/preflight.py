@@ -39,7 +39,7 @@ class PresetError(RuntimeError):
 
 
 def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
-    """Check GPU, dataset, and pretrained weights.
+    """Check GPU, dataset, network, and pretrained weights.
 
     Args:
         config: the run that is about to start.
@@ -51,7 +51,7 @@ def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
     problems = [
         *gpu_problems(config),
         *dataset_problems(config, data),
-        *weights_problems(config.detector),
+        *(network_problems(config.detector) or weights_problems(config.detector)),
     ]
     if problems:
         what = "\n".join(f"  {number}. {text}" for number, text in enumerate(problems, 1))
@@ -93,15 +93,19 @@ def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
     return []
 
 
+def network_problems(config: MethodConfig) -> list[str]:
+    """Return what keeps a network from being built here; builds nothing."""
+    try:
+        METHODS[config.kind].check(config)
+    except (ValueError, FileNotFoundError) as error:
+        return [f"a network that can be built: {error}"]
+    return []
+
+
 def weights_problems(config: MethodConfig) -> list[str]:
-    """Return what is missing of the pretrained weights and how to get it; downloads nothing."""
+    """Return what is missing of published weights and how to get it; downloads nothing."""
     weights = METHODS[config.kind].weights(config)
-    if weights is None or weights.tag is None:
-        return []
-    for file in weights.files:
-        if not file.is_file():
-            return [f"pretrained weights: no file at {file} ({weights.field})."]
-    if weights.files or _obtainable(weights):
+    if weights is None or weights.tag is None or weights.files or _obtainable(weights):
         return []
     return [
         f"the weights {weights.tag} of {weights.name}: neither in this machine's cache nor "
@@ -156,7 +160,8 @@ def dry_run(
     yield _requirement(gpu_problems(config), f"GPU: {gpu}")
     weights = METHODS[config.detector.kind].weights(config.detector)
     found = f"{weights.name}, {weights.tag or 'random'}" if weights else "none needed"
-    yield _requirement(weights_problems(config.detector), f"weights: {found}")
+    unbuilt = network_problems(config.detector)
+    yield _requirement(unbuilt or weights_problems(config.detector), f"weights: {found}")
     problems = dataset_problems(config, data)
     yield _requirement(problems, f"dataset: {data}, protocol {config.data.protocol}")
     counts = _counts(config, data) if data and not problems else None
@@ -164,6 +169,8 @@ def dry_run(
         yield Line("MISSING", f"a dataset that can be read: {counts}")
     elif counts is not None:
         yield from _count_lines(counts, published)
+    if unbuilt:
+        return
     cost = step_cost(config)
     yield _memory_line(cost, config)
     yield _work_line(cost, counts if isinstance(counts, pd.DataFrame) else published, config)
