@@ -16,6 +16,11 @@ from data_prep.errors import MissingFile
 from data_prep.reading import open_regular
 
 Tensors = dict[str, Tensor]
+PICKLE = (
+    "is a pickle, as torch.save writes it. A pickle can run code, so it is not read. If it holds "
+    'a state dict, convert it once: python -c "import torch; from safetensors.torch import '
+    "save_file; save_file(torch.load('OLD', weights_only=True), 'NEW.safetensors')\""
+)
 
 
 def copy_weights(model: nn.Module) -> Tensors:
@@ -54,19 +59,10 @@ def check_weights_file(path: Path) -> None:
             pass
     except (OSError, SafetensorError) as error:
         is_pickle = start[:4] == b"PK\3\4" or start[:1] == b"\x80"
-        told = _convert(path) if is_pickle else f"is not a readable safetensors file: {error}"
+        told = PICKLE if is_pickle else f"is not a readable safetensors file: {error}"
         raise ValueError(f"{path} {told}") from error
     if path.suffix != ".safetensors":
         raise ValueError(f"{path} holds safetensors; give its name the ending .safetensors")
-
-
-def _convert(path: Path) -> str:
-    new = str(path.with_suffix(".safetensors"))
-    return (
-        "is a pickle, as torch.save writes it. A pickle can run code, so it is not read. If it "
-        'holds a state dict, convert it once: python -c "import torch; from safetensors.torch '
-        f'import save_file; save_file(torch.load({str(path)!r}, weights_only=True), {new!r})"'
-    )
 
 
 def read_weights(path: Path) -> Tensors:

@@ -33,9 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         # Without defaults: whatever was not typed comes from the preset.
         options = make_parser(arguments).parse_args(arguments, defaults=False)
-        with _only_the_first_process_prints():
+        with _only_the_first_process_prints(options.command):
             _say_where()
-            return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
+            given = options.get(options.command) or Namespace()
+            _say_unused_data(options.command, given)
+            return COMMANDS[options.command](given) or 0
     except KeyboardInterrupt:
         code, message = 130, "\nlasoftmoe: interrupted; the same command continues from there"
     except Exception as error:
@@ -47,9 +49,11 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _only_the_first_process_prints() -> AbstractContextManager[Any]:
+def _only_the_first_process_prints(command: str) -> AbstractContextManager[Any]:
     """Silence all but one of the processes under ``accelerate launch``, which all run this."""
-    return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(None)
+    together = command in TOGETHER and os.environ.get("WORLD_SIZE", "1") != "1"
+    first = os.environ.get("RANK", "0") == "0"
+    return redirect_stdout(None) if together and not first else nullcontext()
 
 
 def _say_where() -> None:
@@ -58,6 +62,28 @@ def _say_where() -> None:
 
     if paths.CHECKOUT is None and not paths.runs_folder().exists():
         print(f"lasoftmoe: {paths.where_kept()}", file=sys.stderr)
+
+
+def _say_unused_data(command: str, options: Namespace) -> None:
+    """Tell users who set LASOFTMOE_DATA that the command does not use it, and how it would."""
+    from lasoftmoe.experiment.config import ENVIRONMENT, load_config, read_config
+
+    name = ENVIRONMENT[1:]
+    if not os.environ.get(name):
+        return
+    if command == "evaluate" and not options.get("data"):
+        path = Path(options.run_folder) / "config.yaml"
+        folder = read_config(path).data.folder if path.is_file() else ENVIRONMENT
+        whose, how = "the run", f'--data "{ENVIRONMENT}"'
+    elif command in TOGETHER and not options.get("data.folder"):
+        config = load_config("vanilla", options.get("preset"))
+        folder, how = config.data.folder, f"--data.folder '{ENVIRONMENT}'"
+        whose = f"the preset {config.preset}"
+    else:
+        return
+    if folder != ENVIRONMENT:
+        told = f"{name} is set but not used: {whose} names the data {folder!r}. To use it: {how}"
+        print(f"lasoftmoe: {told}", file=sys.stderr)
 
 
 def _message(error: Exception) -> str:
@@ -215,6 +241,8 @@ def _report_command(options: Namespace) -> None:
         print(f"no finished runs in {runs_folder()}; `lasoftmoe run vanilla` makes one")
     else:
         _print_table(table, "test, percent; threshold at the dev EER")
+    for name, reason in experiment.broken_runs().items():
+        print(f"broken: {name}: {reason}")
 
 
 def _report_table(options: Namespace) -> None:
@@ -224,7 +252,13 @@ def _report_table(options: Namespace) -> None:
     table = tables.load_table(options.name)
     seeds = range(int(options.get("seeds", 5)))
     sources = {}
-    if runs := tables.find_runs(table, options.get("preset"), seeds):
+    broken: list[str] = []
+    runs = tables.find_runs(
+        table, options.get("preset"), seeds, on_broken=lambda error: broken.append(str(error))
+    )
+    for reason in broken:
+        print(f"lasoftmoe: broken, left out: {reason}", file=sys.stderr)
+    if runs:
         record = from_runs.runs_record(table, runs, _typed())
         here = recorded.parse_record(table.name, record)
         sources[f"this machine: {here.facts['preset']}"] = here
@@ -269,6 +303,8 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
     print(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
 
 
+TOGETHER = ("train", "run", "zero-shot")
+"""Commands that several processes do together."""
 COMMANDS = {
     "train": _train_command,
     "run": _run_command,

@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.manifest import SPLITS, DatasetError, read_dataset
+from lasoftmoe.data.workers import worker_problems
 from lasoftmoe.detector import MAPS, Batch, Detector
 from lasoftmoe.experiment.config import ExperimentConfig
 from lasoftmoe.method import MethodConfig, Weights
@@ -39,7 +40,7 @@ class PresetError(RuntimeError):
 
 
 def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
-    """Check GPU, dataset, network, and pretrained weights.
+    """Check GPU, worker processes, dataset, network, and pretrained weights.
 
     Args:
         config: the run that is about to start.
@@ -51,6 +52,7 @@ def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
     problems = [
         *gpu_problems(config),
         *dataset_problems(config, data),
+        *loader_problems(config),
         *(network_problems(config.detector) or weights_problems(config.detector)),
     ]
     if problems:
@@ -68,6 +70,15 @@ def gpu_problems(config: ExperimentConfig) -> list[str]:
         "a CUDA GPU: torch sees none. Use a machine with one and a CUDA build of torch, or the "
         "preset laptop, which needs none."
     ]
+
+
+def loader_problems(config: ExperimentConfig) -> list[str]:
+    """Return what worker processes lack here and how to get it."""
+    training = config.training
+    if training.epochs == 0:
+        return []
+    image_bytes = 3 * config.data.image_size**2
+    return worker_problems(training.num_workers, training.batch_size * image_bytes)
 
 
 def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
@@ -158,6 +169,8 @@ def dry_run(
     """
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none needed"
     yield _requirement(gpu_problems(config), f"GPU: {gpu}")
+    if problems := loader_problems(config):
+        yield _requirement(problems, "")
     weights = METHODS[config.detector.kind].weights(config.detector)
     found = f"{weights.name}, {weights.tag or 'random'}" if weights else "none needed"
     unbuilt = network_problems(config.detector)

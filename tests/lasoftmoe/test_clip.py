@@ -241,7 +241,7 @@ def put(folder, what):
     [
         ("folder", r"clip\.safetensors: expected a regular file, found a folder"),
         ("pipe", r"clip\.safetensors: expected a regular file, found a named pipe"),
-        ("pickle", r"clip\.pt is a pickle.*convert it once: python -c .*clip\.safetensors"),
+        ("pickle", r"clip\.pt is a pickle.*convert it once: python -c .*safetensors"),
         ("old pickle", r"clip\.safetensors is a pickle"),
         ("huge", r"clip\.safetensors is not a readable safetensors file"),
         ("no ending", r"weights holds safetensors; give its name the ending \.safetensors"),
