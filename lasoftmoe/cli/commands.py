@@ -36,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         with _only_the_first_process_prints(options.command):
             _say_where()
             given = options.get(options.command) or Namespace()
-            _say_unused_data(options.command, given)
+            if options.command in TOGETHER and not given.get("data.folder"):
+                _say_unused_preset_data(given.get("preset"))
             return COMMANDS[options.command](given) or 0
     except KeyboardInterrupt:
         code, message = 130, "\nlasoftmoe: interrupted; the same command continues from there"
@@ -51,9 +52,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _only_the_first_process_prints(command: str) -> AbstractContextManager[Any]:
     """Silence all but one of the processes under ``accelerate launch``, which all run this."""
-    together = command in TOGETHER and os.environ.get("WORLD_SIZE", "1") != "1"
-    first = os.environ.get("RANK", "0") == "0"
-    return redirect_stdout(None) if together and not first else nullcontext()
+    silent = command in TOGETHER and not _is_first()
+    return redirect_stdout(None) if silent else nullcontext()
+
+
+def _is_first() -> bool:
+    """Whether this is the first, or the only, one of the processes that work together."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def _say_where() -> None:
@@ -64,26 +69,22 @@ def _say_where() -> None:
         print(f"lasoftmoe: {paths.where_kept()}", file=sys.stderr)
 
 
-def _say_unused_data(command: str, options: Namespace) -> None:
-    """Tell users who set LASOFTMOE_DATA that the command does not use it, and how it would."""
-    from lasoftmoe.experiment.config import ENVIRONMENT, load_config, read_config
+def _say_unused_data(folder: str, whose: str, how: str) -> None:
+    """Tell users who set LASOFTMOE_DATA that a command reads another folder, and what to type."""
+    from lasoftmoe.experiment.config import ENVIRONMENT
 
     name = ENVIRONMENT[1:]
-    if not os.environ.get(name):
-        return
-    if command == "evaluate" and not options.get("data"):
-        path = Path(options.run_folder) / "config.yaml"
-        folder = read_config(path).data.folder if path.is_file() else ENVIRONMENT
-        whose, how = "the run", f'--data "{ENVIRONMENT}"'
-    elif command in TOGETHER and not options.get("data.folder"):
-        config = load_config("vanilla", options.get("preset"))
-        folder, how = config.data.folder, f"--data.folder '{ENVIRONMENT}'"
-        whose = f"the preset {config.preset}"
-    else:
-        return
-    if folder != ENVIRONMENT:
+    if os.environ.get(name) and folder != ENVIRONMENT and _is_first():
         told = f"{name} is set but not used: {whose} names the data {folder!r}. To use it: {how}"
         print(f"lasoftmoe: {told}", file=sys.stderr)
+
+
+def _say_unused_preset_data(preset: str | None) -> None:
+    from lasoftmoe.experiment.config import ENVIRONMENT, load_config
+
+    config = load_config("vanilla", preset)
+    whose, how = f"the preset {config.preset}", f"--data.folder '{ENVIRONMENT}'"
+    _say_unused_data(config.data.folder, whose, how)
 
 
 def _message(error: Exception) -> str:
@@ -198,6 +199,8 @@ def _evaluate_command(options: Namespace) -> None:
     from lasoftmoe.experiment import runs as experiment
 
     run = experiment.read_run(options.run_folder)
+    if not options.get("data"):
+        _say_unused_data(run.config.data.folder, "the run", f'--data "{experiment.ENVIRONMENT}"')
     folder = options.get("data") or experiment.data_folder(run.config)
     if folder is None:
         raise ValueError("no dataset: name one with --data, or set LASOFTMOE_DATA")

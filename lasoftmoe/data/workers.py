@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def _memory_problems(num_workers: int, batch_bytes: int) -> list[str]:
 
 
 @contextmanager
-def lost_workers_explained() -> Iterator[None]:
+def lost_workers_explained() -> Generator[None]:
     """Replace torch's errors about dead and hanging workers.
 
     Torch may raise them anywhere in the main process, not only where a batch is awaited.

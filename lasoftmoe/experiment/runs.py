@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -318,7 +318,7 @@ def _report(
 ) -> RunReport:
     """The content of report.json."""
     origin = Origin.now(command_of(config))
-    return {
+    report = {
         "name": config.name,
         "preset": config.preset,
         "seed": config.seed,
@@ -340,6 +340,7 @@ def _report(
         # in milliseconds, which keeps runs in their order
         "date": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+    return cast(RunReport, report)
 
 
 def _parameter_counts(detector: Detector) -> ParameterCounts:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import torch
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
@@ -135,16 +135,16 @@ class Checkpoint:
         except ValueError as error:
             raise self._damaged(error) from error
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.clock.add(header["seconds"])
+        self.clock.add(dict(header["seconds"]))
         return TrainingState(header["epoch"], header["log"], header["best_dev_auc"], best)
 
-    def _read(self) -> tuple[Tensors, dict[str, Any]]:
+    def _read(self) -> tuple[Tensors, _Header]:
         try:
             with open_regular(self.path), safe_open(self.path, "pt") as file:
                 header = json.loads((file.metadata() or {})["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             _HEADER.validate_python(header, strict=True)
-            return tensors, header
+            return tensors, cast(_Header, header)
         except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
             raise self._damaged(error) from error
 
@@ -178,13 +178,18 @@ class Checkpoint:
                     )
 
 
+class _Seconds(TypedDict):
+    wall: NonNegative
+    cpu: NonNegative
+
+
 class _Header(TypedDict):
     epoch: NonNegativeCount
     steps: NonNegativeCount
     log: list[dict[str, Any]]
     best_dev_auc: FiniteFloat | None
     settings: dict[str, Any]
-    seconds: dict[Literal["wall", "cpu"], NonNegative]
+    seconds: _Seconds
 
 
 _HEADER = TypeAdapter(_Header)

@@ -125,7 +125,13 @@ def test_data_that_the_preset_does_not_name_is_said_to_be_unused_once(
     monkeypatch.setenv("LASOFTMOE_DATA", str(tiny_folder))
     cost = StepCost(10**6, 10**6, 2**20, 10**9, 10**6)
     monkeypatch.setattr("lasoftmoe.experiment.preflight.step_cost", lambda config: cost)
-    _, _, err = command("run", "table6", "--dry-run", small=False)
+    for argv in (["run", "table6", "--dry-run"], ["run", "vanilla", "--dry-run"]):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "1")
+        assert UNUSED not in command(*argv, small=False)[2]
+        monkeypatch.delenv("WORLD_SIZE")
+        _, _, err = command(*argv, small=False)
+        assert err.count(UNUSED) == 1
     assert err.count(UNUSED) == 1 and "--data.folder '$LASOFTMOE_DATA'" in err
     assert command("run", "vanilla", "--dry-run")[2] == ""  # a folder was typed
     named = ["--data.folder", "$LASOFTMOE_DATA", *SMALL]

@@ -11,7 +11,12 @@ import torch
 from lasoftmoe.data import dataset as dataset_module
 from lasoftmoe.data import epoch_loader, workers
 from lasoftmoe.data.sampling import EpochBatches
-from lasoftmoe.data.workers import LoaderError, lost_workers_explained, worker_options, worker_problems
+from lasoftmoe.data.workers import (
+    LoaderError,
+    lost_workers_explained,
+    worker_options,
+    worker_problems,
+)
 from lasoftmoe.experiment import load_config
 from lasoftmoe.experiment.preflight import PresetError, check_requirements
 

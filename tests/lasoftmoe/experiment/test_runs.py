@@ -16,9 +16,10 @@ from data_prep.errors import DatasetError
 from lasoftmoe.evaluation import from_scores, score
 from lasoftmoe.experiment import RunError, broken_runs, load_config, read_run, runs_table
 from lasoftmoe.experiment import runs as experiment
+from lasoftmoe.metrics.intervals import bootstrap_interval
 from lasoftmoe.paths import ROOT
 from lasoftmoe.training import loop as training
-from lasoftmoe.training.checkpoint import Checkpoint
+from lasoftmoe.training.checkpoint import Checkpoint, CheckpointError
 from tests.lasoftmoe.tiny import TinyDetector, write_tiny_dataset
 
 FILES = {"config.yaml", "log.csv", "scores.parquet", "report.json", "model.safetensors"}
@@ -81,6 +82,14 @@ def test_figures_follow_from_the_stored_scores(tiny_runs):
     assert again.dev.to_dict() == run.report["dev"]
     assert set(run.scores["split"]) == {"dev", "test"}
     assert {"id", "attack_score", "is_attack", "attack_type", "subject"} <= set(run.scores)
+
+
+def test_test_scores_come_with_the_threshold_of_dev(tiny_runs):
+    run = tiny_runs()
+    scored = run.test_scores()
+    assert scored.threshold == run.report["threshold"]
+    assert set(scored.scores["split"]) == {"test"} and len(scored.scores) == 16
+    assert bootstrap_interval("acer", scored) == bootstrap_interval("acer", run.scores)
 
 
 def test_reloaded_detector_scores_as_the_trained_one_did(tiny_runs):
@@ -238,6 +247,29 @@ def test_a_broken_run_does_not_hide_the_others(tiny_runs):
     assert runs_table()["run"].tolist() == [whole.folder.name]
     assert list(broken_runs()) == [broken.folder.name]
     assert "not readable JSON" in broken_runs()[broken.folder.name]
+
+
+def test_a_checkpoint_with_an_emptied_log_changes_no_result(tiny_runs, runs, monkeypatch):
+    real, steps = training._Loop.step, []
+
+    def stops(self, *arguments):
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        steps.append(0)
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Loop, "step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_runs()
+    saved = Checkpoint(next(runs.glob(".partial/*.safetensors")))
+    tensors, header = saved._read()
+    for log in ([], header["log"][:2]):
+        saved._replace(tensors, {"state": json.dumps({**header, "log": log, "steps": len(log)})})
+        with pytest.raises(CheckpointError, match="delete it to train from the beginning"):
+            tiny_runs()
+    saved.path.unlink()
+    assert tiny_runs().report["steps"] == 8
 
 
 @pytest.mark.parametrize("damage", [put("hello"), put_pipe])

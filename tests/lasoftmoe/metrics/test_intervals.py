@@ -243,6 +243,9 @@ def test_unusable_requests_are_refused_in_words():
         bootstrap_interval("eer2", Scored(scores, 0.5))
     with pytest.raises(ValueError, match="column 'split' with test"):
         bootstrap_interval("acer", scores)
+    for pair in ((scores, 0.5), (0.5, scores)):
+        with pytest.raises(ValueError, match=r"Scored\(scores, threshold\)"):
+            bootstrap_interval("acer", pair)
     with pytest.raises(ValueError, match="no runs"):
         paired_difference(Scored(scores, 0.5), [])
     with pytest.raises(ValueError, match="level"):
