@@ -32,7 +32,7 @@ from lasoftmoe.data import FaceDataset
 from lasoftmoe.evaluation import score
 from lasoftmoe.experiment import run
 from lasoftmoe.experiment.config import known_experiments
-from lasoftmoe.metrics.intervals import bootstrap_interval
+from lasoftmoe.metrics.intervals import Scored, bootstrap_interval
 from lasoftmoe.paths import EMBEDDED_DATA
 
 FORMS = (NO_NUISANCE, *NUISANCES)
@@ -74,21 +74,20 @@ def every_form(plans: list[SubjectPlan], seed: int, workers: int | None) -> Face
     return FaceDataset(images, table, "test", "p1", "every form")
 
 
-def summarize(runs: list[tuple[pd.DataFrame, float]]) -> dict:
+def summarize(runs: list[Scored]) -> dict:
     """Compute rejection rates and their gap.
 
     Args:
-        runs: Scores (is_attack, attack_score, subject, nuisance) of live images and attacks, and
-            the threshold, for each seed.
+        runs: Scores of live images and attacks, with a column nuisance, for each seed.
 
     Returns:
         "rejected", the rejected share of live images by form, averaged over runs; and "gap", the
         share of re-processed minus that of clean images, with its interval over subjects and seeds.
     """
     rates = []
-    for scores, threshold in runs:
-        live = scores[~scores["is_attack"]]
-        rates.append((live["attack_score"] >= threshold).groupby(live["nuisance"]).mean())
+    for scored in runs:
+        live = scored.scores[~scored.scores["is_attack"]]
+        rates.append((live["attack_score"] >= scored.threshold).groupby(live["nuisance"]).mean())
     rejected = pd.concat(rates, axis=1).mean(axis=1)
     gap = bootstrap_interval("reprocessed_gap", runs)
     return {"rejected": {str(k): float(v) for k, v in rejected.items()}, "gap": asdict(gap)}
@@ -107,7 +106,7 @@ def measure(options: argparse.Namespace) -> dict:
         test = trained.scores[trained.scores["split"] == "test"]
         attacks = test[test["is_attack"] & test["subject"].isin(live["subject"])]
         both = pd.concat([live, attacks.assign(nuisance=NO_NUISANCE)])
-        runs.append((both, trained.report["threshold"]))
+        runs.append(Scored(both, trained.report["threshold"]))
     return {
         **origin("reprocessing", options.given),
         "title": "Live test captures rejected, each in every form",

@@ -16,11 +16,12 @@ from pydantic.dataclasses import dataclass as settings
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lasoftmoe.clip_request import check_request
 from lasoftmoe.moe.branch import add_moe, moe_parameters
 from lasoftmoe.pixels import to_unit_range
 from lasoftmoe.settings import CHECKED
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS, build_small_clip, read_description
-from lasoftmoe.weights_files import copy_into, read_weights
+from lasoftmoe.weights_files import check_types, copy_into, read_weights
 
 __all__ = ["ClipBundle", "ClipConfig", "add_moe", "load_clip", "moe_parameters"]
 
@@ -118,25 +119,19 @@ def load_clip(
             safetensors file, or ``None`` for random weights from torch's global generator.
 
     Raises:
-        ValueError: If the name or tag is unknown, or the weights have another shape.
-        FileNotFoundError: If a weights file is missing.
+        ValueError, FileNotFoundError: See :func:`lasoftmoe.clip_request.check_request`; also a
+            ValueError if the weights have another shape or type.
         ConnectionError: If weights must be downloaded and cannot be.
     """
+    check_request(name, pretrained)
     bundle = _load_small(pretrained) if name == "small" else _load_open_clip(name, pretrained)
     bundle.model.to(device).eval()
     return bundle
 
 
 def _load_small(pretrained: str | None) -> ClipBundle:
-    if pretrained is None or pretrained == "embedded":
-        weights = EMBEDDED_WEIGHTS
-    elif pretrained.endswith(".safetensors"):
-        weights = Path(pretrained)
-    else:
-        raise ValueError(
-            f"The small CLIP has no weights {pretrained!r}; expected 'embedded', the path of a "
-            ".safetensors file, or None for random weights."
-        )
+    embedded = pretrained is None or pretrained == "embedded"
+    weights = EMBEDDED_WEIGHTS if embedded else Path(pretrained)
     config, tokenizer, _ = read_description(weights.with_suffix(".json"))
     model = build_small_clip(config, tokenizer.vocab_size)
     if pretrained is not None:
@@ -145,18 +140,20 @@ def _load_small(pretrained: str | None) -> ClipBundle:
 
 
 def _load_open_clip(name: str, pretrained: str | None) -> ClipBundle:
-    _check_open_clip_request(name, pretrained)
     try:
         # torch's default device: "meta" when only sizes are wanted
         device = torch.get_default_device()
         model = open_clip.create_model(name, pretrained, device=device, weights_only=True)
+        tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:
         raise _explain(error, name, pretrained) from error
+    if pretrained is not None and Path(pretrained).is_file():
+        check_types(model, Path(pretrained))
     settings = open_clip.get_model_preprocess_cfg(model)
     size = settings["size"]
     return ClipBundle(
         model,
-        open_clip.get_tokenizer(name),
+        tokenizer,
         image_size=size if isinstance(size, int) else size[0],
         mean=tuple(settings["mean"]),
         std=tuple(settings["std"]),
@@ -164,35 +161,15 @@ def _load_open_clip(name: str, pretrained: str | None) -> ClipBundle:
     )
 
 
-def _check_open_clip_request(name: str, pretrained: str | None) -> None:
-    if ":" in name:  # hf-hub:… and local-dir:… come with weights
-        return
-    if name.replace("/", "-") not in open_clip.list_models():
-        raise ValueError(
-            f"There is no CLIP named {name!r}. Use 'small', 'ViT-B-16-quickgelu' (the paper's), or "
-            "another name from open_clip.list_models()."
-        )
-    if pretrained is None:
-        return
-    tags = open_clip.list_pretrained_tags_by_model(name.replace("/", "-"))
-    if pretrained in tags:
-        return
-    if Path(pretrained).suffix:
-        if not Path(pretrained).is_file():
-            raise FileNotFoundError(f"The weights file {pretrained} for {name} does not exist.")
-        return
-    raise ValueError(
-        f"{name} has no weights tagged {pretrained!r}; expected one of {', '.join(tags)}, the path "
-        "of a .safetensors file, or None for random weights."
-    )
-
-
 def _explain(error: Exception, name: str, pretrained: str | None) -> Exception:
-    if pretrained is not None and Path(pretrained).is_file():
-        return ValueError(f"The weights in {pretrained} do not fit {name}: {error}")
+    told = str(error)[:400] or type(error).__name__
+    if pretrained is None:
+        return ValueError(f"{name} cannot be built: {told}")
+    if Path(pretrained).is_file():
+        return ValueError(f"The weights in {pretrained} do not fit {name}: {told}")
     return ConnectionError(
         f"The weights {pretrained!r} of {name} are not on this machine and could not be "
-        f"downloaded ({error}).\nOn a machine with a connection, run\n"
+        f"downloaded ({told}).\nOn a machine with a connection, run\n"
         f"    python -c \"import open_clip; open_clip.create_model('{name}', '{pretrained}')\"\n"
         "and copy its Hugging Face cache (the folder that HF_HOME names, ~/.cache/huggingface "
         "by default) to the same place here; or pass the path of a downloaded .safetensors file "

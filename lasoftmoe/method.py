@@ -51,6 +51,8 @@ class Method:
         config: Dataclass of its settings.
         build: Builds a detector from settings; random weights come from torch's global generator.
         weights: Returns the pretrained weights that settings ask for.
+        check: Raises ValueError or FileNotFoundError, with the cause, if settings cannot be built
+            on this machine; builds and downloads nothing.
         paper: Where the paper reports the method, or why it is here.
         code: Other files and folders of ``lasoftmoe`` that its results depend on.
     """
@@ -58,5 +60,6 @@ class Method:
     config: type[Any]
     build: Callable[[Any], Detector]
     weights: Callable[[Any], Weights | None] = lambda config: None
+    check: Callable[[Any], None] = lambda config: None
     paper: str = ""
     code: tuple[str, ...] = ()

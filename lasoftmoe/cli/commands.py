@@ -33,9 +33,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         # Without defaults: whatever was not typed comes from the preset.
         options = make_parser(arguments).parse_args(arguments, defaults=False)
-        with _only_the_first_process_prints():
+        with _only_the_first_process_prints(options.command):
             _say_where()
-            return COMMANDS[options.command](options.get(options.command) or Namespace()) or 0
+            given = options.get(options.command) or Namespace()
+            if options.command in TOGETHER and not given.get("data.folder"):
+                _say_unused_preset_data(given.get("preset"))
+            return COMMANDS[options.command](given) or 0
     except KeyboardInterrupt:
         code, message = 130, "\nlasoftmoe: interrupted; the same command continues from there"
     except Exception as error:
@@ -47,9 +50,15 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _only_the_first_process_prints() -> AbstractContextManager[Any]:
+def _only_the_first_process_prints(command: str) -> AbstractContextManager[Any]:
     """Silence all but one of the processes under ``accelerate launch``, which all run this."""
-    return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(None)
+    silent = command in TOGETHER and not _is_first()
+    return redirect_stdout(None) if silent else nullcontext()
+
+
+def _is_first() -> bool:
+    """Whether this is the first, or the only, one of the processes that work together."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def _say_where() -> None:
@@ -58,6 +67,24 @@ def _say_where() -> None:
 
     if paths.CHECKOUT is None and not paths.runs_folder().exists():
         print(f"lasoftmoe: {paths.where_kept()}", file=sys.stderr)
+
+
+def _say_unused_data(folder: str, whose: str, how: str) -> None:
+    """Tell users who set LASOFTMOE_DATA that a command reads another folder, and what to type."""
+    from lasoftmoe.experiment.config import ENVIRONMENT
+
+    name = ENVIRONMENT[1:]
+    if os.environ.get(name) and folder != ENVIRONMENT and _is_first():
+        told = f"{name} is set but not used: {whose} names the data {folder!r}. To use it: {how}"
+        print(f"lasoftmoe: {told}", file=sys.stderr)
+
+
+def _say_unused_preset_data(preset: str | None) -> None:
+    from lasoftmoe.experiment.config import ENVIRONMENT, load_config
+
+    config = load_config("vanilla", preset)
+    whose, how = f"the preset {config.preset}", f"--data.folder '{ENVIRONMENT}'"
+    _say_unused_data(config.data.folder, whose, how)
 
 
 def _message(error: Exception) -> str:
@@ -172,6 +199,8 @@ def _evaluate_command(options: Namespace) -> None:
     from lasoftmoe.experiment import runs as experiment
 
     run = experiment.read_run(options.run_folder)
+    if not options.get("data"):
+        _say_unused_data(run.config.data.folder, "the run", f'--data "{experiment.ENVIRONMENT}"')
     folder = options.get("data") or experiment.data_folder(run.config)
     if folder is None:
         raise ValueError("no dataset: name one with --data, or set LASOFTMOE_DATA")
@@ -215,6 +244,8 @@ def _report_command(options: Namespace) -> None:
         print(f"no finished runs in {runs_folder()}; `lasoftmoe run vanilla` makes one")
     else:
         _print_table(table, "test, percent; threshold at the dev EER")
+    for name, reason in experiment.broken_runs().items():
+        print(f"broken: {name}: {reason}")
 
 
 def _report_table(options: Namespace) -> None:
@@ -224,7 +255,13 @@ def _report_table(options: Namespace) -> None:
     table = tables.load_table(options.name)
     seeds = range(int(options.get("seeds", 5)))
     sources = {}
-    if runs := tables.find_runs(table, options.get("preset"), seeds):
+    broken: list[str] = []
+    runs = tables.find_runs(
+        table, options.get("preset"), seeds, on_broken=lambda error: broken.append(str(error))
+    )
+    for reason in broken:
+        print(f"lasoftmoe: broken, left out: {reason}", file=sys.stderr)
+    if runs:
         record = from_runs.runs_record(table, runs, _typed())
         here = recorded.parse_record(table.name, record)
         sources[f"this machine: {here.facts['preset']}"] = here
@@ -246,11 +283,13 @@ def _print_comparison(table: Table, sources: dict[str, Recorded], form: str) -> 
 def _cost_command(options: Namespace) -> None:
     from lasoftmoe.clip import load_clip
     from lasoftmoe.experiment.config import load_config
+    from lasoftmoe.methods import METHODS
     from lasoftmoe.moe.cost import block_cost, cost_table
 
     detector = load_config(options.name, options.get("preset"), 0, _overrides(options)).detector
     if detector.kind != "clip" or detector.moe.kind == "none":
         raise ValueError(f"{options.name} puts no branch into CLIP; try la_soft_moe")
+    METHODS[detector.kind].check(detector)
     # The cost does not depend on the weights, and random ones need no download.
     visual = load_clip(detector.clip.name, pretrained=None).model.visual
     tokens, dim = visual.positional_embedding.shape
@@ -267,6 +306,8 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
     print(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
 
 
+TOGETHER = ("train", "run", "zero-shot")
+"""Commands that several processes do together."""
 COMMANDS = {
     "train": _train_command,
     "run": _run_command,

@@ -86,6 +86,11 @@ class FaceDataset(Dataset):
         self._maps[name] = decoded(self.source, self.images.shape[-1], name)
         self._present[f"has_{name}"] = torch.tensor(present.to_numpy(dtype=bool))
 
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one item's image and maps."""
+        return sum(int(np.prod(a.shape[1:])) for a in (self.images, *self._maps.values()))
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -188,7 +193,7 @@ def batches(
         shuffle=shuffle,
         generator=generator,
         drop_last=drop_last,
-        **worker_options(num_workers),
+        **worker_options(num_workers, batch_size * dataset.item_bytes),
         collate_fn=_already_collated,
     )
 
@@ -196,11 +201,15 @@ def batches(
 def epoch_loader(
     dataset: FaceDataset, order: EpochBatches, num_workers: int = 0
 ) -> DataLoader[Batch]:
-    """Return the batches that ``order`` names, the same for any number of worker processes."""
+    """Return the batches that ``order`` names, the same for any number of worker processes.
+
+    Raises:
+        LoaderError: If worker processes lack shared memory or a short ``TMPDIR``.
+    """
     return DataLoader(
         dataset,
         batch_sampler=order,
-        **worker_options(num_workers),
+        **worker_options(num_workers, order.batch_size * dataset.item_bytes),
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         collate_fn=_already_collated,

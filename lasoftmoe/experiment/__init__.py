@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "config": ["load_config"],
         "runs": [
             "Run",
+            "broken_runs",
             "data_folder",
             "find_run",
             "open_datasets",
@@ -18,5 +19,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "run_identity",
             "runs_table",
         ],
+        "stored": ["RunError", "RunReport"],
     },
 )

@@ -6,7 +6,9 @@ line: a key that is not a field here is an error in all three.
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, field
 from pathlib import Path
@@ -25,6 +27,8 @@ from lasoftmoe.training.config import TrainingConfig
 
 NOT_PRESETS = ("experiments", "tables")
 """Other files in the folder of presets."""
+ENVIRONMENT = "$LASOFTMOE_DATA"
+"""Value of ``data.folder`` for the folder that this environment variable names."""
 DEFAULT_KIND = "clip"
 
 
@@ -153,6 +157,25 @@ def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
     """Return a configuration as plain values, the method's kind first among its settings."""
     values = asdict(config)
     return {**values, "detector": {"kind": config.detector.kind, **values["detector"]}}
+
+
+def command_of(config: ExperimentConfig) -> str:
+    """Return the command that does a run: its experiment, its preset, and what was changed."""
+    plain = load_config(config.name, config.preset, config.seed)
+    before, now = _flat(config_to_dict(plain)), _flat(config_to_dict(config))
+    words = ["lasoftmoe", "run", config.name, "--preset", config.preset, "--seed", str(config.seed)]
+    for key, value in now.items():
+        if before.get(key) != value:
+            words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return shlex.join(words)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
 
 
 def config_to_yaml(config: ExperimentConfig) -> str:

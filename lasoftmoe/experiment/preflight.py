@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.manifest import SPLITS, DatasetError, read_dataset
+from lasoftmoe.data.workers import worker_problems
 from lasoftmoe.detector import MAPS, Batch, Detector
 from lasoftmoe.experiment.config import ExperimentConfig
 from lasoftmoe.method import MethodConfig, Weights
@@ -39,7 +40,7 @@ class PresetError(RuntimeError):
 
 
 def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
-    """Check GPU, dataset, and pretrained weights.
+    """Check GPU, worker processes, dataset, network, and pretrained weights.
 
     Args:
         config: the run that is about to start.
@@ -51,7 +52,8 @@ def check_requirements(config: ExperimentConfig, data: Path | None) -> None:
     problems = [
         *gpu_problems(config),
         *dataset_problems(config, data),
-        *weights_problems(config.detector),
+        *loader_problems(config),
+        *(network_problems(config.detector) or weights_problems(config.detector)),
     ]
     if problems:
         what = "\n".join(f"  {number}. {text}" for number, text in enumerate(problems, 1))
@@ -68,6 +70,15 @@ def gpu_problems(config: ExperimentConfig) -> list[str]:
         "a CUDA GPU: torch sees none. Use a machine with one and a CUDA build of torch, or the "
         "preset laptop, which needs none."
     ]
+
+
+def loader_problems(config: ExperimentConfig) -> list[str]:
+    """Return what worker processes lack here and how to get it."""
+    training = config.training
+    if training.epochs == 0:
+        return []
+    image_bytes = 3 * config.data.image_size**2
+    return worker_problems(training.num_workers, training.batch_size * image_bytes)
 
 
 def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
@@ -93,15 +104,19 @@ def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
     return []
 
 
+def network_problems(config: MethodConfig) -> list[str]:
+    """Return what keeps a network from being built here; builds nothing."""
+    try:
+        METHODS[config.kind].check(config)
+    except (ValueError, FileNotFoundError) as error:
+        return [f"a network that can be built: {error}"]
+    return []
+
+
 def weights_problems(config: MethodConfig) -> list[str]:
-    """Return what is missing of the pretrained weights and how to get it; downloads nothing."""
+    """Return what is missing of published weights and how to get it; downloads nothing."""
     weights = METHODS[config.kind].weights(config)
-    if weights is None or weights.tag is None:
-        return []
-    for file in weights.files:
-        if not file.is_file():
-            return [f"pretrained weights: no file at {file} ({weights.field})."]
-    if weights.files or _obtainable(weights):
+    if weights is None or weights.tag is None or weights.files or _obtainable(weights):
         return []
     return [
         f"the weights {weights.tag} of {weights.name}: neither in this machine's cache nor "
@@ -154,9 +169,12 @@ def dry_run(
     """
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none needed"
     yield _requirement(gpu_problems(config), f"GPU: {gpu}")
+    if problems := loader_problems(config):
+        yield _requirement(problems, "")
     weights = METHODS[config.detector.kind].weights(config.detector)
     found = f"{weights.name}, {weights.tag or 'random'}" if weights else "none needed"
-    yield _requirement(weights_problems(config.detector), f"weights: {found}")
+    unbuilt = network_problems(config.detector)
+    yield _requirement(unbuilt or weights_problems(config.detector), f"weights: {found}")
     problems = dataset_problems(config, data)
     yield _requirement(problems, f"dataset: {data}, protocol {config.data.protocol}")
     counts = _counts(config, data) if data and not problems else None
@@ -164,6 +182,8 @@ def dry_run(
         yield Line("MISSING", f"a dataset that can be read: {counts}")
     elif counts is not None:
         yield from _count_lines(counts, published)
+    if unbuilt:
+        return
     cost = step_cost(config)
     yield _memory_line(cost, config)
     yield _work_line(cost, counts if isinstance(counts, pd.DataFrame) else published, config)

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
 from filelock import FileLock
 
-from data_prep import provenance
 from data_prep.manifest import read_dataset
+from data_prep.provenance import Origin
 from lasoftmoe import weights_files
 from lasoftmoe.data import FaceDataset, open_dataset
 from lasoftmoe.detector import Detector
@@ -33,27 +34,44 @@ from lasoftmoe.evaluation import (
     report_scores,
     score,
 )
-from lasoftmoe.experiment.config import ExperimentConfig, config_to_yaml, load_config, read_config
+from lasoftmoe.experiment.config import (
+    ENVIRONMENT,
+    ConfigError,
+    ExperimentConfig,
+    command_of,
+    config_to_yaml,
+    load_config,
+    read_config,
+)
 from lasoftmoe.experiment.identity import run_identity
 from lasoftmoe.experiment.preflight import check_requirements
+from lasoftmoe.experiment.stored import (
+    REPORT,
+    ParameterCounts,
+    RunError,
+    RunReport,
+    damaged,
+    read_log,
+    read_report,
+    read_scores,
+)
 from lasoftmoe.methods import build_detector
 from lasoftmoe.metrics import HEADLINE, Report
+from lasoftmoe.metrics.intervals import Scored
 from lasoftmoe.paths import EMBEDDED_DATA, runs_folder
 from lasoftmoe.training import processes
 from lasoftmoe.training.checkpoint import Checkpoint
 from lasoftmoe.training.logs import Logs
 from lasoftmoe.training.loop import train
 
-REPORT = "report.json"
 TABLE_COLUMNS = ["name", "preset", "seed", *HEADLINE, "train seconds", "date", "run"]
-ENVIRONMENT = "$LASOFTMOE_DATA"
 
 
 @dataclass(frozen=True)
 class Run:
     """A finished run, read from its folder.
 
-    ``report`` is the content of report.json (``report["test"]["acer"]`` and so on, fractions).
+    ``report`` is the content of report.json; its rates are fractions.
     ``scores`` has the columns split, id, attack_score, is_attack, attack_type, family, subject;
     ``log`` has a row for each training step.
     """
@@ -61,7 +79,7 @@ class Run:
     name: str
     folder: Path
     config: ExperimentConfig
-    report: dict[str, Any]
+    report: RunReport
     scores: pd.DataFrame
     log: pd.DataFrame
 
@@ -74,6 +92,10 @@ class Run:
     def datasets(self) -> dict[str, FaceDataset]:
         """Return the splits that the run was trained and evaluated on."""
         return open_datasets(self.config)
+
+    def test_scores(self) -> Scored:
+        """Return the scores of the test split with the threshold chosen on dev."""
+        return Scored(self.scores[self.scores["split"] == "test"], self.report["threshold"])
 
     def evaluate_on(self, dataset: FaceDataset, device: str | torch.device | None = None) -> Report:
         """Return the report on other data, at the threshold that this run chose on its own dev.
@@ -107,8 +129,8 @@ def run(
         on_step: called with the log's row after every training step, such as a ``LivePlot``.
 
     Raises:
-        ConfigError, PresetError, DatasetError, TrainingError, CheckpointError: each says what to
-            do.
+        ConfigError, PresetError, DatasetError, TrainingError, CheckpointError, LoaderError,
+            RunError: each says what to do.
     """
     return run_config(load_config(name, preset, seed, overrides), on_step)
 
@@ -134,13 +156,30 @@ def run_config(
 
 
 def find_run(config: ExperimentConfig) -> Run | None:
-    """Return the finished run of a configuration, or ``None``; trains nothing."""
+    """Return the finished run of a configuration, or ``None``; trains nothing.
+
+    Raises:
+        DatasetError: the configuration's dataset is damaged.
+        RunError: the run is damaged.
+    """
     data = data_folder(config)
     if data is None or not (data / "dataset.json").is_file():
         return None
-    checksum = read_dataset(data).checksum
-    folder = _run_folder(config, run_identity(config, checksum))
-    return read_run(folder) if (folder / REPORT).is_file() else None
+    folder = _run_folder(config, run_identity(config, _checksum(data)))
+    return read_run(folder) if (folder / REPORT).exists() else None
+
+
+def _checksum(data: Path) -> str:
+    """A dataset's checksum. Its tables are read and verified again only after one has changed."""
+    tables = sorted([*data.glob("*.parquet"), *data.glob("protocols/*.parquet")])
+    stats = [(path, path.stat()) for path in (data / "dataset.json", *tables)]
+    stamp = tuple((str(p), s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in stats)
+    return _verified_checksum(data, stamp)
+
+
+@lru_cache(maxsize=64)
+def _verified_checksum(data: Path, stamp: tuple[Any, ...]) -> str:
+    return read_dataset(data).checksum
 
 
 def _run_folder(config: ExperimentConfig, identity: str) -> Path:
@@ -152,31 +191,52 @@ def read_run(folder: str | Path) -> Run:
 
     Raises:
         FileNotFoundError: the folder is not a finished run.
+        RunError: one of its files is damaged.
     """
     folder = Path(folder)
-    if not (folder / REPORT).is_file():
-        raise FileNotFoundError(f"{folder} is not a finished run: it has no {REPORT}")
+    report = read_report(folder)
+    try:
+        config = read_config(folder / "config.yaml")
+    except ConfigError as error:
+        raise damaged(folder, str(error)) from error
     return Run(
         name=folder.name.rsplit("-", 1)[0],
         folder=folder,
-        config=read_config(folder / "config.yaml"),
-        report=json.loads((folder / REPORT).read_text("utf-8")),
-        scores=pd.read_parquet(folder / "scores.parquet"),
-        log=pd.read_csv(folder / "log.csv"),
+        config=config,
+        report=report,
+        scores=read_scores(folder, report),
+        log=read_log(folder, report),
     )
 
 
 def runs_table() -> pd.DataFrame:
-    """One row for every finished run, oldest first: its test results in percent, its cost."""
+    """One row for every finished run, oldest first: its test results in percent, its cost.
+
+    Damaged runs are left out; ``broken_runs`` lists them.
+    """
     rows = []
-    for path in runs_folder().glob(f"[!.]*/{REPORT}"):
-        report = json.loads(path.read_text("utf-8"))
-        row = {key: report[key] for key in ("name", "preset", "seed", "date")}
+    for folder, run in _finished():
+        if isinstance(run, RunError):
+            continue
+        report = run.report
+        row: dict[str, Any] = {key: report[key] for key in ("name", "preset", "seed", "date")}
         row |= {name: 100 * report["test"][name.lower()] for name in HEADLINE}
-        row |= {"train seconds": report["train_seconds"], "run": path.parent.name}
-        rows.append(row)
+        rows.append(row | {"train seconds": report["train_seconds"], "run": folder.name})
     table = pd.DataFrame(rows, columns=TABLE_COLUMNS)
     return table.sort_values(["date", "run"], ignore_index=True)
+
+
+def broken_runs() -> dict[str, str]:
+    """Return why runs cannot be read, by the name of their folder."""
+    return {folder.name: str(run) for folder, run in _finished() if isinstance(run, RunError)}
+
+
+def _finished() -> Iterator[tuple[Path, Run | RunError]]:
+    for path in sorted(runs_folder().glob(f"[!.]*/{REPORT}")):
+        try:
+            yield path.parent, read_run(path.parent)
+        except RunError as error:
+            yield path.parent, error
 
 
 def data_folder(config: ExperimentConfig) -> Path | None:
@@ -255,9 +315,10 @@ def _report(
     log: pd.DataFrame,
     evaluation: Evaluation,
     facts: dict[str, Any],
-) -> dict[str, Any]:
-    """The content of report.json: every result with what is needed to trust or repeat it."""
-    return {
+) -> RunReport:
+    """The content of report.json."""
+    origin = Origin.now(command_of(config))
+    report = {
         "name": config.name,
         "preset": config.preset,
         "seed": config.seed,
@@ -273,17 +334,16 @@ def _report(
         "parameters": _parameter_counts(detector),
         "steps": len(log),
         **facts,
-        "hardware": provenance.hardware(),
         "device": processes.start().device.type,
         "threads": torch.get_num_threads(),
-        "versions": provenance.versions(),
+        **origin.to_dict(),
+        # in milliseconds, which keeps runs in their order
         "date": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "commit": provenance.commit(),
     }
+    return cast(RunReport, report)
 
 
-def _parameter_counts(detector: Detector) -> dict[str, int]:
-    """Numbers of weights: all, those that training may change, and those of the MoE branch."""
+def _parameter_counts(detector: Detector) -> ParameterCounts:
     groups = detector.parameter_groups().items()
     groups = {name: sum(p.numel() for p in group.parameters) for name, group in groups}
     return {

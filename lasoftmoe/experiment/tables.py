@@ -7,12 +7,12 @@ share the runs that they have in common.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lasoftmoe import experiment
-from lasoftmoe.experiment import Run
+from lasoftmoe.experiment import Run, RunError
 from lasoftmoe.experiment.config import (
     ConfigError,
     ExperimentConfig,
@@ -115,11 +115,27 @@ def find_runs(
     preset: str | None = None,
     seeds: Iterable[int] = (0,),
     overrides: Mapping[str, Any] | None = None,
+    on_broken: Callable[[RunError], None] | None = None,
 ) -> Runs:
-    """The finished runs of a table, without training any; rows without one are left out."""
+    """The finished runs of a table, without training any; rows without one are left out.
+
+    Args:
+        preset, seeds, overrides: see :func:`table_configs`.
+        on_broken: called for each damaged run, which is then left out too.
+
+    Raises:
+        RunError: a run is damaged, and there is no ``on_broken``.
+    """
     runs: Runs = {}
     configs = table_configs(table, preset, seeds, overrides)
     for name, config in progress_bar(configs, desc="look for runs", leave=False):
-        if found := experiment.find_run(config):
+        try:
+            found = experiment.find_run(config)
+        except RunError as error:
+            if on_broken is None:
+                raise
+            on_broken(error)
+            continue
+        if found:
             runs.setdefault(name, []).append(found)
     return runs

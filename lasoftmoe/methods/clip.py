@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lasoftmoe import losses
 from lasoftmoe.clip import ClipBundle, ClipConfig, add_moe, load_clip, moe_parameters
+from lasoftmoe.clip_request import check_request
 from lasoftmoe.detector import Batch, Detector, Group
 from lasoftmoe.method import Method, MethodConfig, Weights
 from lasoftmoe.moe import MoEConfig, capture_routing, routing_loss
@@ -20,6 +21,7 @@ from lasoftmoe.prompts import CLASSES, class_prompts, text_embeddings
 from lasoftmoe.settings import CHECKED
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS
 from lasoftmoe.training.processes import gather
+from lasoftmoe.weights_files import names_file
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -174,17 +176,23 @@ def _weights(config: ClipDetectorConfig) -> Weights:
         return found
     if tag == "embedded":
         return replace(found, files=(EMBEDDED_WEIGHTS, EMBEDDED_WEIGHTS.with_suffix(".json")))
-    if Path(tag).suffix:
+    known = get_pretrained_cfg(name, tag)
+    if not known and names_file(tag):
         return replace(found, files=(Path(tag),))
-    hub = get_pretrained_cfg(name, tag).get("hf_hub", "")
+    hub = known.get("hf_hub", "")
     call = f"import open_clip; open_clip.create_model('{name}', '{tag}')"
     return replace(found, hub=hub, call=call)
+
+
+def _check(config: ClipDetectorConfig) -> None:
+    check_request(config.clip.name, config.clip.pretrained, branch=config.moe.kind != "none")
 
 
 METHOD = Method(
     ClipDetectorConfig,
     _build,
     _weights,
+    _check,
     paper="Table 6: vanilla CLIP, CLIP + Soft MoE, CLIP + La-SoftMoE",
     code=("clip.py", "losses.py", "moe", "prompts.py", "small_clip", "weights_files.py"),
 )

@@ -101,10 +101,15 @@ def _weights(config: ConvNeXtConfig) -> Weights | None:
     return timm_classifier.METHOD.weights(_timm(config))
 
 
+def _check(config: ConvNeXtConfig) -> None:
+    timm_classifier.METHOD.check(_timm(config))
+
+
 METHOD = Method(
     ConvNeXtConfig,
     _build,
     _weights,
+    _check,
     paper="not in the paper: a strong small baseline",
     code=("methods/timm_classifier.py",),
 )

@@ -276,10 +276,16 @@ def _weights(config: FFDConfig) -> Weights | None:
     return timm_classifier.METHOD.weights(_timm(config))
 
 
+def _check(config: FFDConfig) -> None:
+    if config.backbone != "small":
+        timm_classifier.METHOD.check(_timm(config))
+
+
 METHOD = Method(
     FFDConfig,
     _build,
     _weights,
+    _check,
     paper="Tables 2 and 3: FFD",
     code=("methods/timm_classifier.py",),
 )

@@ -20,6 +20,7 @@ from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.method import Method, MethodConfig, Weights
 from lasoftmoe.pixels import to_unit_range
 from lasoftmoe.settings import CHECKED, Positive
+from lasoftmoe.weights_files import check_types, check_weights_file, names_file
 
 CHANNELS = (64, 128, 256, 512)
 """Channels of the four stages of every ResNet in timm, before a bottleneck multiplies them."""
@@ -96,19 +97,22 @@ def timm_network(config: TimmClassifierConfig) -> nn.Module:
         ValueError: if timm has no such network or no such weights.
         FileNotFoundError: if a weights file is missing.
     """
-    _check_name(config)
-    file = config.pretrained if _is_file(config.pretrained) else None
+    _check(config)
+    file = config.pretrained if _is_file(config) else None
     tagged = config.pretrained and not file
     options: dict[str, Any] = {}
     if config.width != 1:
         options["channels"] = [max(8, round(width * config.width)) for width in CHANNELS]
-    return timm.create_model(
+    network = timm.create_model(
         f"{config.name}.{config.pretrained}" if tagged else config.name,
         pretrained=config.pretrained is not None,
         pretrained_cfg_overlay={"file": file} if file else None,
         num_classes=1,
         **options,
     )
+    if file:
+        check_types(network, Path(file))
+    return network
 
 
 def _build(config: TimmClassifierConfig) -> TimmClassifier:
@@ -119,35 +123,37 @@ def _is_resnet(name: str) -> bool:
     return name in timm.list_models("*resnet*", module="resnet")
 
 
-def _is_file(pretrained: str | None) -> bool:
-    return bool(pretrained and Path(pretrained).suffix)
+def _is_file(config: TimmClassifierConfig) -> bool:
+    tag = config.pretrained
+    return bool(tag and tag not in _tags(config.name) and names_file(tag))
 
 
-def _check_name(config: TimmClassifierConfig) -> None:
+def _tags(name: str) -> list[str]:
+    return [tag.partition(".")[2] for tag in timm.list_pretrained(f"{name}.*")]
+
+
+def _check(config: TimmClassifierConfig) -> None:
     if config.name not in timm.list_models():
         raise ValueError(
             f"timm has no network named {config.name!r}; use resnet10t, resnet50, "
             "vit_base_patch16_224, or another name from timm.list_models()"
         )
-    if config.pretrained is None:
+    known = _tags(config.name)
+    if config.pretrained is None or config.pretrained in known:
         return
-    if _is_file(config.pretrained):
-        if not Path(config.pretrained).is_file():
-            raise FileNotFoundError(f"the weights file {config.pretrained} does not exist")
-        return
-    known = [tag.partition(".")[2] for tag in timm.list_pretrained(f"{config.name}.*")]
-    if config.pretrained not in known:
+    if not names_file(config.pretrained):
         raise ValueError(
             f"{config.name} has no weights tagged {config.pretrained!r}; expected one of "
             f"{', '.join(known)}, a safetensors file, or null for random weights"
         )
+    check_weights_file(Path(config.pretrained))
 
 
 def _weights(config: TimmClassifierConfig) -> Weights:
     found = Weights(config.name, config.pretrained)
     if config.pretrained is None:
         return found
-    if _is_file(config.pretrained):
+    if _is_file(config):
         return replace(found, files=(Path(config.pretrained),))
     name = f"{config.name}.{config.pretrained}"
     known = timm.get_pretrained_cfg(name) if timm.is_model_pretrained(name) else None
@@ -156,4 +162,6 @@ def _weights(config: TimmClassifierConfig) -> Weights:
     return replace(found, hub=hub, call=call)
 
 
-METHOD = Method(TimmClassifierConfig, _build, _weights, paper="Tables 2 and 3: ResNet50, VIT-B/16")
+METHOD = Method(
+    TimmClassifierConfig, _build, _weights, _check, paper="Tables 2 and 3: ResNet50, VIT-B/16"
+)

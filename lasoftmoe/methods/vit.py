@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasoftmoe.clip import ClipBundle, load_clip
+from lasoftmoe.clip_request import check_request
 from lasoftmoe.method import Method, MethodConfig, Weights
 from lasoftmoe.methods import timm_classifier
 from lasoftmoe.methods.timm_classifier import TimmClassifier, TimmClassifierConfig
@@ -93,10 +94,18 @@ def _weights(config: ViTConfig) -> Weights | None:
     return Weights(config.name, config.pretrained, files)
 
 
+def _check(config: ViTConfig) -> None:
+    if config.name == "small":
+        check_request("small", config.pretrained)
+    else:
+        timm_classifier.METHOD.check(_timm(config))
+
+
 METHOD = Method(
     ViTConfig,
     _build,
     _weights,
+    _check,
     paper="Tables 2 and 3: VIT-B/16",
     code=("methods/timm_classifier.py", "clip.py", "moe", "small_clip", "weights_files.py"),
 )

@@ -35,7 +35,21 @@ from lasoftmoe.metrics.statistics import (
 from lasoftmoe.progress import progress_bar
 
 Function = Callable[[pd.DataFrame, float], float]
-Scored = pd.DataFrame | tuple[pd.DataFrame, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of one detector on its test images and the threshold that it chose on dev.
+
+    ``scores`` has one row per image with the columns subject, is_attack, attack_score, and, for
+    "acer_worst", attack_type.
+    """
+
+    scores: pd.DataFrame
+    threshold: float
+
+
+Run = Scored | pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ class Interval:
 
 def bootstrap_interval(
     statistic: str | Function,
-    runs: Scored | Sequence[Scored],
+    runs: Run | Sequence[Run],
     *,
     resamples: int = 2000,
     level: float = 0.95,
@@ -72,10 +86,9 @@ def bootstrap_interval(
             moment, or a function of the scores and the threshold, called once for each resample.
             A resample in which the function raises ValueError (without attacks, for example) is
             left out. "reprocessed_gap" needs a column nuisance.
-        runs: One run, or one for each seed. A run is a pair of scores (columns subject, is_attack,
-            attack_score, and attack_type for "acer_worst"; one row per test image) and the
-            threshold chosen on dev; or a table like ``Run.scores`` with a column split, whose dev
-            part gives the EER threshold.
+        runs: One run, or one for each seed. A run is a :class:`Scored`, such as
+            ``Run.test_scores()`` returns; or a table like ``Run.scores`` with a column split,
+            whose dev part gives the EER threshold.
         resamples: Number of draws.
         level: Share of the resamples inside the interval.
         seed: Seed of the draws.
@@ -94,8 +107,8 @@ def bootstrap_interval(
 
 
 def paired_difference(
-    runs_a: Scored | Sequence[Scored],
-    runs_b: Scored | Sequence[Scored],
+    runs_a: Run | Sequence[Run],
+    runs_b: Run | Sequence[Run],
     statistic: str | Function = "acer",
     *,
     resamples: int = 2000,
@@ -129,53 +142,53 @@ def paired_difference(
     return _interval(estimate, a - b, level)
 
 
-def acer_interval(scores: pd.DataFrame, threshold: float, **options: Any) -> Interval:
+def acer_interval(run: Run, **options: Any) -> Interval:
     """Estimate the ACER (attacks pooled) of one detector; see :func:`bootstrap_interval`."""
-    return bootstrap_interval("acer", (scores, threshold), **options)
+    return bootstrap_interval("acer", run, **options)
 
 
-def acer_difference(
-    first: tuple[pd.DataFrame, float], second: tuple[pd.DataFrame, float], **options: Any
-) -> Interval:
+def acer_difference(first: Run, second: Run, **options: Any) -> Interval:
     """Estimate the ACER of ``first`` minus that of ``second``; see :func:`paired_difference`."""
     return paired_difference(first, second, "acer", **options)
 
 
-def _as_list(runs: Scored | Sequence[Scored]) -> list[Scored]:
-    single = isinstance(runs, pd.DataFrame) or (
-        isinstance(runs, tuple) and len(runs) == 2 and not isinstance(runs[1], pd.DataFrame | tuple)
-    )
-    found = [runs] if single else list(runs)
+def _as_list(runs: Run | Sequence[Run]) -> list[Run]:
+    found = [runs] if isinstance(runs, Run) else list(runs)
     if not found:
         raise ValueError("no runs: give the scores of at least one seed")
     return found
 
 
-def _prepared(runs: list[Scored], unit: str) -> tuple[list[ScoredImages], int]:
+def _prepared(runs: list[Run], unit: str) -> tuple[list[ScoredImages], int]:
     """Return the runs' test scores and the number of units that all of them share."""
-    pairs = [_test_and_threshold(run) for run in runs]
-    units = pd.Index(np.sort(pairs[0][0][unit].unique()))
+    every = [_scored(run) for run in runs]
+    units = pd.Index(np.sort(every[0].scores[unit].unique()))
     prepared = []
-    for table, threshold in pairs:
+    for scored in every:
+        table = scored.scores
         if set(table[unit]) != set(units):
             raise ValueError(f"a paired comparison needs scores of the same {unit}s from all runs")
         columns = score_columns(table["attack_score"], table["is_attack"])
         unit_numbers = units.get_indexer(table[unit])
-        prepared.append(ScoredImages(table, *columns, float(threshold), unit_numbers))
+        prepared.append(ScoredImages(table, *columns, float(scored.threshold), unit_numbers))
     return prepared, len(units)
 
 
-def _test_and_threshold(run: Scored) -> tuple[pd.DataFrame, float]:
-    if isinstance(run, tuple):
+def _scored(run: Run) -> Scored:
+    if isinstance(run, Scored):
         return run
+    if not isinstance(run, pd.DataFrame):
+        raise ValueError(
+            f"expected Scored(scores, threshold) or a table of scores, got a {type(run).__name__}"
+        )
     if "split" not in run or not {"dev", "test"} <= set(run["split"]):
         raise ValueError(
             "scores without a threshold need a column 'split' with test, and with dev to choose "
-            "the threshold on; or give (scores, threshold)"
+            "the threshold on; or give Scored(scores, threshold)"
         )
     dev = run[run["split"] == "dev"]
     threshold = eer_threshold(dev["attack_score"], dev["is_attack"])
-    return run[run["split"] == "test"], threshold
+    return Scored(run[run["split"] == "test"], threshold)
 
 
 def _resampled(

@@ -13,7 +13,7 @@ from data_prep.provenance import Origin
 from lasoftmoe import metrics
 from lasoftmoe.experiment import Run
 from lasoftmoe.experiment.tables import Runs, Table
-from lasoftmoe.metrics.intervals import Interval, bootstrap_interval, paired_difference
+from lasoftmoe.metrics.intervals import Interval, Scored, bootstrap_interval, paired_difference
 from lasoftmoe.records.recorded import METRICS, REPROCESSED_GAP, RecordError
 
 CURVE_POINTS = 40
@@ -76,7 +76,7 @@ def _run_entry(row: str, run: Run) -> dict[str, Any]:
 
 def _intervals(row: str, runs: list[Run]) -> Iterator[dict[str, Any]]:
     scored = [_with_nuisances(run) for run in runs]
-    known = all("nuisance" in scores for scores, _ in scored)
+    known = all("nuisance" in each.scores for each in scored)
     for metric in (*METRICS, *([REPROCESSED_GAP] if known else [])):
         yield _entry(row, metric, runs, bootstrap_interval(metric, scored))
 
@@ -89,7 +89,7 @@ def _differences(row: str, runs: list[Run], reference: list[Run]) -> Iterator[di
         pairs += [([r], [others[r.config.seed]]) for r in runs if r.config.seed in others]
     for ours, theirs in pairs:
         for metric in METRICS:
-            first, second = ([_scored(run) for run in part] for part in (ours, theirs))
+            first, second = ([run.test_scores() for run in part] for part in (ours, theirs))
             yield _entry(row, metric, ours, paired_difference(first, second, metric))
 
 
@@ -98,16 +98,14 @@ def _entry(row: str, metric: str, runs: list[Run], interval: Interval) -> dict[s
     return {"row": row, "metric": metric, "seeds": seeds, **asdict(interval)}
 
 
-def _scored(run: Run) -> tuple[pd.DataFrame, float]:
-    return run.scores[run.scores["split"] == "test"], run.report["threshold"]
-
-
-def _with_nuisances(run: Run) -> tuple[pd.DataFrame, float]:
+def _with_nuisances(run: Run) -> Scored:
     """Test scores with the nuisance of each image, where the dataset names it."""
-    (scores, threshold), facts = _scored(run), run.datasets()["test"].table
-    if "nuisance" in facts:
-        scores = scores.merge(facts[["id", "nuisance"]], on="id", validate="one_to_one")
-    return scores, threshold
+    scored, facts = run.test_scores(), run.datasets()["test"].table
+    if "nuisance" not in facts:
+        return scored
+    nuisances = facts[["id", "nuisance"]]
+    merged = scored.scores.merge(nuisances, on="id", validate="one_to_one")
+    return Scored(merged, scored.threshold)
 
 
 def _auc_per_type(scores: pd.DataFrame) -> dict[str, float]:
@@ -123,11 +121,11 @@ def _auc_per_type(scores: pd.DataFrame) -> dict[str, float]:
 
 def _live_rejected(run: Run) -> dict[str, float]:
     """Share of live test images classified as attacks, by nuisance."""
-    scores, threshold = _with_nuisances(run)
-    if "nuisance" not in scores:
+    scored = _with_nuisances(run)
+    if "nuisance" not in scored.scores:
         return {}
-    live = scores[~scores["is_attack"]]
-    rejected = live["attack_score"] >= threshold
+    live = scored.scores[~scored.scores["is_attack"]]
+    rejected = live["attack_score"] >= scored.threshold
     return {
         str(name): float(share) for name, share in rejected.groupby(live["nuisance"]).mean().items()
     }

@@ -19,6 +19,7 @@ import pandera.pandas as pa
 
 from data_prep.atomic import write_atomically
 from data_prep.provenance import Origin
+from data_prep.reading import read_json
 from lasoftmoe.metrics.intervals import Interval
 
 FOLDER = Path(__file__).parent / "data"
@@ -128,10 +129,10 @@ def read_recorded(name: str, folder: Path = FOLDER) -> Recorded:
         RecordError: The file is missing or breaks the schema. The message names the place.
     """
     path = folder / f"{name}.json"
-    if not path.is_file():
+    if not path.exists():
         raise RecordError(f"no {path}; recorded are {', '.join(recorded_names(folder)) or 'none'}")
     try:
-        return parse_record(name, json.loads(path.read_text("utf-8")))
+        return parse_record(name, read_json(path))
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from error
 

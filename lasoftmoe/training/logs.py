@@ -7,11 +7,14 @@ the steps after it, so their earlier entries are dropped.
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
+
+from data_prep.reading import read_text
 
 Row = dict[str, Any]
 FLUSH_SECONDS = 1.0
@@ -39,13 +42,8 @@ class CsvLog:
             self._flushed = time.monotonic()
 
     def _open(self, first: Row) -> None:
-        kept, first_step = [], first["step"]
-        if first_step and self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            # A killed process may have left half a row.
-            whole = [row for row in rows if None not in row and None not in row.values()]
-            kept = [row for row in whole if int(row["step"]) < first_step]
+        kept = _rows_before(first["step"], self.path, set(first))
+        self.path.unlink(missing_ok=True)  # what is there may be a pipe, or a link elsewhere
         self._file = file = self.path.open("w", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(file, list(first))
         self._writer.writeheader()
@@ -55,6 +53,20 @@ class CsvLog:
         """Finish the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _rows_before(step: int, path: Path, columns: set[str]) -> list[Row]:
+    """Whole rows of the steps before ``step``; none of a damaged file.
+
+    They are for those who watch: the log of a finished run comes from the training's own state.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path)))) if step else []
+        # a killed process may have left half a row
+        whole = [row for row in rows if set(row) == columns and None not in row.values()]
+        return [row for row in whole if int(row["step"]) < step]
+    except (ValueError, csv.Error):
+        return []
 
 
 class TensorBoardLog:

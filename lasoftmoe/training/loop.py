@@ -21,6 +21,7 @@ from lasoftmoe import metrics
 from lasoftmoe.data import FaceDataset, epoch_loader
 from lasoftmoe.data.moves import move_batch
 from lasoftmoe.data.sampling import EpochBatches
+from lasoftmoe.data.workers import lost_workers_explained
 from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.evaluation import score
 from lasoftmoe.progress import progress_bar
@@ -69,6 +70,7 @@ def train(
         TrainingError: If there are fewer images than one batch, or a loss or gradient is not
             finite.
         DatasetError: If the dataset lacks a map that the detector needs.
+        LoaderError: If worker processes cannot work here, or one died or hangs.
         CheckpointError: If a checkpoint cannot be written, is damaged, or belongs to another
             training.
     """
@@ -125,7 +127,7 @@ class _Loop:
         bar = progress_bar(
             disable=hidden, total=self.total, initial=done, desc="train", unit="step"
         )
-        with bar:
+        with bar, lost_workers_explained():
             while len(state.log) < self.total:
                 order.epoch, order.first = divmod(len(state.log), len(order))
                 self.detector.train()

@@ -10,6 +10,7 @@ import torch
 from benchmarks.reprocessing import FORMS, every_form, forms_of, summarize, to_text
 from data_prep.synthetic.nuisance import NO_NUISANCE
 from data_prep.synthetic.plan import PRESETS, plan_subjects
+from lasoftmoe.metrics.intervals import Scored
 
 PLANS = [plan for plan in plan_subjects(PRESETS["tiny"], 0) if plan.split == "test"][:2]
 
@@ -48,7 +49,7 @@ def _scores(shift: float) -> pd.DataFrame:
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_pairs_see_what_processing_does_and_nothing_else(shift):
     scores = _scores(shift)
-    figures = summarize([(scores, 1.0), (scores, 1.0)])
+    figures = summarize([Scored(scores, 1.0), Scored(scores, 1.0)])
     live = scores[~scores["is_attack"]]
     for name in FORMS:
         expected = (live.loc[live["nuisance"] == name, "attack_score"] >= 1.0).mean()

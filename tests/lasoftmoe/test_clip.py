@@ -1,13 +1,16 @@
 """Loading CLIPs and preprocessing."""
 
 import json
+import os
 
 import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lasoftmoe import clip_request
 from lasoftmoe.clip import load_clip
+from lasoftmoe.clip_request import check_request
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS, build_small_clip, read_description
 from lasoftmoe.small_clip.tokenizer import SmallTokenizer, UnknownWordError, collect_vocabulary
 
@@ -124,7 +127,7 @@ def test_a_missing_weights_file_is_named(tmp_path, name):
 def test_a_missing_file_of_weights_beside_its_description(tmp_path):
     description = EMBEDDED_WEIGHTS.with_suffix(".json")
     (tmp_path / "mine.json").write_bytes(description.read_bytes())
-    with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is not a file"):
+    with pytest.raises(FileNotFoundError, match=r"no file at .*mine\.safetensors"):
         load_clip("small", str(tmp_path / "mine.safetensors"))
 
 
@@ -175,6 +178,98 @@ def test_weights_that_cannot_be_downloaded_say_how_to_get_them(monkeypatch):
 def test_weights_of_a_small_clip_do_not_fit_a_vit():
     with pytest.raises(ValueError, match="do not fit ViT-B-16-quickgelu"):
         load_clip("ViT-B-16-quickgelu", str(EMBEDDED_WEIGHTS))
+
+
+# --- what cannot be built is said before anything is built ------------------------------------
+
+
+def no_building(*_, **__):
+    pytest.fail("built something")
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("RN50", r"vision tower of RN50 is a ResNet.*such as ViT-B-16-quickgelu"),
+        ("EVA02-B-16", r"vision tower of EVA02-B-16 is timm's eva02_base.*ViT-B-16-quickgelu"),
+    ],
+)
+def test_a_tower_without_room_for_a_branch_is_named(name, cause, monkeypatch):
+    monkeypatch.setattr(open_clip, "create_model", no_building)
+    check_request(name, None)  # without a branch it is a CLIP like others
+    with pytest.raises(ValueError, match=cause):
+        check_request(name, None, branch=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("roberta-ViT-B-32", r"text tower of .* \(roberta-base\) needs the package transformers"),
+        ("ViT-B-16-SigLIP", r"tokenizer of .* needs the package transformers.*pip install"),
+    ],
+)
+def test_a_clip_that_needs_another_package_names_it(name, cause, monkeypatch):
+    monkeypatch.setattr(open_clip, "create_model", no_building)
+    monkeypatch.setattr(clip_request, "find_spec", lambda package: None)
+    with pytest.raises(ValueError, match=cause):
+        load_clip(name, None)
+
+
+def put(folder, what):
+    """Make something at a path that is no file of weights; returns the path."""
+    path = folder / ("clip.pt" if what == "pickle" else "clip.safetensors")
+    if what == "folder":
+        path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "old pickle":
+        path.write_bytes(b"\x80\x02}q\x00X\x01\x00")
+    elif what == "pickle":
+        torch.save({"visual.proj": torch.zeros(2)}, path)
+    elif what == "huge":
+        with path.open("wb") as file:
+            file.truncate(2**40)  # sparse
+    elif what == "no ending":
+        path = folder / "weights"
+        path.write_bytes(EMBEDDED_WEIGHTS.read_bytes())
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["small", "ViT-B-16-quickgelu"])
+@pytest.mark.parametrize(
+    ("what", "cause"),
+    [
+        ("folder", r"clip\.safetensors: expected a regular file, found a folder"),
+        ("pipe", r"clip\.safetensors: expected a regular file, found a named pipe"),
+        ("pickle", r"clip\.pt is a pickle.*convert it once: python -c .*safetensors"),
+        ("old pickle", r"clip\.safetensors is a pickle"),
+        ("huge", r"clip\.safetensors is not a readable safetensors file"),
+        ("no ending", r"weights holds safetensors; give its name the ending \.safetensors"),
+    ],
+)
+def test_weights_that_are_something_else_are_named(name, what, cause, tmp_path, monkeypatch):
+    monkeypatch.setattr(open_clip, "create_model", no_building)
+    with pytest.raises(ValueError, match=cause):
+        load_clip(name, put(tmp_path, what))
+
+
+def test_whole_numbers_are_no_weights(tmp_path, monkeypatch):
+    name = "visual.class_embedding"
+    path = _altered_copy(tmp_path, lambda t: t.update({name: torch.zeros(96, dtype=torch.int64)}))
+    with pytest.raises(ValueError, match=rf"{name} has type torch.int64, .* needs torch.float32"):
+        load_clip("small", path)
+    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: load_clip().model)
+    with pytest.raises(ValueError, match=rf"{name} has type I64, not floating point"):
+        load_clip("ViT-B-16-quickgelu", path)
+
+
+def test_a_network_that_open_clip_cannot_build_says_why_in_short(monkeypatch):
+    def breaks(*_, **__):
+        raise RuntimeError("no such layer " * 1000)
+
+    monkeypatch.setattr(open_clip, "create_model", breaks)
+    with pytest.raises(ValueError, match=r"^ViT-B-16-quickgelu cannot be built: .{1,400}$"):
+        load_clip("ViT-B-16-quickgelu", None)
 
 
 def test_the_small_clip_is_under_a_million_parameters():

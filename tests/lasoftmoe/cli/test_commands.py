@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from lasoftmoe.cli import main
-from lasoftmoe.experiment import load_config
+from lasoftmoe.experiment import RunError, load_config, tables
 from lasoftmoe.experiment import runs as experiment
 from lasoftmoe.experiment.preflight import StepCost
 from lasoftmoe.moe import build_moe
@@ -74,6 +74,76 @@ def test_a_run_is_evaluated_on_the_device_that_is_named(command, runs, monkeypat
 def test_report_without_runs_says_how_to_make_one(command):
     code, out, _ = command("report", small=False)
     assert code == 0 and "no finished runs" in out and "lasoftmoe run vanilla" in out
+
+
+def test_a_broken_run_is_listed_beside_the_others(command, runs):
+    command("train", "vanilla")
+    command("train", "soft_moe")
+    (broken,), (whole,) = runs.glob("vanilla-*"), runs.glob("soft_moe-*")
+    (broken / "report.json").write_text("{")
+    code, out, _ = command("report", small=False)
+    assert code == 0 and whole.name in out
+    assert f"broken: {broken.name}: " in out and "not readable JSON" in out
+
+
+def test_a_broken_run_is_left_out_of_its_table(command, tiny_folder, monkeypatch):
+    config = load_config("vanilla", "laptop", overrides={"data": {"folder": str(tiny_folder)}})
+    reason = RunError("scores.parquet is damaged")
+    monkeypatch.setattr(tables.experiment, "find_run", lambda _: (_ for _ in ()).throw(reason))
+    code, out, err = command("report", "table5", "--seeds", "1", small=False)
+    assert code == 0 and "reported by the paper, Table 5" in out
+    assert err.count("broken, left out: scores.parquet is damaged") == 8
+    with pytest.raises(RunError):
+        tables.find_runs(tables.load_table(config.name), "laptop")
+
+
+@pytest.mark.parametrize(
+    ("argv", "world", "silent"),
+    [
+        (["report"], "1", False),
+        (["report"], "2", False),
+        (["cost", "soft_moe"], "2", False),
+        (["run", "vanilla", "--dry-run"], "1", False),
+        (["run", "vanilla", "--dry-run"], "2", True),
+    ],
+)
+def test_only_commands_that_train_together_are_silenced(command, monkeypatch, argv, world, silent):
+    cost = StepCost(10**6, 10**6, 2**20, 10**9, 10**6)
+    monkeypatch.setattr("lasoftmoe.experiment.preflight.step_cost", lambda config: cost)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", world)
+    code, out, _ = command(*argv, small=False)
+    assert code == 0 and (out == "") == silent
+
+
+UNUSED = "lasoftmoe: LASOFTMOE_DATA is set but not used: the preset laptop names the data"
+
+
+def test_data_that_the_preset_does_not_name_is_said_to_be_unused_once(
+    command, runs, tiny_folder, monkeypatch
+):
+    monkeypatch.setenv("LASOFTMOE_DATA", str(tiny_folder))
+    cost = StepCost(10**6, 10**6, 2**20, 10**9, 10**6)
+    monkeypatch.setattr("lasoftmoe.experiment.preflight.step_cost", lambda config: cost)
+    for argv in (["run", "table6", "--dry-run"], ["run", "vanilla", "--dry-run"]):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "1")
+        assert UNUSED not in command(*argv, small=False)[2]
+        monkeypatch.delenv("WORLD_SIZE")
+        _, _, err = command(*argv, small=False)
+        assert err.count(UNUSED) == 1
+    assert err.count(UNUSED) == 1 and "--data.folder '$LASOFTMOE_DATA'" in err
+    assert command("run", "vanilla", "--dry-run")[2] == ""  # a folder was typed
+    named = ["--data.folder", "$LASOFTMOE_DATA", *SMALL]
+    code, _, err = command("run", "vanilla", *named, small=False)
+    assert (code, UNUSED in err) == (0, False)
+    (folder,) = runs.glob("vanilla-*")
+    assert UNUSED not in command("evaluate", str(folder), small=False)[2]
+    command("train", "soft_moe")
+    (other,) = runs.glob("soft_moe-*")
+    _, _, err = command("evaluate", str(other), small=False)
+    assert "not used: the run names the data" in err and '--data "$LASOFTMOE_DATA"' in err
+    assert "not used" not in command("report", small=False)[2]
 
 
 def test_a_table_is_run_over_seeds_recorded_and_reported(command, runs, tmp_path):
@@ -154,9 +224,19 @@ def test_only_what_was_typed_overrides_the_preset(command, monkeypatch):
         (["run", "vanilla", "--seed", "-1"], "seed"),
         (["cost", "vanilla"], "vanilla puts no branch into CLIP"),
         (["cost", "hard_moe"], "no experiment 'hard_moe'"),
+        (["cost", "la_soft_moe", "--detector.clip.name", "RN50"], "tower of RN50 is a ResNet"),
+        (["run", "la_soft_moe", "--detector.clip.name", "RN50"], "tower of RN50 is a ResNet"),
+        (["cost", "soft_moe", "--detector.clip.pretrained", "/"], "found a folder"),
+        (["run", "soft_moe", "--detector.clip.pretrained", "/"], "found a folder"),
         (["run", "vanilla", "--data.folder", "/nowhere"], "/nowhere is not there"),
         (["run", "vanilla", "--preset", "a100", "--data.folder", "/nowhere"], "CUDA GPU"),
         (["evaluate", "/nowhere"], "/nowhere is not a finished run"),
+        (["run", "vanilla", "--seeds", "1000000000"], "seeds"),
+        (["report", "table6", "--seeds", "1001"], "<=1000"),
+        (["run", "vanilla", "--seed", str(2**64)], "does not fit into 63 bits"),
+        (["run", "vanilla", "--training.learning_rate", "nan"], "learning_rate"),
+        (["run", "vanilla", "--training.warmup_fraction", "5"], "warmup_fraction"),
+        (["run", "vanilla", "--training.clip_grad_norm", "-1"], "clip_grad_norm"),
     ],
 )
 def test_errors_are_one_message_and_exit_code_2(command, argv, message):

@@ -1,18 +1,22 @@
 """Presets merge into typed configurations; whatever does not fit is refused in words."""
 
 import dataclasses
+import shlex
 
 import pytest
 import yaml
 
+from lasoftmoe.cli.parser import make_parser
 from lasoftmoe.experiment.config import (
     ConfigError,
+    command_of,
     config_from_dict,
     config_to_yaml,
     known_experiments,
     known_presets,
     load_config,
     read_config,
+    read_yaml,
 )
 from lasoftmoe.methods import preset_settings
 from lasoftmoe.paths import PRESETS
@@ -139,3 +143,41 @@ def test_numbers_in_yaml_are_numbers():
     text = config_to_yaml(load_config("vanilla", "a100"))
     assert yaml.safe_load(text)["training"]["learning_rate"] == 1e-6
     assert config_from_dict(yaml.safe_load(text)).training.learning_rate == 1e-6
+
+
+def test_the_command_of_a_run_names_what_was_changed_and_nothing_else():
+    assert command_of(load_config("vanilla", "laptop")) == (
+        "lasoftmoe run vanilla --preset laptop --seed 0"
+    )
+    changes = {
+        "detector": {"moe": {"blocks": [1, 2]}, "clip": {"pretrained": None}},
+        "training": {"epochs": 3, "rates": {"moe": 0.1}},
+    }
+    typed = command_of(load_config("soft_moe", "laptop", 2, changes))
+    assert typed.startswith("lasoftmoe run soft_moe --preset laptop --seed 2 ")
+    words = shlex.split(typed)[1:]
+    options = make_parser(words).parse_args(words, defaults=False).run
+    sections = {name: options[name].as_dict() for name in ("detector", "training")}
+    again = load_config(options.name, options.preset, options.seed, sections)
+    assert again == load_config("soft_moe", "laptop", 2, changes)
+
+
+def test_an_anchor_in_a_configuration_is_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("a: &a [1, 1]\nb: [*a, *a]\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml, line 1: .*anchors and aliases"):
+        read_config(path)
+    with pytest.raises(ValueError, match="anchors and aliases"):
+        read_yaml(path)  # the way presets are read
+
+
+@pytest.mark.parametrize("seed", [2**63, 2**64, -1])
+def test_a_seed_that_some_generator_refuses_is_refused(seed):
+    with pytest.raises(ConfigError, match=r"seed|63 bits"):
+        load_config("vanilla", "laptop", seed)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, -1.0])
+def test_a_rate_that_is_no_positive_number_is_refused(value):
+    with pytest.raises(ConfigError, match=r"training\.learning_rate"):
+        load_config("vanilla", "laptop", overrides={"training": {"learning_rate": value}})

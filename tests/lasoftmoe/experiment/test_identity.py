@@ -15,7 +15,9 @@ from lasoftmoe.methods import METHODS
 from lasoftmoe.paths import PACKAGE
 
 WITHOUT_RESULT = {
+    "clip_request.py": "refuses what cannot be built",
     "data/decoded.py": "has a digest of its own",
+    "data/workers.py": "checks the machine and explains lost worker processes",
     "experiment": "reads presets; the configuration itself is covered",
     "method.py": "declares rows of the table",
     "metrics/report.py": "prints and stores results",

@@ -12,12 +12,14 @@ import pandas as pd
 import pytest
 import torch
 
+from data_prep.errors import DatasetError
 from lasoftmoe.evaluation import from_scores, score
-from lasoftmoe.experiment import read_run, runs_table
+from lasoftmoe.experiment import RunError, broken_runs, load_config, read_run, runs_table
 from lasoftmoe.experiment import runs as experiment
+from lasoftmoe.metrics.intervals import bootstrap_interval
 from lasoftmoe.paths import ROOT
 from lasoftmoe.training import loop as training
-from lasoftmoe.training.checkpoint import Checkpoint
+from lasoftmoe.training.checkpoint import Checkpoint, CheckpointError
 from tests.lasoftmoe.tiny import TinyDetector, write_tiny_dataset
 
 FILES = {"config.yaml", "log.csv", "scores.parquet", "report.json", "model.safetensors"}
@@ -66,6 +68,9 @@ def test_report_has_what_is_needed_to_trust_and_repeat_it(tiny_runs):
     assert {"python", "torch", "open_clip_torch"} <= set(report["versions"])
     for key in ("hardware", "device", "threads", "date", "commit", "hash", "train_cpu_seconds"):
         assert key in report
+    assert (report["commit"] is None) == ("no_commit" in report)
+    assert report["command"].startswith("lasoftmoe run vanilla --preset laptop --seed 4 ")
+    assert "--training.epochs 2" in report["command"]
     assert set(report["test"]["apcer_per_type"]) == {"print", "fgsm"}
     json.dumps(report, allow_nan=False)
 
@@ -77,6 +82,14 @@ def test_figures_follow_from_the_stored_scores(tiny_runs):
     assert again.dev.to_dict() == run.report["dev"]
     assert set(run.scores["split"]) == {"dev", "test"}
     assert {"id", "attack_score", "is_attack", "attack_type", "subject"} <= set(run.scores)
+
+
+def test_test_scores_come_with_the_threshold_of_dev(tiny_runs):
+    run = tiny_runs()
+    scored = run.test_scores()
+    assert scored.threshold == run.report["threshold"]
+    assert set(scored.scores["split"]) == {"test"} and len(scored.scores) == 16
+    assert bootstrap_interval("acer", scored) == bootstrap_interval("acer", run.scores)
 
 
 def test_reloaded_detector_scores_as_the_trained_one_did(tiny_runs):
@@ -159,6 +172,127 @@ def test_another_seed_is_another_run(tiny_runs):
 def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no report\.json"):
         read_run(tmp_path)
+
+
+# --- damaged files ----------------------------------------------------------------------------
+
+
+def put_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def put(text):
+    return lambda path: path.write_text(text)
+
+
+def change(old, new):
+    return lambda path: path.write_text(path.read_text().replace(old, new, 1))
+
+
+def without(column):
+    return lambda path: pd.read_parquet(path).drop(columns=column).to_parquet(path)
+
+
+def with_nan(path):
+    scores = pd.read_parquet(path)
+    scores.loc[0, "attack_score"] = float("nan")
+    scores.to_parquet(path)
+
+
+def shortened(path):
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("report.json", put("{"), r"report\.json is not readable JSON"),
+        ("report.json", put("[]"), r"report\.json: .*dictionary"),
+        ("report.json", put("{}"), r"report\.json: name is missing"),
+        ("report.json", put("[" * 9999), r"report\.json is not readable JSON"),
+        (
+            "report.json",
+            change('"acer": ', '"acer": 7'),
+            r"test\.acer is 7.*or equal to 1",
+        ),
+        ("report.json", change('"steps": ', '"steps": "many", "was": '), "steps is 'many'"),
+        ("report.json", put_pipe, r"report\.json: expected a regular file, found a named pipe"),
+        ("config.yaml", put("a: &a [1]\nb: *a\n"), r"config\.yaml, line 1: .*anchors and aliases"),
+        ("config.yaml", change("seed: 0", "seed: many"), "seed is 'many'"),
+        ("config.yaml", put_pipe, "found a named pipe"),
+        ("log.csv", put(""), r"log\.csv: not a readable log"),
+        ("log.csv", put("step,epoch,loss,dev_auc\n"), r"log\.csv: 0 rows are not the 8 steps"),
+        ("log.csv", shortened, r"log\.csv: 7 rows are not the 8 steps of report\.json"),
+        ("log.csv", put("hello\n"), r"log\.csv: lacks the columns step"),
+        ("log.csv", put_pipe, "found a named pipe"),
+        ("scores.parquet", put("hello"), r"scores\.parquet is not a readable parquet table"),
+        ("scores.parquet", without("subject"), r"scores\.parquet: lacks the columns subject"),
+        ("scores.parquet", with_nan, "attack_score holds something else than finite numbers"),
+        ("scores.parquet", put_pipe, "found a named pipe"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_way_out(tiny_runs, file, damage, message):
+    run = tiny_runs()
+    damage(run.folder / file)
+    with pytest.raises(RunError, match=rf"{message}.*delete the folder .*{run.folder.name}"):
+        read_run(run.folder)
+    with pytest.raises(RunError, match="delete the folder"):
+        tiny_runs()  # nor is it taken from the cache
+
+
+def test_a_broken_run_does_not_hide_the_others(tiny_runs):
+    whole, broken = tiny_runs(seed=0), tiny_runs(seed=1)
+    (broken.folder / "report.json").write_text("{")
+    assert runs_table()["run"].tolist() == [whole.folder.name]
+    assert list(broken_runs()) == [broken.folder.name]
+    assert "not readable JSON" in broken_runs()[broken.folder.name]
+
+
+def test_a_checkpoint_with_an_emptied_log_changes_no_result(tiny_runs, runs, monkeypatch):
+    real, steps = training._Loop.step, []
+
+    def stops(self, *arguments):
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        steps.append(0)
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Loop, "step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_runs()
+    saved = Checkpoint(next(runs.glob(".partial/*.safetensors")))
+    tensors, header = saved._read()
+    for log in ([], header["log"][:2]):
+        saved._replace(tensors, {"state": json.dumps({**header, "log": log, "steps": len(log)})})
+        with pytest.raises(CheckpointError, match="delete it to train from the beginning"):
+            tiny_runs()
+    saved.path.unlink()
+    assert tiny_runs().report["steps"] == 8
+
+
+@pytest.mark.parametrize("damage", [put("hello"), put_pipe])
+def test_damaged_weights_of_a_run_are_named(tiny_runs, damage):
+    run = tiny_runs()
+    damage(run.folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        run.detector()
+
+
+def test_looking_for_a_run_verifies_the_dataset_once_and_after_a_change(
+    tiny_runs, tmp_path, monkeypatch
+):
+    folder, read = write_tiny_dataset(tmp_path / "own"), []
+    real = experiment.read_dataset
+    monkeypatch.setattr(experiment, "read_dataset", lambda f: read.append(f) or real(f))
+    config = load_config("vanilla", "laptop", overrides={"data": {"folder": str(folder)}})
+    assert experiment.find_run(config) is None and experiment.find_run(config) is None
+    assert len(read) == 1
+    protocol = folder / "protocols" / "p1.parquet"
+    pd.read_parquet(protocol).iloc[1:].to_parquet(protocol)
+    with pytest.raises(DatasetError, match="p1"):
+        experiment.find_run(config)
 
 
 @pytest.mark.parametrize("name", ["zero_shot", "vanilla", "la_soft_moe_stable"])

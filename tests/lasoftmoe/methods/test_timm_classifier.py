@@ -1,7 +1,9 @@
 """The ResNet is a detector like any other: it learns, scores, embeds and runs as an experiment."""
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from lasoftmoe.experiment import load_config
@@ -141,3 +143,21 @@ def test_a_score_depends_on_its_batch_in_training_only(batch):
 def test_features_have_the_networks_width():
     assert build_shape(TimmClassifierConfig("resnet50")).network.num_features == 2048
     assert build_shape(TimmClassifierConfig(width=0.5)).network.num_features == 256
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [("folder", "found a folder"), ("pickle", "is a pickle"), ("whole numbers", "has type I64")],
+)
+def test_weights_that_are_something_else_are_named(tmp_path, what, message):
+    path = tmp_path / ("weights.pth" if what == "pickle" else "weights.safetensors")
+    if what == "folder":
+        path.mkdir()
+    elif what == "pickle":
+        torch.save({"fc.weight": torch.zeros(2)}, path)
+    else:
+        network = timm.create_model("resnet10t", num_classes=1)
+        whole = {"conv1.0.weight": network.state_dict()["conv1.0.weight"].long()}
+        save_file({**network.state_dict(), **whole}, path)
+    with pytest.raises(ValueError, match=message):
+        build_detector(TimmClassifierConfig("resnet10t", str(path)), 0)

@@ -61,11 +61,8 @@ def test_what_happens_to_reprocessed_live_images_is_recorded_where_it_is_known(r
 def test_differences_are_paired_for_all_seeds_and_for_each(record, runs):
     recorded = parse_record("table6", record)
     assert len(recorded.differences) == 3 * 2 * 3  # rows, metrics; both seeds, seed 0, seed 1
-    pair = [
-        (run.scores[run.scores["split"] == "test"], run.report["threshold"])
-        for run in (runs["soft_moe"][1], runs["vanilla"][1])
-    ]
-    expected = acer_difference(*pair)
+    pair = (runs["soft_moe"][1], runs["vanilla"][1])
+    expected = acer_difference(*(run.test_scores() for run in pair))
     assert recorded.difference("soft_moe", seed=1) == expected
     together = recorded.difference("soft_moe", "auc")
     each = [recorded.difference("soft_moe", "auc", seed).estimate for seed in (0, 1)]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 
 import pytest
 
@@ -115,3 +116,11 @@ def test_the_file_of_a_benchmark_needs_an_origin_too(record, tmp_path):
     with pytest.raises(RecordError, match="versions"):
         write_recorded({**made, "layers": [1]}, tmp_path / "benchmark.json")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["{", '{"a": 1, "a": 2}', '{"a": NaN}', "[" * 9999, None])
+def test_a_damaged_file_is_named(tmp_path, content):
+    path = tmp_path / "table6.json"
+    os.mkfifo(path) if content is None else path.write_text(content)
+    with pytest.raises(RecordError, match=r"table6\.json"):
+        read_recorded("table6", tmp_path)

@@ -1,7 +1,10 @@
 """A checkpoint is whole or the one before, fits or says why not, and runs nobody's code."""
 
+import ast
 import errno
 import io
+import json
+import os
 import re
 import subprocess
 import sys
@@ -20,10 +23,11 @@ from tests.lasoftmoe.tiny import TinyDetector
 SETTINGS = {"seed": 0, "learning_rate": 1e-3, "dataset": "abc"}
 
 
-def stepped(model, kind=torch.optim.AdamW):
+def stepped(model, steps=3, kind=torch.optim.AdamW):
     optimizer = kind(model.parameters())
-    sum(p.square().sum() for p in model.parameters()).backward()
-    optimizer.step()
+    for _ in range(steps):
+        sum(p.square().sum() for p in model.parameters()).backward()
+        optimizer.step()
     return optimizer
 
 
@@ -33,7 +37,7 @@ def saved(tmp_path):
     model = TinyDetector()
     optimizer = stepped(model)
     checkpoint = Checkpoint(tmp_path / "run.safetensors")
-    state = TrainingState(1, [{"step": i, "loss": 0.1 * i} for i in range(3)], 0.5)
+    state = TrainingState(1, [{"step": i, "loss": 0.1 * i} for i in range(3)])
     checkpoint.save(model, optimizer, state, SETTINGS)
     return checkpoint, model, optimizer, state
 
@@ -111,6 +115,86 @@ def test_a_damaged_file_is_named_with_what_to_do(saved, damage):
         checkpoint.load(model, optimizer, SETTINGS)
 
 
+def emptied(tensors, header):
+    header["log"] = []
+
+
+def emptied_everywhere(tensors, header):
+    header.update(log=[], steps=0, epoch=0)
+
+
+def shortened(tensors, header):
+    header["log"].pop()
+
+
+def another_step(tensors, header):
+    tensors["optimizer/0/step"] = torch.tensor(7.0)
+
+
+def without_moments(tensors, header):
+    for name in [name for name in tensors if name.startswith("optimizer/")]:
+        del tensors[name]
+
+
+def without_best_weights(tensors, header):
+    header["best_dev_auc"] = 0.5
+
+
+def of_other_best_weights(tensors, header):
+    header["best_dev_auc"], tensors["best/head"] = 0.5, torch.zeros(2)
+
+
+def whole_numbers(tensors, header):
+    tensors["model/moe.bias"] = torch.zeros(1, dtype=torch.int64)
+
+
+def whole_moments(tensors, header):
+    tensors["optimizer/0/exp_avg"] = tensors["optimizer/0/exp_avg"].long()
+
+
+def odd_name(tensors, header):
+    tensors["optimizer/first"] = torch.zeros(1)
+
+
+def odd_type(tensors, header):
+    header["epoch"] = "one"
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (emptied, "expected 3 log rows"),
+        (emptied_everywhere, ""),
+        (shortened, "expected 3 log rows"),
+        (another_step, "expected an optimizer after 3 steps, not 7"),
+        (without_moments, "expected an optimizer after 3 steps, not 0"),
+        (without_best_weights, "expected weights of the best epoch"),
+        (of_other_best_weights, "do not fit"),
+        (whole_numbers, r"moe\.bias has type torch\.int64"),
+        (whole_moments, "exp_avg in floating point"),
+        (odd_name, "expected optimizer/NUMBER/NAME, found 'first'"),
+        (odd_type, "epoch is 'one'"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(saved, change, cause):
+    checkpoint, model, optimizer, _ = saved
+    tensors, header = checkpoint._read()
+    change(tensors, header)
+    checkpoint._replace(tensors, {"state": json.dumps(header)})
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=rf"{cause}.*delete it to train from the beginning"):
+        checkpoint.load(model, optimizer, SETTINGS)
+    assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
+
+
+def test_a_pipe_in_place_of_a_checkpoint_is_not_waited_for(saved):
+    checkpoint, model, optimizer, _ = saved
+    checkpoint.path.unlink()
+    os.mkfifo(checkpoint.path)
+    with pytest.raises(CheckpointError, match=r"found a named pipe.*delete it"):
+        checkpoint.load(model, optimizer, SETTINGS)
+
+
 def test_a_full_disk_is_said_and_keeps_the_checkpoint_before(saved, monkeypatch):
     checkpoint, model, optimizer, state = saved
     before = checkpoint.path.read_bytes()
@@ -184,7 +268,7 @@ def test_a_poisoned_pickle_is_refused_without_running_it(saved, tmp_path):
     torch.save({"model": Poison(mark)}, checkpoint.path)
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):
         checkpoint.load(model, optimizer, SETTINGS)
-    with pytest.raises(ValueError, match="not a readable safetensors file"):
+    with pytest.raises(ValueError, match="is a pickle"):
         load_weights(model, checkpoint.path)
     assert not mark.exists()
     torch.load(io.BytesIO(checkpoint.path.read_bytes()), weights_only=False)
@@ -195,5 +279,14 @@ def test_no_module_reads_pickles():
     reads = re.compile(r"\bpickle\b|torch\.load\(|read_pickle|joblib\.load|allow_pickle=True")
     sources = [p for package in ("lasoftmoe", "data_prep") for p in (ROOT / package).rglob("*.py")]
     assert len(sources) > 40
-    found = [path for path in sources if reads.search(path.read_text("utf-8"))]
+    found = [path for path in sources if reads.search(without_strings(path))]
     assert not found
+
+
+def without_strings(path):
+    """Code alone: messages and comments may speak of pickles."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return ast.unparse(tree)

@@ -1,5 +1,7 @@
 """What is written while a training runs: readable at any time, without doubles after a restart."""
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -36,6 +38,16 @@ def test_steps_that_are_repeated_replace_what_was_written(tmp_path):
     table = pd.read_csv(tmp_path / "log.csv")
     assert table["step"].tolist() == [0, 1, 2, 3]
     assert table["loss"].tolist() == [1.0, 1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"step,epoch\nmany,0\n", b'"', b"hello", None])
+def test_a_damaged_file_stops_no_training(tmp_path, content):
+    path = tmp_path / "log.csv"
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    log = CsvLog(path)
+    log(row(3))
+    log.close()
+    assert pd.read_csv(path)["step"].tolist() == [3]
 
 
 def test_a_training_from_the_start_drops_an_old_file(tmp_path):
