@@ -6,7 +6,7 @@ Kept apart from the detectors, because the command line reads settings before it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,6 +24,10 @@ class MethodConfig:
     def unloaded(self) -> Self:
         """Return settings of the same network with random weights, which need no file."""
         return replace(self, pretrained=None) if hasattr(self, "pretrained") else self
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that decide a run's result; a method drops those it does not read."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Method:
             on this machine; builds and downloads nothing.
         paper: Where the paper reports the method, or why it is here.
         code: Other files and folders of ``lasoftmoe`` that its results depend on.
+        libraries: Packages that define its network; their versions count like code.
     """
 
     config: type[Any]
@@ -63,3 +68,4 @@ class Method:
     check: Callable[[Any], None] = lambda config: None
     paper: str = ""
     code: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()

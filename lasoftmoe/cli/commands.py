@@ -228,7 +228,7 @@ def _zero_shot_command(options: Namespace) -> None:
             "zero_shot", options.get("preset"), int(options.get("seed", 0)), overrides
         )
         test = run.report["test"]
-        results = {name: 100 * test[name.lower()] for name in HEADLINE}
+        results = {name: 100 * dict(test)[name.lower()] for name in HEADLINE}
         rows.append({"prompt": run.config.detector.prompt, **results})
     _print_table(pd.DataFrame(rows), "test, percent; threshold at the dev EER")
 

@@ -62,9 +62,14 @@ class ExperimentConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        """Refuse a seed that not every generator takes."""
+        """Refuse a seed that not every generator takes, and shifts as large as the image."""
         if self.seed >= 2**63:
             raise ValueError(f"seed {self.seed} does not fit into 63 bits")
+        if self.training.shift_pixels >= self.data.image_size:
+            raise ValueError(
+                f"training.shift_pixels is {self.training.shift_pixels}; expected less than "
+                f"data.image_size, {self.data.image_size}"
+            )
 
 
 class ConfigError(ValueError):
@@ -140,9 +145,12 @@ def config_from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
         ConfigError: names each key that is not a field and each value that does not fit.
     """
     values = dict(values)
-    detector = dict(values.pop("detector", {}))
+    given = values.pop("detector", {})
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"detector is {given!r}; expected keys and values")
+    detector = dict(given)
     kind = detector.pop("kind", DEFAULT_KIND)
-    if kind not in METHODS:
+    if not isinstance(kind, str) or kind not in METHODS:
         raise ConfigError(f"detector.kind is {kind!r}; expected one of {', '.join(METHODS)}")
     where = "detector"
     try:

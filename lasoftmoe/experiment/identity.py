@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from data_prep.provenance import ROOT, code_digest, file_hash
@@ -15,7 +16,6 @@ from lasoftmoe.method import MethodConfig
 from lasoftmoe.methods import METHODS, MODULES
 from lasoftmoe.paths import PACKAGE
 from lasoftmoe.training import processes
-from lasoftmoe.training.config import WITHOUT_EFFECT
 
 ENGINE = (
     "data/dataset.py",
@@ -23,6 +23,7 @@ ENGINE = (
     "data/sampling.py",
     "detector.py",
     "evaluation.py",
+    "methods/build.py",
     "metrics/columns.py",
     "metrics/ranking.py",
     "metrics/rates.py",
@@ -32,17 +33,16 @@ ENGINE = (
     "training/processes.py",
 )
 """Code that decides the result of every run. The decoder has a digest of its own."""
-NO_RESULT = ("moe/cost.py", "moe/naive.py")
-"""Files beside a method's code that no run executes."""
 
 
 def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
     """Return a digest of all that decides a run's result, except the hardware and torch itself.
 
-    It covers the seed, the training, the chosen method's settings, code, and pretrained weights,
-    the engine's and the decoder's code, and the data.
+    It covers the seed, the training, the chosen method's settings, code, libraries, and pretrained
+    weights, the engine's and the decoder's code, and the data. Settings that the chosen optimizer,
+    schedule, or branch does not read are left out.
     """
-    training = {k: v for k, v in asdict(config.training).items() if k not in WITHOUT_EFFECT}
+    method = METHODS[config.detector.kind]
     data = asdict(config.data)
     data.pop("folder")  # the same data elsewhere is the same data
     parts = {
@@ -50,9 +50,11 @@ def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
         "data": data,
         "dataset": dataset_checksum,
         "decoder": decoder_digest(),
-        "training": training,
+        "training": config.training.deciding(),
         "processes": processes.process_count(),  # batch_size is that of one of them
-        "method": {config.detector.kind: asdict(config.detector)},
+        # Weights count by their bytes or their tag, wherever they are.
+        "method": {config.detector.kind: config.detector.unloaded().deciding()},
+        "libraries": {name: version(name) for name in method.libraries},
         "weights": _weights_hashes(config.detector),
         "code": code_digest(code_files(config.detector.kind), ROOT),
     }
@@ -64,7 +66,7 @@ def code_files(kind: str) -> list[Path]:
     own = Path(*MODULES[kind].split(".")[1:]).with_suffix(".py")
     names = (*ENGINE, str(own), *METHODS[kind].code)
     files = {file for name in names for file in _python_files(PACKAGE / name)}
-    return sorted(files - {PACKAGE / name for name in NO_RESULT})
+    return sorted(files)
 
 
 def _python_files(path: Path) -> Iterator[Path]:

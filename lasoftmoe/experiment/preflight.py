@@ -202,14 +202,16 @@ def _counts(config: ExperimentConfig, data: Path) -> pd.DataFrame | DatasetError
     table = dataset.protocols[config.data.protocol].merge(dataset.manifest, on="id")
     live = table["label"] == "live"
     counts = pd.DataFrame({"split": table["split"], "live": live, "attack": ~live})
-    return counts.groupby("split").sum().reindex(SPLITS)
+    return counts.groupby("split").sum().reindex(SPLITS, fill_value=0)
 
 
 def _count_lines(counts: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Line]:
     for split in SPLITS:
         live, attack = counts.loc[split]
         found = f"{split}: {live + attack:,} images, {live:,} of them live"
-        if published is None or counts.loc[split].equals(published.loc[split]):
+        if not live + attack:
+            yield Line("MISSING", f"{found}; choose a protocol with images in every split")
+        elif published is None or counts.loc[split].equals(published.loc[split]):
             same = "" if published is None else ", as the paper's Table 1 says"
             yield Line("OK", found + same)
         else:

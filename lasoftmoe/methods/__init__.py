@@ -5,19 +5,16 @@ To add a method, write its file, a line here, ``presets/<name>.yaml``, and its t
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import lazy_loader
 import yaml
 from pydantic import TypeAdapter
 
 from lasoftmoe.method import Method, MethodConfig
-
-if TYPE_CHECKING:
-    from lasoftmoe.detector import Detector
 
 PRESETS = Path(__file__).parent / "presets"
 MODULES = {
@@ -48,6 +45,11 @@ class _Methods(Mapping[str, Method]):
 
 METHODS: Mapping[str, Method] = _Methods()
 
+# Lazily: settings are read long before torch is needed.
+__getattr__, _, _ = lazy_loader.attach(
+    __name__, submod_attrs={"build": ["build_detector", "build_shape", "parameter_count"]}
+)
+
 
 def preset_settings(name: str, preset: str) -> dict[str, Any]:
     """Return a method's settings under a preset, from ``presets/<name>.yaml``.
@@ -71,38 +73,3 @@ def method_config(name: str, values: Mapping[str, Any]) -> MethodConfig:
         pydantic.ValidationError: if a value does not fit.
     """
     return TypeAdapter(METHODS[name].config).validate_python(dict(values))
-
-
-def build_detector(config: MethodConfig, seed: int) -> Detector:
-    """Build a detector; ``seed`` fixes every random weight and nothing else.
-
-    Raises:
-        ValueError, FileNotFoundError, ConnectionError: see the method's own file.
-    """
-    import torch  # here, so that reading settings needs no torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return METHODS[config.kind].build(config)
-
-
-def build_shape(config: MethodConfig) -> Detector:
-    """Build a detector on the meta device, which has shapes but no values; reads no weights."""
-    import torch
-
-    logging.disable(logging.WARNING)  # open_clip warns that the weights are random
-    try:
-        with torch.device("meta"):
-            return build_detector(config.unloaded(), seed=0)
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-def parameter_count(name: str, preset: str) -> int:
-    """Return a method's number of parameters under a preset, without allocating them.
-
-    Raises:
-        KeyError: if there is no such method or preset.
-    """
-    config = method_config(name, preset_settings(name, preset))
-    return sum(parameter.numel() for parameter in build_shape(config).parameters())

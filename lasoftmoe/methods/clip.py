@@ -41,6 +41,10 @@ class ClipDetectorConfig(MethodConfig):
         """Refuse a prompt that is not a template."""
         class_prompts(self.prompt)
 
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings, without fields of the branch that its kind does not read."""
+        return {**asdict(self), "moe": self.moe.deciding()}
+
     def unloaded(self) -> Self:
         """Return the same network with random weights."""
         return replace(self, clip=replace(self.clip, pretrained=None))
@@ -188,11 +192,32 @@ def _check(config: ClipDetectorConfig) -> None:
     check_request(config.clip.name, config.clip.pretrained, branch=config.moe.kind != "none")
 
 
+MOE_CODE = tuple(
+    f"moe/{name}.py"
+    for name in (
+        "adapter",
+        "branch",
+        "build",
+        "checks",
+        "experts",
+        "la_soft_moe",
+        "linear_attention",
+        "numerics",
+        "routing",
+        "self_attention",
+        "soft_moe",
+        "softmax_attention",
+        "sparse_moe",
+    )
+)
+"""Files that a CLIP with a branch executes."""
+
 METHOD = Method(
     ClipDetectorConfig,
     _build,
     _weights,
     _check,
     paper="Table 6: vanilla CLIP, CLIP + Soft MoE, CLIP + La-SoftMoE",
-    code=("clip.py", "losses.py", "moe", "prompts.py", "small_clip", "weights_files.py"),
+    code=("clip.py", "losses.py", *MOE_CODE, "prompts.py", "small_clip", "weights_files.py"),
+    libraries=("open_clip_torch",),
 )

@@ -112,4 +112,5 @@ METHOD = Method(
     _check,
     paper="not in the paper: a strong small baseline",
     code=("methods/timm_classifier.py",),
+    libraries=("timm",),
 )

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lasoftmoe.detector import Batch
+from lasoftmoe.training.processes import known_weights
 
 DepthTarget = Literal["depth", "ones"]
 """What live faces should give: the depth in the dataset, or 1 everywhere for one without depth."""
@@ -39,19 +40,15 @@ def depth_target(batch: Batch, size: int, target: DepthTarget) -> tuple[Tensor, 
 
 
 def known_pairs(predicted: Tensor, batch: Batch, target: DepthTarget) -> tuple[Tensor, Tensor]:
-    """Return predicted maps and their targets, for the images whose target is known.
+    """Return predicted maps and their targets for a mean of squared differences.
+
+    Both are scaled so that this mean runs over the images whose target is known, those of other
+    processes included.
 
     Args:
         predicted: (batch, 1, size, size).
         batch, target: See :func:`depth_target`.
-
-    Raises:
-        ValueError: If no image of the batch has a known target.
     """
     maps, known = depth_target(batch, predicted.shape[-1], target)
-    if not known.any():
-        raise ValueError(
-            f"none of the {len(known)} images in this batch is an attack or has depth, so there "
-            'is nothing to learn from; write depth for live images or set target to "ones"'
-        )
-    return predicted[known], maps[known].to(predicted.dtype)
+    scale = known_weights(known).sqrt().to(predicted.dtype)[:, None, None, None]
+    return predicted * scale, maps.to(predicted.dtype) * scale

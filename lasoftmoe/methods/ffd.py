@@ -22,6 +22,7 @@ from lasoftmoe.methods import timm_classifier
 from lasoftmoe.methods.timm_classifier import TimmClassifierConfig
 from lasoftmoe.pixels import to_unit_range
 from lasoftmoe.settings import CHECKED, Count, NonNegative
+from lasoftmoe.training.processes import known_weights
 
 if TYPE_CHECKING:
     from lasoftmoe.data import FaceDataset
@@ -219,7 +220,7 @@ class FFD(Detector):
         elif self.config.map_loss == "mask":
             target, known = self.map_target(batch, (maps.shape[2], maps.shape[3]))
             errors = (maps - target.to(maps.dtype)).abs().mean((1, 2, 3))
-            terms["map"] = self.config.map_weight * (errors * known).sum() / known.sum().clamp(1)
+            terms["map"] = self.config.map_weight * (errors * known_weights(known)).mean()
         return terms
 
     def map_target(self, batch: Batch, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -288,4 +289,5 @@ METHOD = Method(
     _check,
     paper="Tables 2 and 3: FFD",
     code=("methods/timm_classifier.py",),
+    libraries=("timm",),
 )

@@ -163,5 +163,10 @@ def _weights(config: TimmClassifierConfig) -> Weights:
 
 
 METHOD = Method(
-    TimmClassifierConfig, _build, _weights, _check, paper="Tables 2 and 3: ResNet50, VIT-B/16"
+    TimmClassifierConfig,
+    _build,
+    _weights,
+    _check,
+    paper="Tables 2 and 3: ResNet50, VIT-B/16",
+    libraries=("timm",),
 )

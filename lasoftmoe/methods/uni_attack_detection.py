@@ -28,7 +28,7 @@ from lasoftmoe.clip import ClipBundle, ClipConfig, load_clip
 from lasoftmoe.detector import Batch, Detector, Group
 from lasoftmoe.method import Method, MethodConfig, Weights
 from lasoftmoe.methods import clip as clip_method
-from lasoftmoe.methods.clip import ClipDetectorConfig
+from lasoftmoe.methods.clip import MOE_CODE, ClipDetectorConfig
 from lasoftmoe.prompts import PROMPTS, text_embeddings
 from lasoftmoe.settings import CHECKED, Count, Fraction, NonNegative, NonNegativeCount
 
@@ -306,9 +306,10 @@ METHOD = Method(
         "methods/clip.py",
         "clip.py",
         "losses.py",
-        "moe",
+        *MOE_CODE,
         "prompts.py",
         "small_clip",
         "weights_files.py",
     ),
+    libraries=("open_clip_torch",),
 )

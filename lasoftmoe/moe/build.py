@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,16 @@ from lasoftmoe.settings import CHECKED, Count, NonNegative, Positive
 
 BranchKind = Literal["soft", "la", "topk"]
 Kind = Literal["none", BranchKind]
+_ALL = ("num_experts", "rank", "hidden_ratio", "blocks")
+_SLOTS = (*_ALL, "variant", "slots_per_expert")
+_SPARSE = ("top_k", "capacity_factor", "router_noise", "balance_coefficient", "z_coefficient")
+READ_BY: dict[Kind, tuple[str, ...]] = {
+    "none": (),
+    "soft": _SLOTS,
+    "la": (*_SLOTS, "attention", "heads", "feature_map", "normalize"),
+    "topk": (*_ALL, *_SPARSE),
+}
+"""Fields of :class:`MoEConfig` that each kind of branch reads."""
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -59,6 +69,13 @@ class MoEConfig:
     router_noise: NonNegative = 0.0
     balance_coefficient: NonNegative = 0.01
     z_coefficient: NonNegative = 0.001
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the fields that this kind of branch reads."""
+        names = READ_BY[self.kind]
+        if self.kind == "la" and self.attention == "softmax":
+            names = tuple(name for name in names if name not in ("feature_map", "normalize"))
+        return {"kind": self.kind, **{name: getattr(self, name) for name in names}}
 
 
 class BranchSizes(NamedTuple):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import Literal
+from dataclasses import asdict, field
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from lasoftmoe.settings import CHECKED, Count, Fraction, NonNegative, NonNegativ
 
 PAPER_LEARNING_RATE = 1e-6
 """Learning rate in Section 4 of the paper, for CLIP and the new modules."""
-WITHOUT_EFFECT = ("num_workers", "checkpoint_every", "tensorboard")
-"""Fields of :class:`TrainingConfig` that cannot change the trained weights."""
+WITHOUT_EFFECT = ("eval_batch_size", "num_workers", "checkpoint_every", "tensorboard")
+"""Fields of :class:`TrainingConfig` that cannot change a result, except for rounding."""
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -63,6 +63,15 @@ class TrainingConfig:
                 f"schedule {self.schedule!r} with step_fractions {self.step_fractions}; the "
                 "schedule 'step' needs at least one of them, and no other schedule takes any"
             )
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the fields that this optimizer and this schedule read."""
+        unread = set(WITHOUT_EFFECT)
+        if self.optimizer != "sgd":
+            unread.add("momentum")
+        if self.schedule != "step":
+            unread |= {"step_fractions", "step_factor"}
+        return {name: value for name, value in asdict(self).items() if name not in unread}
 
     @property
     def watches_dev(self) -> bool:

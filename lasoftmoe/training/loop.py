@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +26,7 @@ from lasoftmoe.evaluation import score
 from lasoftmoe.progress import progress_bar
 from lasoftmoe.training import processes
 from lasoftmoe.training.checkpoint import Checkpoint, TrainingState
-from lasoftmoe.training.config import WITHOUT_EFFECT, TrainingConfig
+from lasoftmoe.training.config import TrainingConfig
 from lasoftmoe.training.optimizer import make_optimizer, set_learning_rates
 from lasoftmoe.weights_files import copy_weights
 
@@ -194,7 +193,7 @@ class _Loop:
 
     def settings(self, train_set: FaceDataset) -> dict[str, Any]:
         """Return everything that a checkpoint must match, apart from the weights' shapes."""
-        settings = {k: v for k, v in asdict(self.config).items() if k not in WITHOUT_EFFECT}
+        settings = self.config.deciding()
         settings |= {"seed": self.seed, "processes": self.accelerator.num_processes}
         settings["detector"] = self.detector.settings()
         return settings | {"dataset": train_set.checksum, "protocol": train_set.protocol}

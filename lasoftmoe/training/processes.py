@@ -13,6 +13,9 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+
+PLAIN_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def start() -> Accelerator:
@@ -49,31 +52,53 @@ def gather(local: Tensor) -> Tensor:
     return all_reduce(slots).flatten(0, 1)
 
 
-def share_batch_norms(model: nn.Module) -> None:
-    """Make every batch norm use the batches of all processes, in place, with the same weights.
+def known_weights(known: Tensor) -> Tensor:
+    """Return weights that turn a mean over images into one over the known images.
 
-    Uses torch's ``SyncBatchNorm`` on CUDA, :class:`SharedBatchNorm` elsewhere.
+    Averaged over all processes, ``(errors * known_weights(known)).mean()`` is the mean error of the
+    known images of all of them. It is 0 if none is known.
+
+    Args:
+        known: (batch,), bool.
+
+    Returns:
+        (batch,), float32.
+    """
+    everywhere = gather(known).float()
+    return known.float() * (everywhere.numel() / everywhere.sum().clamp(min=1))
+
+
+def share_batch_norms(model: nn.Module) -> None:
+    """Make every batch norm use the batches of all processes, with the same weights, in place.
+
+    On CUDA they become torch's ``SyncBatchNorm``, elsewhere :class:`SharedBatchNorm`.
 
     Raises:
-        ValueError: If a batch norm on the CPU has options that :class:`SharedBatchNorm` lacks.
+        ValueError: If a batch norm has options that the shared one lacks, or does more than
+            normalize.
     """
+    on_gpu = any(tensor.is_cuda for tensor in (*model.parameters(), *model.buffers()))
+    share = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else SharedBatchNorm.like
     for module in list(model.modules()):
         for name, child in module.named_children():
-            shared = isinstance(child, nn.SyncBatchNorm | SharedBatchNorm)
-            if isinstance(child, nn.modules.batchnorm._BatchNorm) and not shared:
-                on_gpu = any(p.is_cuda for p in child.parameters())
-                share = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else SharedBatchNorm.like
+            if isinstance(child, PLAIN_BATCH_NORMS) and type(child) in PLAIN_BATCH_NORMS:
                 setattr(module, name, share(child))
+            elif isinstance(child, BatchNorm) and type(child) not in SHARED_BATCH_NORMS:
+                raise ValueError(
+                    f"{name} is a {type(child).__name__}, which does more than normalize, so "
+                    "several processes cannot share it; train in one process, or choose a network "
+                    "with plain batch norm such as resnet50"
+                )
 
 
-class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
+class SharedBatchNorm(BatchNorm):
     """Batch norm over the batches of all processes, for CPUs, which SyncBatchNorm rejects.
 
     Computes statistics in float32 for inputs of any precision.
     """
 
     @classmethod
-    def like(cls, child: nn.modules.batchnorm._BatchNorm) -> SharedBatchNorm:
+    def like(cls, child: BatchNorm) -> SharedBatchNorm:
         """Return a layer with the weights and statistics of ``child``.
 
         Raises:
@@ -121,3 +146,6 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 def _mean_of_processes(local: Tensor) -> Tensor:
     return all_reduce(local) / process_count()
+
+
+SHARED_BATCH_NORMS = (SharedBatchNorm, nn.SyncBatchNorm)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lasoftmoe.methods import build_detector, method_config, preset_settings
+from lasoftmoe.methods import METHODS, build_detector, method_config, preset_settings
 from lasoftmoe.pixels import to_unit_range
 
 BYTES = torch.tensor([0, 51, 255], dtype=torch.uint8)
@@ -25,7 +25,7 @@ def test_other_types_and_ranges_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["clip", "timm_classifier", "cdcn"])
+@pytest.mark.parametrize("kind", list(METHODS))
 def test_a_detector_is_one_graph_for_floating_point_images(kind):
     class Scores(nn.Module):
         def __init__(self):

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from data_prep.manifest import write_dataset
 from lasoftmoe.detector import Batch, Detector, Group
 
+NO_MAPS: dict[str, str | None] = {"mask": None, "depth": None}
 KINDS = (("live", "live"), ("live", "live"), ("print", "physical"), ("fgsm", "adversarial"))
 
 
@@ -28,7 +29,7 @@ def write_tiny_dataset(
     """Gray squares with noise; attacks are striped. Subjects go to train, train, dev, test.
 
     With ``maps`` live images have a depth of half the size that grows to the right, and attacks a
-    mask of their left half.
+    mask of their left half; a few images have neither.
     """
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
@@ -45,7 +46,8 @@ def write_tiny_dataset(
             row |= {"label": "live" if kind == "live" else "fake", "subject": f"s{subject:02d}"}
             rows.append(row | {"source": name, "frame": 0})
             if maps:
-                rows[-1] |= _write_map(folder, name, kind, size)
+                known = subject % 5 or k % 2  # some images have none, as in real datasets
+                rows[-1] |= _write_map(folder, name, kind, size) if known else NO_MAPS
     manifest = pd.DataFrame(rows)
     number = manifest["subject"].str[1:].astype(int)
     split = number.map(lambda n: ("train", "train", "dev", "test")[n % 4])
@@ -63,7 +65,7 @@ def _write_map(folder: Path, name: str, kind: str, size: int) -> dict[str, str |
     which, pixels = ("depth", depth) if kind == "live" else ("mask", mask)
     (folder / which).mkdir(exist_ok=True)
     Image.fromarray(pixels).save(folder / which / f"{name}.png")
-    return {"mask": None, "depth": None} | {which: f"{which}/{name}.png"}
+    return NO_MAPS | {which: f"{which}/{name}.png"}
 
 
 class TinyDetector(Detector):

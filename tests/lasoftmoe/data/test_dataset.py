@@ -279,7 +279,8 @@ def with_maps(tmp_path, runs):
 def test_maps_come_to_those_who_need_them(with_maps):
     train = with_maps["train"]
     assert set(train[0]) == {"image", "is_attack", "attack_type", "id"}
-    batch = train.delivering(["depth", "mask", "family", "subject"]).batch([0, 1, 2, 3])
+    assert train.table["subject"][4] == "s01"  # the first subject lacks some maps
+    batch = train.delivering(["depth", "mask", "family", "subject"]).batch([4, 5, 6, 7])
     assert batch["depth"].shape == batch["mask"].shape == (4, 1, 16, 16)
     assert batch["has_depth"].tolist() == [True, True, False, False]
     assert batch["has_mask"].tolist() == [False, False, True, True]
@@ -288,7 +289,10 @@ def test_maps_come_to_those_who_need_them(with_maps):
     )
     assert batch["mask"][3, 0, :, :8].min() == 255 and batch["mask"][3, 0, :, 8:].max() == 0
     assert batch["family"] == ["live", "live", "physical", "adversarial"]
-    assert batch["subject"] == ["s00"] * 4
+    assert batch["subject"] == ["s01"] * 4
+    lacking = train.delivering(["depth", "mask"]).batch([0, 1, 2, 3])
+    assert lacking["has_depth"].tolist() == [False, True, False, False]
+    assert lacking["has_mask"].tolist() == [False, False, False, True]
 
 
 def test_maps_survive_the_way_to_a_worker(with_maps):

@@ -139,11 +139,14 @@ def test_depth_is_averaged_over_areas_and_moves_with_the_image():
     assert not torch.allclose(loss, F.mse_loss(*known_pairs(predicted.flip(3), batch, "depth")))
 
 
-def test_nothing_to_learn_from_is_an_error():
+def test_the_mean_runs_over_known_images_only():
     batch = batch_with_depth()
-    batch = {name: value[3:] for name, value in batch.items()}
-    with pytest.raises(ValueError, match=r'none of the 1 images .* set target to "ones"'):
-        known_pairs(torch.zeros(1, 1, 4, 4), batch, "depth")
+    maps, known = depth_target(batch, 4, "depth")
+    predicted = torch.rand(len(known), 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    expected = F.mse_loss(predicted[known], maps[known])
+    assert torch.allclose(F.mse_loss(*known_pairs(predicted, batch, "depth")), expected)
+    unknown = {name: value[3:] for name, value in batch.items()}
+    assert F.mse_loss(*known_pairs(predicted[3:], unknown, "depth")) == 0
 
 
 def test_a_dataset_without_depth_is_refused(splits):

@@ -15,6 +15,7 @@ from lasoftmoe.data.dataset import FaceDataset
 from lasoftmoe.detector import FACTS, MAPS, Detector
 from lasoftmoe.experiment import find_run, load_config, run
 from lasoftmoe.experiment.config import experiment_kind, known_experiments
+from lasoftmoe.experiment.preflight import step_cost
 from lasoftmoe.methods import (
     METHODS,
     MODULES,
@@ -197,6 +198,14 @@ def test_its_shape_is_built_without_allocating(kind):
     assert all(p.device.type == "meta" for p in shape.parameters())
     assert parameter_count(kind, "a100") == sum(p.numel() for p in shape.parameters())
     assert parameter_count(kind, "laptop") == sum(p.numel() for p in make(kind).parameters())
+
+
+@pytest.mark.parametrize("preset", ["laptop", "a100"])
+def test_its_cost_is_counted_before_a_run(kind, preset):
+    small = {"training": {"batch_size": 2, "eval_batch_size": 2}}
+    cost = step_cost(load_config(experiment_of(kind), preset, 0, small))
+    assert cost.trained > 0 and cost.activation_bytes > 0
+    assert cost.train_flops > 2 * cost.score_flops > 0
 
 
 def test_presets_have_their_file(kind):

@@ -5,13 +5,20 @@ import subprocess
 import sys
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from lasoftmoe.experiment import read_run, runs_table
 from lasoftmoe.paths import ROOT
-from lasoftmoe.training.processes import SharedBatchNorm, gather, process_count, share_batch_norms
+from lasoftmoe.training.processes import (
+    SharedBatchNorm,
+    gather,
+    known_weights,
+    process_count,
+    share_batch_norms,
+)
 from tests.lasoftmoe import two_processes
 from tests.lasoftmoe.methods import one_step
 from tests.lasoftmoe.tiny import write_tiny_dataset
@@ -101,6 +108,20 @@ def test_a_batch_norm_that_cannot_be_shared_on_cpus_is_refused(options):
     (option,) = options
     with pytest.raises(ValueError, match=f"batch norm has {option}="):
         share_batch_norms(nn.Sequential(nn.BatchNorm2d(3, **options)))
+
+
+def test_a_batch_norm_that_does_more_than_normalize_is_refused():
+    network = timm.create_model("mobilenetv3_small_050")  # its batch norms hold activations
+    with pytest.raises(ValueError, match="BatchNormAct2d, which does more than normalize"):
+        share_batch_norms(network)
+
+
+def test_known_weights_make_a_mean_over_known_images():
+    known = torch.tensor([True, False, True, True])
+    errors = torch.tensor([1.0, 50.0, 2.0, 6.0])
+    assert (errors * known_weights(known)).mean() == 3
+    assert known_weights(torch.zeros(3, dtype=torch.bool)).tolist() == [0, 0, 0]
+    assert torch.equal(known_weights(torch.ones(3, dtype=torch.bool)), torch.ones(3))
 
 
 def test_alone_nothing_is_gathered():
