@@ -13,16 +13,16 @@ from tools import notebooks
 from tools.notebooks import Notebook
 
 SLIM = (
+    "einops",
     "ipykernel",
-    "jsonargparse",
+    "jaxtyping",
     "jupyterlab",
     "numpy",
     "pandas",
     "pillow",
-    "pyyaml",
+    "pydantic",
     "torch",
     "tqdm",
-    "typeshed-client",
 )
 
 README = """# Assignment of chapter {number}

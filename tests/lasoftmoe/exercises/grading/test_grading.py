@@ -2,8 +2,8 @@
 
 import csv
 import json
-import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -161,15 +161,15 @@ def test_every_chapter_gives_full_points_to_its_solutions_and_none_to_blanks(
 
 
 class Memory(threading.Thread):
-    """Watches the memory of this process and of all below it: proportional set size, bytes."""
+    """Watches the memory of a process and of all below it: proportional set size, bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.most, self.ended = 0, threading.Event()
+        self.pid, self.most, self.ended = pid, 0, threading.Event()
 
     def run(self) -> None:
         while not self.ended.wait(0.2):
-            self.most = max(self.most, sum(map(self._of, self._family(os.getpid()))))
+            self.most = max(self.most, sum(map(self._of, self._family(self.pid))))
 
     def _family(self, pid: int) -> list[int]:
         try:
@@ -195,9 +195,13 @@ def test_class_of_thirty_takes_a_minute_and_a_gigabyte(secret, tmp_path, record_
     for number, kind in enumerate(kinds):
         answers, change, _ = kit.SIXTEEN[kind]
         kit.hand_in(tmp_path / "in", f"s{number:02d}_{kind}", kit.filled(answers, change))
-    memory, start = Memory(), time.perf_counter()
+    command = [sys.executable, "-m", "lasoftmoe.exercises.grading", "--chapter", "06"]
+    command += ["--submissions", tmp_path / "in", "--out", tmp_path / "out", "--secret", secret]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=notebooks.ROOT, stdout=subprocess.DEVNULL)
+    memory = Memory(process.pid)
     memory.start()
-    grade(tmp_path / "in", tmp_path / "out", secret)
+    assert process.wait() == 0
     seconds = time.perf_counter() - start
     memory.ended.set()
     memory.join()
