@@ -26,6 +26,18 @@ from lasoftmoe.weights_files import check_types, copy_into, read_weights
 __all__ = ["ClipBundle", "ClipConfig", "add_moe", "load_clip", "moe_parameters"]
 
 
+_LAYERS = (
+    "adapter", "branch", "build", "checks", "experts", "la_soft_moe", "linear_attention",
+    "numerics", "routing", "self_attention", "soft_moe", "softmax_attention", "sparse_moe",
+)  # fmt: skip
+CLIP_CODE = (
+    "clip.py",
+    "clip_request.py",
+    *(f"moe/{name}.py" for name in _LAYERS),
+    "small_clip",
+    "weights_files.py",
+)
+"""Files that a CLIP with or without branches executes, for ``Method.code``."""
 MAX_LOGIT_SCALE = 100.0
 """CLIP's own bound (Radford et al. 2021, section 2.5)."""
 

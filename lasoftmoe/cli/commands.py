@@ -19,6 +19,8 @@ from jsonargparse import Namespace
 from lasoftmoe.cli.parser import SECTIONS, make_parser
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from lasoftmoe.experiment.tables import Table
@@ -227,8 +229,8 @@ def _zero_shot_command(options: Namespace) -> None:
         run = experiment.run(
             "zero_shot", options.get("preset"), int(options.get("seed", 0)), overrides
         )
-        test = run.report["test"]
-        results = {name: 100 * dict(test)[name.lower()] for name in HEADLINE}
+        test: Mapping[str, Any] = run.report["test"]
+        results = {name: 100 * test[name.lower()] for name in HEADLINE}
         rows.append({"prompt": run.config.detector.prompt, **results})
     _print_table(pd.DataFrame(rows), "test, percent; threshold at the dev EER")
 

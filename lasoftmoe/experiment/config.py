@@ -127,7 +127,7 @@ def load_config(
     if name not in experiments:
         raise ConfigError(f"no experiment {name!r}; known experiments: {', '.join(experiments)}")
     changes = merged(experiments[name], overrides or {})
-    kind = changes.get("detector", {}).get("kind", DEFAULT_KIND)
+    kind = _kind(changes.get("detector", {}))
     try:
         settings = preset_settings(kind, preset)
     except KeyError as error:
@@ -146,12 +146,8 @@ def config_from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
     """
     values = dict(values)
     given = values.pop("detector", {})
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"detector is {given!r}; expected keys and values")
-    detector = dict(given)
-    kind = detector.pop("kind", DEFAULT_KIND)
-    if not isinstance(kind, str) or kind not in METHODS:
-        raise ConfigError(f"detector.kind is {kind!r}; expected one of {', '.join(METHODS)}")
+    kind = _kind(given)
+    detector = {name: value for name, value in given.items() if name != "kind"}
     where = "detector"
     try:
         values["detector"] = method_config(kind, detector)
@@ -159,6 +155,15 @@ def config_from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
         return TypeAdapter(ExperimentConfig).validate_python(values)
     except ValidationError as error:
         raise ConfigError(f"configuration: {explain(error, where)}") from error
+
+
+def _kind(detector: Any) -> str:
+    if not isinstance(detector, Mapping):
+        raise ConfigError(f"detector is {detector!r}; expected keys and values")
+    kind = detector.get("kind", DEFAULT_KIND)
+    if not isinstance(kind, str) or kind not in METHODS:
+        raise ConfigError(f"detector.kind is {kind!r}; expected one of {', '.join(METHODS)}")
+    return kind
 
 
 def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:

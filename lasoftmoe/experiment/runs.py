@@ -220,7 +220,8 @@ def runs_table() -> pd.DataFrame:
             continue
         report = run.report
         row: dict[str, Any] = {key: report[key] for key in ("name", "preset", "seed", "date")}
-        row |= {name: 100 * dict(report["test"])[name.lower()] for name in HEADLINE}
+        test: Mapping[str, Any] = report["test"]
+        row |= {name: 100 * test[name.lower()] for name in HEADLINE}
         rows.append(row | {"train seconds": report["train_seconds"], "run": folder.name})
     table = pd.DataFrame(rows, columns=TABLE_COLUMNS)
     return table.sort_values(["date", "run"], ignore_index=True)

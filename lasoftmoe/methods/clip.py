@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from lasoftmoe import losses
-from lasoftmoe.clip import ClipBundle, ClipConfig, add_moe, load_clip, moe_parameters
+from lasoftmoe.clip import CLIP_CODE, ClipBundle, ClipConfig, add_moe, load_clip, moe_parameters
 from lasoftmoe.clip_request import check_request
 from lasoftmoe.detector import Batch, Detector, Group
 from lasoftmoe.method import Method, MethodConfig, Weights
@@ -192,32 +192,12 @@ def _check(config: ClipDetectorConfig) -> None:
     check_request(config.clip.name, config.clip.pretrained, branch=config.moe.kind != "none")
 
 
-MOE_CODE = tuple(
-    f"moe/{name}.py"
-    for name in (
-        "adapter",
-        "branch",
-        "build",
-        "checks",
-        "experts",
-        "la_soft_moe",
-        "linear_attention",
-        "numerics",
-        "routing",
-        "self_attention",
-        "soft_moe",
-        "softmax_attention",
-        "sparse_moe",
-    )
-)
-"""Files that a CLIP with a branch executes."""
-
 METHOD = Method(
     ClipDetectorConfig,
     _build,
     _weights,
     _check,
     paper="Table 6: vanilla CLIP, CLIP + Soft MoE, CLIP + La-SoftMoE",
-    code=("clip.py", "losses.py", *MOE_CODE, "prompts.py", "small_clip", "weights_files.py"),
+    code=(*CLIP_CODE, "losses.py", "prompts.py"),
     libraries=("open_clip_torch",),
 )

@@ -24,11 +24,11 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasoftmoe.clip import ClipBundle, ClipConfig, load_clip
+from lasoftmoe.clip import CLIP_CODE, ClipBundle, ClipConfig, load_clip
 from lasoftmoe.detector import Batch, Detector, Group
 from lasoftmoe.method import Method, MethodConfig, Weights
 from lasoftmoe.methods import clip as clip_method
-from lasoftmoe.methods.clip import MOE_CODE, ClipDetectorConfig
+from lasoftmoe.methods.clip import ClipDetectorConfig
 from lasoftmoe.prompts import PROMPTS, text_embeddings
 from lasoftmoe.settings import CHECKED, Count, Fraction, NonNegative, NonNegativeCount
 
@@ -87,36 +87,36 @@ class LearnedPrompt(nn.Module):
         bundle: An open_clip CLIP; its text tower is used and not stored here.
         texts: Names of the classes.
         tokens: Number of learned tokens, shared by all classes.
+
+    Raises:
+        ValueError: If a text is too long for the tower.
     """
 
     def __init__(self, bundle: ClipBundle, texts: tuple[str, ...], tokens: int) -> None:
         super().__init__()
         width = bundle.model.token_embedding.embedding_dim
         self.tokens = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.texts = texts
+        with torch.device("cpu"):  # lengths are numbers, on the meta device too
+            ids = bundle.tokenize(list(texts))
+        ends = ids.argmax(dim=1)  # the end of a text has the highest id
+        self.length = int(ends.max()) + 1 + tokens
+        if self.length > ids.shape[1]:
+            raise ValueError(
+                f"{tokens} learned tokens and {texts} make {self.length} tokens; this CLIP reads "
+                f"at most {ids.shape[1]}, so use fewer tokens or shorter names"
+            )
+        self.register_buffer("ids", ids[:, : self.length - tokens], persistent=False)
+        self.register_buffer("ends", ends + tokens, persistent=False)
 
     def forward(self, bundle: ClipBundle) -> Tensor:
-        """Return features of the texts, (texts, embed), not normalized.
-
-        Raises:
-            ValueError: If a text is too long for the tower.
-        """
-        model = bundle.model
-        ids = bundle.tokenize(list(self.texts)).to(self.tokens.device)
-        room, learned = ids.shape[1], len(self.tokens)
-        ends = ids.argmax(dim=1)  # the end of a text has the highest id
-        length = int(ends.max()) + 1 + learned
-        if length > room:
-            raise ValueError(
-                f"{learned} learned tokens and {self.texts} make {length} tokens; this CLIP reads "
-                f"at most {room}, so use fewer tokens or shorter names"
-            )
-        words = model.token_embedding(ids[:, : length - learned])
-        learned_rows = self.tokens.to(words.dtype).expand(len(ids), -1, -1)
+        """Return features of the texts, (texts, embed), not normalized."""
+        model, length = bundle.model, self.length
+        words = model.token_embedding(self.ids)
+        learned_rows = self.tokens.to(words.dtype).expand(len(words), -1, -1)
         x = torch.cat([words[:, :1], learned_rows, words[:, 1:]], dim=1)
         x = x + model.positional_embedding[:length].to(x.dtype)
         x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-        x = model.ln_final(x)[torch.arange(len(ids), device=x.device), ends + learned]
+        x = model.ln_final(x)[torch.arange(len(x), device=x.device), self.ends]
         return x @ model.text_projection
 
 
@@ -302,14 +302,6 @@ METHOD = Method(
     _build,
     _weights,
     paper="Table 2: UniAttackDetection",
-    code=(
-        "methods/clip.py",
-        "clip.py",
-        "losses.py",
-        *MOE_CODE,
-        "prompts.py",
-        "small_clip",
-        "weights_files.py",
-    ),
+    code=(*CLIP_CODE, "methods/clip.py", "losses.py", "prompts.py"),
     libraries=("open_clip_torch",),
 )

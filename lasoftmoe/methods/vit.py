@@ -13,11 +13,10 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasoftmoe.clip import ClipBundle, load_clip
+from lasoftmoe.clip import CLIP_CODE, ClipBundle, load_clip
 from lasoftmoe.clip_request import check_request
 from lasoftmoe.method import Method, MethodConfig, Weights
 from lasoftmoe.methods import timm_classifier
-from lasoftmoe.methods.clip import MOE_CODE
 from lasoftmoe.methods.timm_classifier import TimmClassifier, TimmClassifierConfig
 from lasoftmoe.settings import CHECKED
 from lasoftmoe.small_clip import EMBEDDED_WEIGHTS
@@ -108,6 +107,6 @@ METHOD = Method(
     _weights,
     _check,
     paper="Tables 2 and 3: VIT-B/16",
-    code=("methods/timm_classifier.py", "clip.py", *MOE_CODE, "small_clip", "weights_files.py"),
+    code=(*CLIP_CODE, "methods/timm_classifier.py"),
     libraries=("open_clip_torch", "timm"),
 )
