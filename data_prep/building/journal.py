@@ -157,9 +157,11 @@ def own_files(folder: Path) -> set[str]:
     """
     journal = read_journal(folder)
     entries = [*read_work(folder).values()]
+    names = logged_files(folder)
     if journal is not None:
         entries += [*journal.units.values(), journal.tables]
-    return logged_files(folder).union(*(entry.files for entry in entries))
+        names.add("dataset.json")
+    return names.union(*(entry.files for entry in entries))
 
 
 @contextmanager
@@ -181,13 +183,7 @@ def logging_files(folder: Path, unit: str, own: Collection[str]) -> Iterator[lis
             raise DatasetError(
                 f"{path} leads out of {folder} through a link; nothing is written there"
             )
-        if name not in own and os.path.lexists(path):
-            raise DatasetError(
-                f"{path} is not a file of this build; move it away, then run the command again"
-            )
-        (folder / WORK).mkdir(parents=True, exist_ok=True)
-        with (folder / WORK / f"{unit}.log").open("a", encoding="utf-8") as log:
-            log.write(f"{name}\n")
+        _log(folder, unit, name, {*own, *written})
         written.append(name)
 
     with announced(announce):
@@ -195,16 +191,31 @@ def logging_files(folder: Path, unit: str, own: Collection[str]) -> Iterator[lis
 
 
 def log_tables(folder: Path) -> None:
-    """Log each file that this process writes outside of units, as long as ``.work`` is there."""
-    real = Path(os.path.realpath(folder))
+    """Log each file that this process writes outside of units, as long as ``.work`` is there.
+
+    Raises:
+        DatasetError: (when a file is written) it would replace one that is not the build's own.
+    """
+    real, own = Path(os.path.realpath(folder)), own_files(folder)
 
     def announce(path: Path) -> None:
         place = Path(os.path.realpath(path.parent), path.name)
         if place.is_relative_to(real) and place.parent != real / WORK and (real / WORK).is_dir():
-            with (real / WORK / "tables.log").open("a", encoding="utf-8") as log:
-                log.write(f"{place.relative_to(real).as_posix()}\n")
+            name = place.relative_to(real).as_posix()
+            _log(folder, "tables", name, own)
+            own.add(name)
 
     announce_to(announce)
+
+
+def _log(folder: Path, unit: str, name: str, own: Collection[str]) -> None:
+    if name not in own and os.path.lexists(folder / name):
+        raise DatasetError(
+            f"{folder / name} is not a file of this build; move it away, then run the command again"
+        )
+    (folder / WORK).mkdir(parents=True, exist_ok=True)
+    with (folder / WORK / f"{unit}.log").open("a", encoding="utf-8") as log:
+        log.write(f"{name}\n")
 
 
 def is_whole(folder: Path, entry: Entry, thorough: bool = False) -> bool:

@@ -237,9 +237,9 @@ def _entries(folder: Path) -> dict[str, Entry]:
 
 def _remove_own(folder: Path) -> None:
     """Remove all that earlier builds wrote; ``.work`` and the journal name it until it is gone."""
-    if read_journal(folder) is None and (folder / "dataset.json").exists():
-        raise DatasetError(_no_journal(folder))
     own = own_files(folder)
+    if "dataset.json" not in own and (folder / "dataset.json").exists():
+        raise DatasetError(_no_journal(folder))
     (folder / "dataset.json").unlink(missing_ok=True)
     remove_files(folder, own)
     _remove_temporaries(folder, own)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from data_prep.building.lock import locks_released
 from data_prep.building.recipes import refuse_nested, refuse_other
 from data_prep.building.resume import build_units, changed_units, clean_up, prepare_folder, reopen
 from data_prep.building.skipped import write_skipped
@@ -75,6 +76,7 @@ class FolderOptions:
         check_shares(self.splits)
 
 
+@locks_released()
 def import_folders(
     live: str | Path,
     fake: str | Path,

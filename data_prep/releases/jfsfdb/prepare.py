@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from data_prep.atomic import write_atomically
+from data_prep.building.lock import locks_released
 from data_prep.building.recipes import refuse_nested
 from data_prep.building.resume import (
     build_units,
@@ -83,6 +84,7 @@ class ClipWork:
     detector: Detector
 
 
+@locks_released()
 def prepare_subset(
     name: str,
     root: str | Path,

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import data_prep
 from data_prep.atomic import write_atomically
 from data_prep.building import journal
+from data_prep.building.lock import locks_released
 from data_prep.building.resume import (
     build_units,
     changed_units,
@@ -218,6 +220,33 @@ def test_a_users_file_in_a_units_place_is_not_replaced(tmp_path):
     assert (out / "images/d.png").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["skipped.csv", "manifest.parquet", "protocols/p1.parquet"])
+def test_a_users_file_in_a_tables_place_is_not_replaced(name, tmp_path):
+    out = tmp_path / "out"
+    prepare_folder(out, RECIPE)
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("mine")
+    for _ in range(2):  # the failed attempt must not make it the build's own
+        prepare_folder(out, RECIPE, overwrite=True)
+        with pytest.raises(DatasetError, match=rf"{name} is not a file of this build; move it"):
+            write_atomically(out / name, lambda path: path.write_text("table"))
+        assert (out / name).read_text() == "mine"
+    (out / name).unlink()
+    for text in ("table", "again"):
+        write_atomically(out / name, lambda path, text=text: path.write_text(text))
+        prepare_folder(out, RECIPE)
+    assert (out / name).read_text() == "again"
+
+
+def test_a_build_killed_before_its_journal_may_be_replaced(tmp_path):
+    out = tmp_path / "out"
+    prepare_folder(out, RECIPE)
+    build(out)
+    write_atomically(out / "dataset.json", lambda path: path.write_text('{"checksums": {}}'))
+    assert not prepare_folder(out, {**RECIPE, "seed": 1}, overwrite=True)
+    assert not (out / "dataset.json").exists()
+
+
 def test_nothing_is_written_or_removed_through_a_link(tmp_path):
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     whole_build(out)
@@ -341,3 +370,31 @@ def test_a_link_to_a_folder_is_written_and_one_to_nothing_is_told(tmp_path):
     (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match=r"lost is a link to .*nowhere, which is not there"):
         prepare_folder(tmp_path / "lost", RECIPE)
+
+
+def test_a_lock_ends_with_a_build_that_failed(tmp_path):
+    out = tmp_path / "out"
+
+    @locks_released()
+    def fail():
+        prepare_folder(out, RECIPE)
+        (out / "fail-b").touch()
+        build(out)
+
+    with pytest.raises(RuntimeError, match="killed in b"):
+        fail()
+    (out / "mine.txt").write_text("mine")
+    write_atomically(out / "mine.txt", lambda path: path.write_text("still mine"))
+    with subprocess.Popen(
+        [sys.executable, "-c", BUILDING, str(out)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "begun\n"
+        other.kill()
+
+
+def test_every_command_that_builds_releases_its_lock():
+    package = Path(data_prep.__file__).parent
+    for path in package.rglob("*.py"):
+        text = path.read_text("utf-8")
+        if "\n    clean_up(" in text:
+            assert text.count("@locks_released()\ndef ") == 1, path
