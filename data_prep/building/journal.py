@@ -25,11 +25,16 @@ from data_prep.contract.checks import DatasetError
 WORK = ".work"
 JOURNAL = "journal.jsonl"
 LARGEST_CHEAP_SOURCE = 32 * 2**20
-"""Sources of up to this many bytes are known by content, larger ones by size and time alone."""
+"""Sources of up to this many bytes are known by content, larger ones by size and times alone."""
 
 Row = dict[str, Any]
 Files = dict[str, tuple[int, str]]
 """Files of a build by their path in its folder, with "/": size in bytes and SHA-256."""
+Source = tuple[int, int, int, str]
+"""Size, ``st_mtime_ns``, ``st_ctime_ns`` (-1 if unknown), and SHA-256 of a file.
+
+The size is -1 for files that cannot be read; the SHA-256 is empty for these and for large files.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,13 @@ class Entry:
     Attributes:
         rows: what making it returned; None where it has to be made again.
         files: what it wrote.
-        sources: size, time of change (ns), and SHA-256 of each file that it was made from, in
-            order. The SHA-256 is empty for large files and for files that cannot be read.
+        sources: facts about each file that it was made from, in order.
         written: when all of its files were there (ns).
     """
 
     rows: list[Row] | None = None
     files: Files = field(default_factory=dict)
-    sources: list[tuple[int, int, str]] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     written: int = 0
 
 
@@ -258,21 +262,26 @@ def fingerprint(path: Path) -> tuple[int, str]:
         return file.tell(), digest
 
 
-def source_facts(path: Path) -> tuple[int, int, str]:
-    """What a source is known by, see ``Entry.sources``."""
+def source_facts(path: Path) -> Source:
+    """Return what a source is known by."""
     try:
         found = path.stat()
         cheap = stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_CHEAP_SOURCE
-        return found.st_size, found.st_mtime_ns, fingerprint(path)[1] if cheap else ""
+        digest = fingerprint(path)[1] if cheap else ""
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns, digest
     except OSError:
-        return -1, 0, ""
+        return -1, 0, 0, ""
 
 
-def has_changed(entry: Entry, sources: Sequence[Path]) -> bool:
-    """Whether the sources of a unit are others than those that it was made from."""
+def has_changed(entry: Entry, sources: Sequence[Path], thorough: bool = False) -> bool:
+    """Whether the sources of a unit are others than those that it was made from.
+
+    Contents are compared where a time differs, which copies with their old time cannot hide from
+    ``st_ctime_ns`` (``thorough``: the contents of all but large sources).
+    """
     if len(sources) != len(entry.sources):
         return True
-    for path, (size, time, digest) in zip(sources, entry.sources, strict=True):
+    for path, (size, modified, changed, digest) in zip(sources, entry.sources, strict=True):
         try:
             found = path.stat()
         except OSError:
@@ -281,8 +290,10 @@ def has_changed(entry: Entry, sources: Sequence[Path]) -> bool:
             continue
         if found.st_size != size:
             return True
-        same_time = found.st_mtime_ns == time
-        if not same_time and not (digest and source_facts(path)[2] == digest):
+        same_times = (found.st_mtime_ns, found.st_ctime_ns) == (modified, changed)
+        if same_times and not (thorough and digest):
+            continue
+        if not digest or source_facts(path)[3] != digest:
             return True
     return False
 
@@ -295,7 +306,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def _entry(value: dict[str, Any], written: int) -> Entry:
     files = {str(name): (int(size), str(digest)) for name, (size, digest) in value["files"].items()}
-    sources = [(int(size), int(time), str(digest)) for size, time, digest in value["sources"]]
+    sources = []
+    for size, modified, *changed, digest in value["sources"]:  # older journals lack ``changed``
+        (changed,) = changed or [-1]
+        sources.append((int(size), int(modified), int(changed), str(digest)))
     rows = value["rows"]
     if rows is not None and not isinstance(rows, list):
         raise TypeError(f"rows are {type(rows).__name__}; expected a list")

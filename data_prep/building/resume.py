@@ -94,6 +94,7 @@ def build_units(
     description: str,
     backend: str | None = None,
     sources: Callable[[Any], Sequence[Path]] | None = None,
+    thorough: bool = False,
 ) -> list[Row]:
     """Make every unit that is not finished yet; returns the rows of all, in the units' order.
 
@@ -106,8 +107,9 @@ def build_units(
         description: what the progress bar says.
         backend: where they run (see ``run_units``).
         sources: the files that a unit is made from. A unit whose sources changed is made again.
+        thorough: compare the contents of sources even where sizes and times are the same.
     """
-    rows = finished_units(folder, units, sources)
+    rows = finished_units(folder, units, sources, thorough)
     left = [(name, unit) for name, unit in units.items() if name not in rows]
     where = {} if backend is None else {"backend": backend}
     build = functools.partial(_build_one, folder, make, sources)
@@ -120,6 +122,7 @@ def finished_units(
     folder: Path,
     units: Mapping[str, Any],
     sources: Callable[[Any], Sequence[Path]] | None = None,
+    thorough: bool = False,
 ) -> dict[str, list[Row]]:
     """The rows of the units that are finished, whole, and made from the sources of today."""
     entries = _entries(folder)
@@ -129,12 +132,15 @@ def finished_units(
         if name in entries
         and entries[name].rows is not None
         and is_whole(folder, entries[name])
-        and not (sources and has_changed(entries[name], sources(unit)))
+        and not (sources and has_changed(entries[name], sources(unit), thorough))
     }
 
 
 def changed_units(
-    folder: Path, units: Mapping[str, Any], sources: Callable[[Any], Sequence[Path]]
+    folder: Path,
+    units: Mapping[str, Any],
+    sources: Callable[[Any], Sequence[Path]],
+    thorough: bool = False,
 ) -> dict[str, list[Row]]:
     """The units made from sources that have been replaced since, with the rows they had."""
     entries = _entries(folder)
@@ -143,7 +149,7 @@ def changed_units(
         for name, unit in units.items()
         if name in entries
         and entries[name].rows is not None
-        and has_changed(entries[name], sources(unit))
+        and has_changed(entries[name], sources(unit), thorough)
     }
 
 

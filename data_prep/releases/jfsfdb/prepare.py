@@ -129,7 +129,7 @@ def prepare_subset(
         _check_broken(root, units, records, wishes.skip_broken)
     else:
         title = f"clips of {subset.title}"
-        records = build_units(out, units, prepare_clip, workers, title, backend, sources)
+        records = build_units(out, units, prepare_clip, workers, title, backend, sources, overwrite)
         try:
             _check_broken(root, units, records, wishes.skip_broken)
         except DatasetError:
@@ -229,7 +229,7 @@ def _is_done(
     """Whether nothing is left to do; broken clips that were replaced since are to be done again."""
     if not prepare_folder(out, recipe, overwrite):
         return False
-    changed = changed_units(out, units, sources)
+    changed = changed_units(out, units, sources, overwrite)
     used = [name for name, rows in changed.items() if rows[0]["clip"]["status"] != BROKEN]
     if used and not overwrite:
         raise DatasetError(

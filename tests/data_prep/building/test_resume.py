@@ -321,6 +321,42 @@ def test_a_replaced_source_of_equal_size_is_noticed(sources, tmp_path):
     assert set(changed_units(out, units, sources_of)) == {"b", "c"}
 
 
+def test_a_replaced_source_of_equal_size_and_time_is_noticed(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    whole_build(out, sources=sources_of)
+    for unit in "ab":  # as ``cp -p`` and ``rsync -t`` leave it
+        times = (sources / unit).stat()
+        (sources / unit).write_text("x" if unit == "b" else unit, "utf-8")
+        os.utime(sources / unit, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert set(changed_units(out, units, sources_of)) == {"b"}
+
+
+def test_a_source_that_hides_its_times_is_noticed_with_overwrite(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    whole_build(out, sources=sources_of)
+    (sources / "b").write_text("x", "utf-8")
+    found = (sources / "b").stat()
+    lines = (out / "journal.jsonl").read_text("utf-8").splitlines()
+    facts = json.loads(lines[2])  # times of the new file beside the content of the old one
+    facts["sources"][0][1:3] = found.st_mtime_ns, found.st_ctime_ns
+    lines[2] = json.dumps(facts)
+    (out / "journal.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    assert not changed_units(out, units, sources_of)
+    assert set(changed_units(out, units, sources_of, thorough=True)) == {"b"}
+    assert set(finished_units(out, units, sources_of, thorough=True)) == {"a", "c"}
+
+
+def test_a_journal_without_times_of_change_is_read(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    whole_build(out, sources=sources_of)
+    lines = [json.loads(line) for line in (out / "journal.jsonl").read_text("utf-8").splitlines()]
+    for line in lines[1:]:
+        del line["sources"][0][2]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (out / "journal.jsonl").write_text(text, "utf-8")
+    assert not changed_units(out, units, sources_of)
+
+
 def test_an_interrupted_build_takes_up_a_replaced_source(sources, tmp_path):
     out, units = tmp_path / "out", {unit: unit for unit in "abc"}
     prepare_folder(out, RECIPE)
