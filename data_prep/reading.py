@@ -23,6 +23,7 @@ from data_prep.limits import limit, too_large
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -155,57 +156,102 @@ def read_yaml(path: str | Path) -> Any:
         raise ReadError(f"{path}{place}: cannot be read as YAML ({told})") from error
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a Parquet table whose size in memory was estimated first.
+def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet table, or some of its columns, whose size in memory was estimated first.
 
     Raises:
-        ReadError: If it is missing, is no Parquet table, or is larger than the limits
-            ``table_rows`` and ``table_bytes``.
+        ReadError: If it is missing, is no Parquet table, has lists or other nested values in a
+            column, or is larger than the limits ``table_rows`` and ``table_bytes``.
     """
     import pandas as pd
     import pyarrow as pa
 
     try:
         with open_regular(path) as file:
-            rows, size = _table_size(file)
+            rows, size = _table_size(file, columns)
             for name, found in (("table_rows", rows), ("table_bytes", size)):
                 if found > limit(name):
                     raise ReadError(f"{path} {too_large(name, found)}")
             file.seek(0)
-            return pd.read_parquet(file)
+            return pd.read_parquet(file, columns=columns)
+    except _Nested as error:
+        raise ReadError(
+            f"{path}: the column {shown(error.args[0])} holds {error.args[1][:80]}; expected one "
+            "number, text, time, or yes or no in each row. Write lists as text or as more rows"
+        ) from None
     except ReadError:
         raise
     except (OSError, ValueError, TypeError, KeyError, MemoryError, pa.ArrowException) as error:
         raise ReadError(f"{path} is not a readable parquet table ({_told(error)})") from error
 
 
-def _table_size(file: BinaryIO) -> tuple[int, int]:
-    """Rows of a Parquet table, and bytes of its values in memory.
+def _table_size(file: BinaryIO, columns: list[str] | None) -> tuple[int, int]:
+    """Rows of a Parquet table, and an estimate of its bytes in memory.
 
-    A repeated string takes next to no space in the file. So strings are read as references to
-    their distinct values, and only their lengths are added up.
+    A repeated value takes next to no space in the file. So texts are read as references to their
+    distinct values, and only their lengths are added up; for others the width of the type tells.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = pq.ParquetFile(file)
-    facts, schema = table.metadata, table.schema_arrow
-    size = sum(facts.row_group(group).total_byte_size for group in range(facts.num_row_groups))
+    facts = table.metadata
+    fields = [field for field in table.schema_arrow if columns is None or field.name in columns]
+    if len({field.name for field in fields}) < len(fields):
+        raise ValueError("two columns have the same name")
+    texts = {field.name for field in fields if _is_text(field)}
+    width = sum(8 if field.name in texts else _width(field.type) for field in fields)
+    size = facts.num_rows * width
+    for group in map(facts.row_group, range(facts.num_row_groups)):
+        parts = map(group.column, range(group.num_columns))
+        size += sum(
+            part.total_uncompressed_size
+            for part in parts
+            if columns is None or part.path_in_schema in columns
+        )
     if facts.num_rows > limit("table_rows") or size > limit("table_bytes"):
         return facts.num_rows, size
-    is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
-    names = [field.name for field in schema if any(check(field.type) for check in is_text)]
     file.seek(0)
-    table = pq.ParquetFile(file, read_dictionary=names)
+    table = pq.ParquetFile(file, read_dictionary=list(texts))
     for group in range(facts.num_row_groups):
-        for name in names:
+        for name in texts:
             for chunk in table.read_row_group(group, columns=[name]).column(0).chunks:
-                if isinstance(chunk, pa.DictionaryArray):
-                    chunk.dictionary.validate(full=True)  # text that is UTF-8
-                    lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
-                    size += pc.sum(lengths).as_py() or 0
+                chunk.dictionary.validate(full=True)  # text that is UTF-8
+                lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
+                size += pc.sum(lengths).as_py() or 0
     return facts.num_rows, size
+
+
+class _Nested(Exception):
+    """A column (its name, its type) whose values could be of any size."""
+
+
+def _is_text(field: pa.Field) -> bool:
+    """Whether a column holds text or bytes of any length; raises for nested values."""
+    from pyarrow import types
+
+    kind = field.type.value_type if types.is_dictionary(field.type) else field.type
+    of_any_length = (
+        *(types.is_string, types.is_large_string, types.is_string_view),
+        *(types.is_binary, types.is_large_binary, types.is_binary_view),
+    )
+    of_one_length = (
+        *(types.is_primitive, types.is_decimal, types.is_null, types.is_fixed_size_binary),
+    )
+    if any(check(kind) for check in of_any_length):
+        return True
+    if not any(check(kind) for check in of_one_length):
+        raise _Nested(field.name, str(field.type))
+    return False
+
+
+def _width(kind: pa.DataType) -> int:
+    """Bytes of one value in memory, where pandas may make a Python object of it."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _width(kind.value_type)
+    return 8 if types.is_null(kind) else max(8, kind.bit_width // 8)
 
 
 class _PlainLoader(yaml.SafeLoader):

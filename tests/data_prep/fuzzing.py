@@ -15,6 +15,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.data_prep.small import write_small
@@ -54,9 +56,25 @@ def seeds(folder: Path) -> dict[str, bytes]:
     write_small(folder / "set")
     found["info.json"] = (folder / "set/dataset.json").read_bytes()
     found["manifest.parquet"] = (folder / "set/manifest.parquet").read_bytes()
+    found["table.parquet"] = parquet(
+        text=pa.array(["a", "b", None] * 9),
+        category=pa.array(["a", "b", None] * 9).dictionary_encode(),
+        large=pa.array([b"a", b"b", None] * 9, pa.large_binary()),
+        fixed=pa.array([b"aa", b"bb", None] * 9, pa.binary(2)),
+        number=pa.array([1, 2, None] * 9),
+    )
+    found["nested.parquet"] = parquet(
+        lists=pa.array([["a"] * 99] * 27), structs=pa.array([{"a": "b"}] * 27)
+    )
     found["rules.yaml"] = RULES.encode()
     found["list.txt"] = LIST
     return found
+
+
+def parquet(**columns: pa.Array) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -91,10 +109,12 @@ def damaged(data: bytes, draw: np.random.Generator) -> bytes:
 
 def read_one(name: str, path: Path) -> None:
     """Read a file as a command would."""
+    from data_prep.errors import ReadError
     from data_prep.manifest import read_image, validate
     from data_prep.media.images import inspect_image
     from data_prep.media.kinds import kind_of
     from data_prep.media.video import sample_frames
+    from data_prep.reading import read_table
     from data_prep.releases.jfsfdb.clips import read_hdf5
     from data_prep.releases.jfsfdb.table import SUBSETS
     from data_prep.releases.uniattackdata.lists import read_list
@@ -108,6 +128,14 @@ def read_one(name: str, path: Path) -> None:
             validate(path.parent / "set")
         finally:
             write_small(path.parent / "set")
+    elif kind == "table":
+        read_table(path)
+    elif kind == "nested":
+        try:
+            read_table(path)
+        except ReadError:
+            return  # as for the whole file
+        raise AssertionError("a table of lists was read")
     elif kind == "rules":
         SUBSETS["siw"].with_rules(path)
     elif kind == "list":

@@ -206,6 +206,58 @@ def test_a_table_is_estimated_before_it_is_unpacked(tmp_path):
         read_table(tmp_path / "a.parquet")
 
 
+NESTED = {
+    "list": pa.array([["x" * 1000] * 50] * 2),
+    "large list": pa.array([["x"]] * 2, pa.large_list(pa.string())),
+    "list of one length": pa.array([["x"]] * 2, pa.list_(pa.string(), 1)),
+    "struct": pa.array([{"a": "x"}] * 2),
+    "map": pa.array([[("a", "x")]] * 2, pa.map_(pa.string(), pa.string())),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_nested_columns_are_refused(kind, tmp_path):
+    table = pa.table({"id": ["a", "b"], "deep": NESTED[kind]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ReadError, match=r"a\.parquet: the column 'deep' holds .*expected one"):
+        read_table(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet", ["id"])["id"].tolist() == ["a", "b"]
+
+
+ROWS = 50_000
+REPEATED = {
+    "string": pa.array(["x" * 1000] * ROWS),
+    "large string": pa.array(["x" * 1000] * ROWS, pa.large_string()),
+    "string view": pa.array(["x" * 1000] * ROWS, pa.string_view()),
+    "large binary": pa.array([b"x" * 1000] * ROWS, pa.large_binary()),
+    "bytes of one length": pa.array([b"x" * 1000] * ROWS, pa.binary(1000)),
+    "dictionary": pa.array(["x" * 1000] * ROWS).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+def test_every_repeated_text_is_counted(kind, tmp_path):
+    pq.write_table(pa.table({"an.id": REPEATED[kind]}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 500_000
+    with limits_set(["table_bytes=40000000"]), pytest.raises(ReadError, match="limit table_bytes"):
+        read_table(tmp_path / "a.parquet")
+    assert len(read_table(tmp_path / "a.parquet")) == ROWS
+
+
+def test_columns_of_equal_names_are_refused(tmp_path):
+    table = pa.table([["x"] * ROWS, ["x" * 1000] * ROWS], names=["id", "id"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ReadError, match="two columns have the same name"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_many_columns_of_one_number_are_counted(tmp_path):
+    numbers = pa.table({f"n{number}": pa.array(np.zeros(ROWS)) for number in range(100)})
+    pq.write_table(numbers, tmp_path / "a.parquet", compression="zstd")
+    with limits_set(["table_bytes=30000000"]), pytest.raises(ReadError, match="has 4"):
+        read_table(tmp_path / "a.parquet")
+
+
 def test_a_small_file_of_many_rows_is_refused(tmp_path):
     part = pa.table({"n": pa.array(np.zeros(1_000_000, np.int8))})
     with pq.ParquetWriter(tmp_path / "a.parquet", part.schema, compression="zstd") as writer:
