@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -112,31 +112,88 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     Lines end at line feeds alone, because other line ends of Unicode may be part of a name.
 
     Raises:
-        ReadError: As ``read_text``, or if a line is longer than the limit ``line_characters``.
+        ReadError: As ``read_text``, or if there are more lines than the limit ``text_items`` or
+            one is longer than the limit ``line_characters``.
     """
-    most = limit("line_characters")
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if len(line) > most:
-            raise ReadError(f"{path}, line {number}: {too_large('line_characters', len(line))}")
+    for number, line in _lines(path, "line_characters", "text_bytes"):
+        if number > limit("text_items"):
+            raise ReadError(f"{path} {too_large('text_items', _more('text_items'))}")
         if stripped := line.strip():
             yield number, stripped
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file. Keys that occur twice, NaN, and infinity are errors.
+def read_json(path: str | Path, constant: Callable[[str], Any] | None = None) -> Any:
+    """Read a JSON file. Keys that occur twice are errors, and so is what may fill the memory.
+
+    NaN and infinity are errors, too, unless ``constant`` turns their names into values.
 
     Raises:
-        ReadError: If it is missing, not JSON, or too deeply nested.
+        ReadError: If it is missing, not JSON, too deeply nested, or has more commas and brackets
+            than the limit ``text_items``.
     """
-    text = read_text(path)
+    return _parse_json(read_text(path), f"{path}", constant)
+
+
+def read_json_lines(
+    path: str | Path, constant: Callable[[str], Any] | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Give the values of a file with one JSON value in each line, and the lines' numbers from 1.
+
+    The file may have any size; limits hold for each line.
+
+    Raises:
+        ReadError: As ``read_json``; the message names the line.
+    """
+    for number, line in _lines(path, "record_characters"):
+        yield number, _parse_json(line, f"{path}, line {number}", constant)
+
+
+def _lines(
+    path: str | Path, limit_name: str, file_limit: str | None = None
+) -> Iterator[tuple[int, str]]:
+    most, number = limit(limit_name), 0
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if file_limit and size > limit(file_limit):
+                raise ReadError(f"{path} {too_large(file_limit, size)}")
+            while data := file.readline(4 * most + 4):  # a character has up to four bytes
+                number += 1
+                too_long = f"{path}, line {number}: {too_large(limit_name, _more(limit_name))}"
+                if len(data) == 4 * most + 4:
+                    raise ReadError(too_long)
+                line = data.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n")
+                if len(line) > most:
+                    raise ReadError(too_long)
+                yield number, line
+    except UnicodeDecodeError as error:
+        raise ReadError(
+            f"{path}, line {number}: not UTF-8 text ({error.reason}); convert the file to UTF-8"
+        ) from error
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read ({_told(error)})") from error
+
+
+def _more(limit_name: str) -> str:
+    return f"more than {limit(limit_name):,}"
+
+
+def _parse_json(text: str, place: str, constant: Callable[[str], Any] | None) -> Any:
+    # Each item of a list or table has a comma or a bracket, and up to 30 times its size in memory.
+    items = sum(map(text.count, "[{,"))
+    if items > limit("text_items"):
+        raise ReadError(f"{place} {too_large('text_items', items)}")
     try:
         value = json.loads(
-            text, object_pairs_hook=_without_repeats, parse_int=_integer, parse_constant=_refuse
+            text,
+            object_pairs_hook=_without_repeats,
+            parse_int=_integer,
+            parse_constant=constant or _refuse,
         )
     except (ValueError, RecursionError) as error:
         told = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise ReadError(f"{path} is not readable JSON ({told})") from error
-    _check_nesting(value, path)
+        raise ReadError(f"{place} is not readable JSON ({told})") from error
+    _check_nesting(value, place)
     return value
 
 

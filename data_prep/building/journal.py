@@ -20,7 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_prep.atomic import TEMPORARY_PREFIX, announce_to, announced, write_atomically
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError, MissingFile, ReadError
+from data_prep.reading import read_json, read_json_lines, read_text
 
 WORK = ".work"
 JOURNAL = "journal.jsonl"
@@ -78,22 +79,23 @@ def read_journal(folder: Path) -> Journal | None:
         return None
     try:
         written = path.stat().st_mtime_ns
-        first, *lines = path.read_text("utf-8").splitlines()
-        head, units = json.loads(first), {}
+        lines, units = read_json_lines(path, float), {}
+        _, head = next(lines, (1, {}))
         tables = _entry({"rows": [], "sources": [], **head}, written)
         for line in lines:
-            number += 1
-            value = json.loads(line)
+            number, value = line
             units[str(value["unit"])] = _entry(value, written)
         if len(units) != head["units"]:
             raise ValueError(f"{len(units)} of {head['units']} units")
         return Journal(dict(head["recipe"]), tuple(head["late"]), units, tables)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DatasetError(
-            f"{path}, line {number}: damaged ({str(error)[:100]}), so the dataset's own files "
-            f"cannot be told from others. Nothing was touched: delete {folder} yourself, then run "
-            "the command again"
-        ) from error
+    except ReadError as error:
+        told, cause = f"{error}", error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        told, cause = f"{path}, line {number}: damaged ({str(error)[:100]})", error
+    raise DatasetError(
+        f"{told}. So the dataset's own files cannot be told from others. Nothing was touched: "
+        f"delete {folder} yourself, then run the command again"
+    ) from cause
 
 
 def write_journal(
@@ -127,10 +129,10 @@ def read_marker(folder: Path, unit: str) -> Entry:
     """
     path = folder / WORK / f"{unit}.json"
     try:
-        return _entry(json.loads(path.read_text("utf-8")), path.stat().st_mtime_ns)
-    except FileNotFoundError:
+        return _entry(read_json(path, float), path.stat().st_mtime_ns)
+    except MissingFile:
         return Entry()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path}: damaged ({str(error)[:100]}); remove this file, then run the command again"
         ) from error
@@ -149,7 +151,7 @@ def logged_files(folder: Path, unit: str | None = None) -> set[str]:
     for path in paths:
         if path.is_file():
             # A kill may have cut the last line off, before its file was written.
-            names |= {line for line in path.read_text("utf-8").split("\n")[:-1] if line}
+            names |= {line for line in read_text(path).split("\n")[:-1] if line}
     return names
 
 

@@ -8,7 +8,6 @@ of this folder wrote.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +38,8 @@ from data_prep.building.journal import (
 from data_prep.building.lock import lock_folder, unlock_folder
 from data_prep.building.parallel import run_units
 from data_prep.building.recipes import refuse_other
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError, ReadError
+from data_prep.reading import read_json
 
 _LOCK = f"{WORK}/lock"
 
@@ -187,7 +187,7 @@ def clean_up(folder: Path, more: Iterable[str] = ()) -> None:
     announce_to(None)
     if (work / "recipe.json").is_file():
         before, units = own_files(folder), _entries(folder)
-        head = json.loads((work / "recipe.json").read_text("utf-8"))
+        head = read_json(work / "recipe.json")
         sums = (name for name in _info(folder)["checksums"] if name not in ("dataset", "images"))
         tables = [f"{name}.parquet" for name in sums]
         tables += more
@@ -273,10 +273,9 @@ def _remove_work(folder: Path) -> None:
 
 
 def _info(folder: Path) -> dict[str, Any]:
-    path = folder / "dataset.json"
     try:
-        info = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError):
+        info = read_json(folder / "dataset.json")
+    except ReadError:
         return {}
     return info if isinstance(info, dict) else {}
 

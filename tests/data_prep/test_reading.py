@@ -21,6 +21,7 @@ from data_prep.reading import (
     open_regular,
     read_bytes,
     read_json,
+    read_json_lines,
     read_lines,
     read_table,
     read_text,
@@ -182,11 +183,38 @@ def test_lines_have_numbers_and_a_limit(tmp_path):
     path.write_bytes("\ufeffa b\r\n\n c\u2028d \n".encode())
     assert list(read_lines(path)) == [(1, "a b"), (3, "c\u2028d")]
     path.write_text("a\n" + "9" * 60_000, "utf-8")
-    with pytest.raises(ReadError, match=r"list.txt, line 2: has 60,000 characters; the limit"):
+    with pytest.raises(
+        ReadError, match=r"list.txt, line 2: has more than 8,192 characters; the limit"
+    ):
         list(read_lines(path))
     path.write_bytes(b"a\nb\n\xff\n")
     with pytest.raises(ReadError, match=r"list.txt, line 3: not UTF-8"):
         list(read_lines(path))
+
+
+def test_lists_and_json_of_countless_items_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("a\n" * 3_000_001)
+    with pytest.raises(ReadError, match=r"a\.txt has more than 3,000,000 items; the limit"):
+        for _ in read_lines(tmp_path / "a.txt"):
+            pass
+    (tmp_path / "a.json").write_text("[" + "{}," * 1_500_000 + "{}]")
+    with pytest.raises(ReadError, match=r"a\.json has 3,000,002 items; the limit text_items"):
+        read_json(tmp_path / "a.json")
+    with limits_set(["text_items=3000002"]):
+        assert len(read_json(tmp_path / "a.json")) == 1_500_001
+
+
+def test_lines_of_json_have_numbers_and_limits(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": NaN}\n[1]\n{\n', "utf-8")
+    lines = read_json_lines(path, float)
+    assert [next(lines)[0], next(lines)] == [1, (2, [1])]
+    with pytest.raises(ReadError, match=r"a\.jsonl, line 3 is not readable JSON"):
+        next(lines)
+    with pytest.raises(ReadError, match=r"line 1 .*NaN is no number"):
+        next(read_json_lines(path))
+    with limits_set(["record_characters=4"]), pytest.raises(ReadError, match="more than 4 char"):
+        next(read_json_lines(path))
 
 
 def test_a_table_is_estimated_before_it_is_unpacked(tmp_path):

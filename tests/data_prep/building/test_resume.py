@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import data_prep
 from data_prep.atomic import write_atomically
 from data_prep.building import journal
+from data_prep.building.journal import Entry, read_marker, write_marker
 from data_prep.building.lock import locks_released
 from data_prep.building.resume import (
     build_units,
@@ -278,13 +280,56 @@ def test_without_a_readable_journal_nothing_is_replaced(text, tmp_path):
     whole_build(out)
     before = files(out)
     (out / "journal.jsonl").write_text(text)
-    with pytest.raises(DatasetError, match=r"journal\.jsonl, line 1: damaged .* yourself"):
+    with pytest.raises(DatasetError, match=r"journal\.jsonl, line 1.* yourself"):
         whole_build(out, overwrite=True)
     (out / "journal.jsonl").unlink()
     with pytest.raises(DatasetError, match=r"has no journal\.jsonl.*delete the folder yourself"):
         whole_build(out, {**RECIPE, "seed": 1}, overwrite=True)
     del before["journal.jsonl"]
     assert files(out) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+@pytest.mark.parametrize("name", ["dataset.json", "journal.jsonl", ".work/recipe.json"])
+def test_what_a_build_left_is_read_within_limits(name, tmp_path):
+    out = tmp_path / "out"
+    whole_build(out)
+    prepare_folder(out, RECIPE, again=True)
+    with (out / name).open("w") as file:
+        file.truncate(9 * 2**30)  # sparse, so that it takes no space
+    with memory_bounded(3 * 2**29):
+        if name == "journal.jsonl":
+            with pytest.raises(DatasetError, match=r"line 1: .*limit record_characters.*yourself"):
+                prepare_folder(out, {**RECIPE, "seed": 1}, overwrite=True)
+        else:
+            prepare_folder(out, RECIPE, overwrite=True)
+
+
+@contextmanager
+def memory_bounded(added: int):
+    """Let this process take that many bytes of address space more, as Linux counts it."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + added, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_a_name_with_a_line_end_of_unicode_is_journaled(tmp_path):
+    out = tmp_path / "out"
+    whole_build(out, units=["a\u2028b"])
+    assert whole_build(out, units=["a\u2028b"]) == ""
+
+
+def test_numbers_that_are_none_survive_in_rows(tmp_path):
+    prepare_folder(tmp_path, RECIPE)
+    write_marker(tmp_path, "a", Entry(rows=[{"size": float("nan"), "most": float("inf")}]))
+    (row,) = read_marker(tmp_path, "a").rows
+    assert row["size"] != row["size"] and row["most"] == float("inf")
 
 
 def test_units_outlive_a_change_of_what_only_tables_depend_on(tmp_path):
