@@ -10,6 +10,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from data_prep.building.shards import write_shards
 from tests.data_prep.small import write_small
 from tests.data_prep.videos import numbered, write_video
 
@@ -27,6 +29,7 @@ ADDED = 3 * 2**29
 GROWTH = 900 * 2**20
 """Memory in bytes that reading small files may add: one image of 100 million pixels fits."""
 
+SHARD = "shards/train-00000-of-00001.parquet"
 RULES = "dev_share: 0.3\ntypes: {1: live, 2: print}\nrotation: {phone: 90}\npatterns: ['(x)']\n"
 WORDS = (b"[", b'{"a":', b"null", b"9" * 40, b"NaN", b"&a ", b"*a", b"\x1b[2J", b"../")
 LIST = b"".join(
@@ -56,6 +59,9 @@ def seeds(folder: Path) -> dict[str, bytes]:
     write_small(folder / "set")
     found["info.json"] = (folder / "set/dataset.json").read_bytes()
     found["manifest.parquet"] = (folder / "set/manifest.parquet").read_bytes()
+    write_shards(folder / "set", folder / "packed", workers=1)
+    found["shard.parquet"] = (folder / "packed" / SHARD).read_bytes()
+    found["index.json"] = (folder / "packed/shards/index.json").read_bytes()
     found["table.parquet"] = parquet(
         text=pa.array(["a", "b", None] * 9),
         category=pa.array(["a", "b", None] * 9).dictionary_encode(),
@@ -128,6 +134,19 @@ def read_one(name: str, path: Path) -> None:
             validate(path.parent / "set")
         finally:
             write_small(path.parent / "set")
+    elif kind in ("shard", "index"):
+        shutil.copytree(path.parent / "packed", path.parent / "changed", dirs_exist_ok=True)
+        data, index = path.read_bytes(), path.parent / "changed/shards/index.json"
+        if kind == "index":
+            index.write_bytes(data)
+        else:  # of the size that the index knows
+            whole = json.loads(index.read_bytes())
+            for entry in whole["shards"]:
+                if entry["file"] == Path(SHARD).name:
+                    entry["bytes"] = len(data)
+            index.write_text(json.dumps(whole))
+            (path.parent / "changed" / SHARD).write_bytes(data)
+        validate(path.parent / "changed")
     elif kind == "table":
         read_table(path)
     elif kind == "nested":
