@@ -44,17 +44,26 @@ def open_regular(path: str | Path) -> BinaryIO:
         ReadError: If something else than a regular file is there, or it cannot be opened.
     """
     try:
+        _refuse_other(path, Path(path).stat().st_mode)  # first, because opening can start a device
         handle = os.open(path, _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFile(f"{path}: no such file") from None
+    except ReadError:
+        raise
     except (OSError, ValueError) as error:  # a ValueError for a null in the path
         raise ReadError(f"{path}: cannot be opened ({_told(error)})") from error
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
+    try:
+        _refuse_other(path, os.fstat(handle).st_mode)
+    except ReadError:
         os.close(handle)
+        raise
+    return os.fdopen(handle, "rb")
+
+
+def _refuse_other(path: str | Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
         raise ReadError(f"{path}: expected a regular file, found {kind}; put the file itself there")
-    return os.fdopen(handle, "rb")
 
 
 def read_bytes(path: str | Path, limit_name: str = "image_bytes") -> bytes:

@@ -86,6 +86,20 @@ def test_devices_folders_and_nulls_are_errors(tmp_path):
             open_regular(path)
 
 
+def test_a_device_is_not_even_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
+    with pytest.raises(ReadError, match="found a device"):
+        open_regular("/dev/zero")
+
+
+def test_a_device_that_takes_a_files_place_is_told(tmp_path, monkeypatch):
+    (tmp_path / "a.png").touch()
+    regular = (tmp_path / "a.png").stat()
+    monkeypatch.setattr(os, "stat", lambda *_, **__: regular)
+    with pytest.raises(ReadError, match="found a device"):
+        open_regular("/dev/zero")
+
+
 def test_a_pipe_in_a_dataset_stops_check_without_waiting(tmp_path, capsys):
     write_small(tmp_path)
     (tmp_path / "images/ben-live.png").unlink()

@@ -61,7 +61,7 @@ def test_finished_folder_is_recognized_and_left_clean(tmp_path):
     folder = tmp_path / "out"
     prepare_folder(folder, RECIPE)
     (folder / "images").mkdir()
-    (folder / ".unfinished-abcdefgh.png").touch()  # as a killed write leaves it
+    (folder / ".unfinished-0123456789abcdef.png").touch()  # as a killed write leaves it
     (folder / ".unfinished-novel.txt").touch()  # somebody's own
     finish(folder)
     assert prepare_folder(folder, RECIPE)
