@@ -179,7 +179,7 @@ def sources(work: ClipWork) -> list[Path]:
     """The files of a clip: one, or the images in its folder."""
     if not work.path.is_dir():
         return [work.path]
-    return sorted(path for path in work.path.iterdir() if is_picture(path.name))
+    return sorted(path for path in work.path.iterdir() if is_picture(path))
 
 
 def compare(subset: Subset, clips: list[Clip], listed: Iterable[str]) -> list[str]:
