@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_PREFIX = ".unfinished-"
-_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + r"[a-z0-9_]{8}(\.\w+)?")
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + r"[0-9a-f]{16}(\.[^.]+)?")
 _announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` fill a temporary file next to ``path``, then move it into place.
+
+    Its permissions are those of any new file (0666 without the umask).
 
     Raises:
         FileExistsError: ``path`` is a link, a device, a folder or anything else but a file.
@@ -33,12 +35,10 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         announce(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last because image writers read the format from it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}"
+    temporary.touch(exist_ok=False)
     try:
         write(temporary)
-        temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -30,7 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = f"{error}" if expected else f"{type(error).__name__}: {error} (see --debug)"
         print(f"error: {printable(told)}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,9 +23,11 @@ LIMITS = MappingProxyType(
         "image_pixels": 100_000_000,  # one image; the largest common phone sensors have 50 million
         "frame_pixels": 40_000_000,  # one frame of a video or recording; 8K has 33 million
         "video_frames": 2_000_000,  # 18 hours at 30 frames a second
-        "text_bytes": 256 * 2**20,  # a list or a JSON file
+        "text_bytes": 128 * 2**20,  # a list or a JSON file
+        "text_items": 3_000_000,  # values of a JSON file, lines of a list
         "yaml_bytes": 2**20,  # a configuration
         "line_characters": 8_192,  # one line of a list; a path has at most 4,096
+        "record_characters": 32 * 2**20,  # one line of a build's own journal
         "nesting": 64,  # levels of a JSON or YAML file
         "table_rows": 10_000_000,  # rows of a manifest or protocol
         "table_bytes": 8 * 2**30,  # text of a table in memory

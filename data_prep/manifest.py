@@ -5,6 +5,8 @@
 - further tables ``<name>.parquet`` with an ``id`` column, where a dataset has them (captions);
 - ``dataset.json``: name, version, license, seed, generator, image_size, counts, checksums.
 
+Only tables with a checksum in ``dataset.json`` are read, so other files may be in the folder.
+
 ``data_prep.building.journal`` adds ``journal.jsonl``, by which the command that wrote a dataset
 knows its own files; no checksum covers it.
 
@@ -139,20 +141,31 @@ def read_dataset(folder: str | Path) -> PreparedDataset:
     info = _read_info(inside.locate(folder / "dataset.json"))
     manifest = read_table(inside.locate(folder / "manifest.parquet"))
     check_manifest(manifest, folder / "manifest.parquet", info)
-    protocols = {}
-    for path in sorted((folder / "protocols").glob("*.parquet")):
-        protocols[path.stem] = read_table(inside.locate(path))
-        check_protocol(protocols[path.stem], manifest, path, _subjects_may_cross(info))
-    paths = [path for path in sorted(folder.glob("*.parquet")) if path.stem != "manifest"]
-    tables = {path.stem: read_table(inside.locate(path)) for path in paths}
-    for name, table in tables.items():
-        check_table(table, folder / f"{name}.parquet")
+    protocols, tables = {}, {}
+    for name in sorted(set(info["checksums"]) - {"dataset", "images", "manifest"}):
+        path = folder / f"{name}.parquet"
+        table = _read_named(path, inside)
+        if path.parent.name == "protocols":
+            check_protocol(table, manifest, path, _subjects_may_cross(info))
+            protocols[path.stem] = table
+        else:
+            check_table(table, path)
+            tables[name] = table
     # Results are kept under the dataset's checksum, which must not outlive what it stands for.
     everything = _named_tables(manifest, protocols, tables, info)
-    expected = {k: v for k, v in info["checksums"].items() if k not in ("dataset", "images")}
-    found = {name: _digest_table(everything[name]) for name in expected if name in everything}
-    _compare(folder, expected, found)
+    found = {name: _digest_table(table) for name, table in everything.items()}
+    expected = info["checksums"]
+    _compare(folder, {name: expected[name] for name in found if name in expected}, found)
     return PreparedDataset(folder, manifest, protocols, info, tables)
+
+
+def _read_named(path: Path, inside: Inside) -> pd.DataFrame:
+    try:
+        return read_table(inside.locate(path))
+    except MissingFile:
+        raise DatasetError(
+            f"{path} is missing, though dataset.json has its checksum: write the dataset again"
+        ) from None
 
 
 def write_dataset(
@@ -412,11 +425,6 @@ def _place(folder: Path, path: str) -> Path:
 def _compare(folder: Path, expected: dict[str, str], found: dict[str, str]) -> None:
     """Refuse what has other checksums than ``dataset.json`` says."""
     for name, checksum in expected.items():
-        if name not in found:
-            raise DatasetError(
-                f"{folder / name}.parquet is missing, though dataset.json has its checksum: write "
-                "the dataset again"
-            )
         if found[name] != checksum:
             raise DatasetError(
                 f"{folder}: the checksum of {name!r} is {found[name]}, dataset.json says "

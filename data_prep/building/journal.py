@@ -20,16 +20,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_prep.atomic import TEMPORARY_PREFIX, announce_to, announced, write_atomically
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError, MissingFile, ReadError
+from data_prep.reading import read_json, read_json_lines, read_text
 
 WORK = ".work"
 JOURNAL = "journal.jsonl"
 LARGEST_CHEAP_SOURCE = 32 * 2**20
-"""Sources of up to this many bytes are known by content, larger ones by size and time alone."""
+"""Sources of up to this many bytes are known by content, larger ones by size and times alone."""
 
 Row = dict[str, Any]
 Files = dict[str, tuple[int, str]]
 """Files of a build by their path in its folder, with "/": size in bytes and SHA-256."""
+Source = tuple[int, int, int, str]
+"""Size, ``st_mtime_ns``, ``st_ctime_ns`` (-1 if unknown), and SHA-256 of a file.
+
+The size is -1 for files that cannot be read; the SHA-256 is empty for these and for large files.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,13 @@ class Entry:
     Attributes:
         rows: what making it returned; None where it has to be made again.
         files: what it wrote.
-        sources: size, time of change (ns), and SHA-256 of each file that it was made from, in
-            order. The SHA-256 is empty for large files and for files that cannot be read.
+        sources: facts about each file that it was made from, in order.
         written: when all of its files were there (ns).
     """
 
     rows: list[Row] | None = None
     files: Files = field(default_factory=dict)
-    sources: list[tuple[int, int, str]] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     written: int = 0
 
 
@@ -74,22 +79,23 @@ def read_journal(folder: Path) -> Journal | None:
         return None
     try:
         written = path.stat().st_mtime_ns
-        first, *lines = path.read_text("utf-8").splitlines()
-        head, units = json.loads(first), {}
+        lines, units = read_json_lines(path, float), {}
+        _, head = next(lines, (1, {}))
         tables = _entry({"rows": [], "sources": [], **head}, written)
         for line in lines:
-            number += 1
-            value = json.loads(line)
+            number, value = line
             units[str(value["unit"])] = _entry(value, written)
         if len(units) != head["units"]:
             raise ValueError(f"{len(units)} of {head['units']} units")
         return Journal(dict(head["recipe"]), tuple(head["late"]), units, tables)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DatasetError(
-            f"{path}, line {number}: damaged ({str(error)[:100]}), so the dataset's own files "
-            f"cannot be told from others. Nothing was touched: delete {folder} yourself, then run "
-            "the command again"
-        ) from error
+    except ReadError as error:
+        told, cause = f"{error}", error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        told, cause = f"{path}, line {number}: damaged ({str(error)[:100]})", error
+    raise DatasetError(
+        f"{told}. So the dataset's own files cannot be told from others. Nothing was touched: "
+        f"delete {folder} yourself, then run the command again"
+    ) from cause
 
 
 def write_journal(
@@ -123,10 +129,10 @@ def read_marker(folder: Path, unit: str) -> Entry:
     """
     path = folder / WORK / f"{unit}.json"
     try:
-        return _entry(json.loads(path.read_text("utf-8")), path.stat().st_mtime_ns)
-    except FileNotFoundError:
+        return _entry(read_json(path, float), path.stat().st_mtime_ns)
+    except MissingFile:
         return Entry()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path}: damaged ({str(error)[:100]}); remove this file, then run the command again"
         ) from error
@@ -145,7 +151,7 @@ def logged_files(folder: Path, unit: str | None = None) -> set[str]:
     for path in paths:
         if path.is_file():
             # A kill may have cut the last line off, before its file was written.
-            names |= {line for line in path.read_text("utf-8").split("\n")[:-1] if line}
+            names |= {line for line in read_text(path).split("\n")[:-1] if line}
     return names
 
 
@@ -157,9 +163,11 @@ def own_files(folder: Path) -> set[str]:
     """
     journal = read_journal(folder)
     entries = [*read_work(folder).values()]
+    names = logged_files(folder)
     if journal is not None:
         entries += [*journal.units.values(), journal.tables]
-    return logged_files(folder).union(*(entry.files for entry in entries))
+        names.add("dataset.json")
+    return names.union(*(entry.files for entry in entries))
 
 
 @contextmanager
@@ -181,13 +189,7 @@ def logging_files(folder: Path, unit: str, own: Collection[str]) -> Iterator[lis
             raise DatasetError(
                 f"{path} leads out of {folder} through a link; nothing is written there"
             )
-        if name not in own and os.path.lexists(path):
-            raise DatasetError(
-                f"{path} is not a file of this build; move it away, then run the command again"
-            )
-        (folder / WORK).mkdir(parents=True, exist_ok=True)
-        with (folder / WORK / f"{unit}.log").open("a", encoding="utf-8") as log:
-            log.write(f"{name}\n")
+        _log(folder, unit, name, {*own, *written})
         written.append(name)
 
     with announced(announce):
@@ -195,16 +197,31 @@ def logging_files(folder: Path, unit: str, own: Collection[str]) -> Iterator[lis
 
 
 def log_tables(folder: Path) -> None:
-    """Log each file that this process writes outside of units, as long as ``.work`` is there."""
-    real = Path(os.path.realpath(folder))
+    """Log each file that this process writes outside of units, as long as ``.work`` is there.
+
+    Raises:
+        DatasetError: (when a file is written) it would replace one that is not the build's own.
+    """
+    real, own = Path(os.path.realpath(folder)), own_files(folder)
 
     def announce(path: Path) -> None:
         place = Path(os.path.realpath(path.parent), path.name)
         if place.is_relative_to(real) and place.parent != real / WORK and (real / WORK).is_dir():
-            with (real / WORK / "tables.log").open("a", encoding="utf-8") as log:
-                log.write(f"{place.relative_to(real).as_posix()}\n")
+            name = place.relative_to(real).as_posix()
+            _log(folder, "tables", name, own)
+            own.add(name)
 
     announce_to(announce)
+
+
+def _log(folder: Path, unit: str, name: str, own: Collection[str]) -> None:
+    if name not in own and os.path.lexists(folder / name):
+        raise DatasetError(
+            f"{folder / name} is not a file of this build; move it away, then run the command again"
+        )
+    (folder / WORK).mkdir(parents=True, exist_ok=True)
+    with (folder / WORK / f"{unit}.log").open("a", encoding="utf-8") as log:
+        log.write(f"{name}\n")
 
 
 def is_whole(folder: Path, entry: Entry, thorough: bool = False) -> bool:
@@ -247,21 +264,26 @@ def fingerprint(path: Path) -> tuple[int, str]:
         return file.tell(), digest
 
 
-def source_facts(path: Path) -> tuple[int, int, str]:
-    """What a source is known by, see ``Entry.sources``."""
+def source_facts(path: Path) -> Source:
+    """Return what a source is known by."""
     try:
         found = path.stat()
         cheap = stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_CHEAP_SOURCE
-        return found.st_size, found.st_mtime_ns, fingerprint(path)[1] if cheap else ""
+        digest = fingerprint(path)[1] if cheap else ""
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns, digest
     except OSError:
-        return -1, 0, ""
+        return -1, 0, 0, ""
 
 
-def has_changed(entry: Entry, sources: Sequence[Path]) -> bool:
-    """Whether the sources of a unit are others than those that it was made from."""
+def has_changed(entry: Entry, sources: Sequence[Path], thorough: bool = False) -> bool:
+    """Whether the sources of a unit are others than those that it was made from.
+
+    Contents are compared where a time differs, which copies with their old time cannot hide from
+    ``st_ctime_ns`` (``thorough``: the contents of all but large sources).
+    """
     if len(sources) != len(entry.sources):
         return True
-    for path, (size, time, digest) in zip(sources, entry.sources, strict=True):
+    for path, (size, modified, changed, digest) in zip(sources, entry.sources, strict=True):
         try:
             found = path.stat()
         except OSError:
@@ -270,8 +292,10 @@ def has_changed(entry: Entry, sources: Sequence[Path]) -> bool:
             continue
         if found.st_size != size:
             return True
-        same_time = found.st_mtime_ns == time
-        if not same_time and not (digest and source_facts(path)[2] == digest):
+        same_times = (found.st_mtime_ns, found.st_ctime_ns) == (modified, changed)
+        if same_times and not (thorough and digest):
+            continue
+        if not digest or source_facts(path)[3] != digest:
             return True
     return False
 
@@ -284,7 +308,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def _entry(value: dict[str, Any], written: int) -> Entry:
     files = {str(name): (int(size), str(digest)) for name, (size, digest) in value["files"].items()}
-    sources = [(int(size), int(time), str(digest)) for size, time, digest in value["sources"]]
+    sources = []
+    for size, modified, *changed, digest in value["sources"]:  # older journals lack ``changed``
+        (changed,) = changed or [-1]
+        sources.append((int(size), int(modified), int(changed), str(digest)))
     rows = value["rows"]
     if rows is not None and not isinstance(rows, list):
         raise TypeError(f"rows are {type(rows).__name__}; expected a list")

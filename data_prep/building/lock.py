@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from data_prep.contract.checks import DatasetError
+from data_prep.atomic import announce_to
+from data_prep.errors import DatasetError
 
 try:
     import fcntl
@@ -13,12 +17,31 @@ except ImportError:  # not on Windows, where nothing keeps two commands apart
     fcntl = None
 
 _held: dict[str, int] = {}
+_taken: ContextVar[list[str] | None] = ContextVar("taken", default=None)
+
+
+@contextmanager
+def locks_released() -> Iterator[None]:
+    """Release the locks that the block took, also when it raises; decorates functions that build.
+
+    A notebook's process outlives a failed build and must not keep others out of the folder.
+    """
+    token = _taken.set([])
+    try:
+        yield
+    finally:
+        announce_to(None)
+        for path in _taken.get() or []:
+            if path in _held:
+                os.close(_held.pop(path))
+        _taken.reset(token)
 
 
 def lock_folder(folder: Path, name: str) -> None:
     """Take the lock ``folder / name``, which this process may hold already.
 
-    It ends with the process, however that ends. File systems that know no locks are not locked.
+    It ends with the process, however that ends, or with the block of ``locks_released`` around the
+    call. File systems that know no locks are not locked.
 
     Raises:
         DatasetError: another process holds it.
@@ -46,6 +69,8 @@ def lock_folder(folder: Path, name: str) -> None:
             current = False
         if current:
             _held[str(path)] = descriptor
+            if (taken := _taken.get()) is not None:
+                taken.append(str(path))
             return
         os.close(descriptor)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from data_prep.building.journal import WORK, read_journal
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError, ReadError
+from data_prep.reading import read_json
 
 
 def refuse_nested(out: str | Path, sources: Iterable[str | Path]) -> None:
@@ -83,11 +83,9 @@ def _recipe_in(folder: Path) -> dict[str, Any] | None:
     """The recipe of the dataset in ``folder``, finished or not; None for anything foreign."""
     work, finished = folder / WORK / "recipe.json", folder / "dataset.json"
     for path in (work, finished):
-        if not path.is_file():  # a pipe would be waited for
-            continue
         try:
-            found = json.loads(path.read_text("utf-8"))["recipe"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            found = read_json(path)["recipe"]
+        except (ReadError, KeyError, TypeError):
             continue
         if isinstance(found, dict):
             return found

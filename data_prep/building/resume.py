@@ -8,7 +8,6 @@ of this folder wrote.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +38,8 @@ from data_prep.building.journal import (
 from data_prep.building.lock import lock_folder, unlock_folder
 from data_prep.building.parallel import run_units
 from data_prep.building.recipes import refuse_other
-from data_prep.contract.checks import DatasetError
+from data_prep.errors import DatasetError, ReadError
+from data_prep.reading import read_json
 
 _LOCK = f"{WORK}/lock"
 
@@ -94,6 +94,7 @@ def build_units(
     description: str,
     backend: str | None = None,
     sources: Callable[[Any], Sequence[Path]] | None = None,
+    thorough: bool = False,
 ) -> list[Row]:
     """Make every unit that is not finished yet; returns the rows of all, in the units' order.
 
@@ -106,8 +107,9 @@ def build_units(
         description: what the progress bar says.
         backend: where they run (see ``run_units``).
         sources: the files that a unit is made from. A unit whose sources changed is made again.
+        thorough: compare the contents of sources even where sizes and times are the same.
     """
-    rows = finished_units(folder, units, sources)
+    rows = finished_units(folder, units, sources, thorough)
     left = [(name, unit) for name, unit in units.items() if name not in rows]
     where = {} if backend is None else {"backend": backend}
     build = functools.partial(_build_one, folder, make, sources)
@@ -120,6 +122,7 @@ def finished_units(
     folder: Path,
     units: Mapping[str, Any],
     sources: Callable[[Any], Sequence[Path]] | None = None,
+    thorough: bool = False,
 ) -> dict[str, list[Row]]:
     """The rows of the units that are finished, whole, and made from the sources of today."""
     entries = _entries(folder)
@@ -129,12 +132,15 @@ def finished_units(
         if name in entries
         and entries[name].rows is not None
         and is_whole(folder, entries[name])
-        and not (sources and has_changed(entries[name], sources(unit)))
+        and not (sources and has_changed(entries[name], sources(unit), thorough))
     }
 
 
 def changed_units(
-    folder: Path, units: Mapping[str, Any], sources: Callable[[Any], Sequence[Path]]
+    folder: Path,
+    units: Mapping[str, Any],
+    sources: Callable[[Any], Sequence[Path]],
+    thorough: bool = False,
 ) -> dict[str, list[Row]]:
     """The units made from sources that have been replaced since, with the rows they had."""
     entries = _entries(folder)
@@ -143,7 +149,7 @@ def changed_units(
         for name, unit in units.items()
         if name in entries
         and entries[name].rows is not None
-        and has_changed(entries[name], sources(unit))
+        and has_changed(entries[name], sources(unit), thorough)
     }
 
 
@@ -181,7 +187,7 @@ def clean_up(folder: Path, more: Iterable[str] = ()) -> None:
     announce_to(None)
     if (work / "recipe.json").is_file():
         before, units = own_files(folder), _entries(folder)
-        head = json.loads((work / "recipe.json").read_text("utf-8"))
+        head = read_json(work / "recipe.json")
         sums = (name for name in _info(folder)["checksums"] if name not in ("dataset", "images"))
         tables = [f"{name}.parquet" for name in sums]
         tables += more
@@ -237,9 +243,9 @@ def _entries(folder: Path) -> dict[str, Entry]:
 
 def _remove_own(folder: Path) -> None:
     """Remove all that earlier builds wrote; ``.work`` and the journal name it until it is gone."""
-    if read_journal(folder) is None and (folder / "dataset.json").exists():
-        raise DatasetError(_no_journal(folder))
     own = own_files(folder)
+    if "dataset.json" not in own and (folder / "dataset.json").exists():
+        raise DatasetError(_no_journal(folder))
     (folder / "dataset.json").unlink(missing_ok=True)
     remove_files(folder, own)
     _remove_temporaries(folder, own)
@@ -267,10 +273,9 @@ def _remove_work(folder: Path) -> None:
 
 
 def _info(folder: Path) -> dict[str, Any]:
-    path = folder / "dataset.json"
     try:
-        info = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError):
+        info = read_json(folder / "dataset.json")
+    except ReadError:
         return {}
     return info if isinstance(info, dict) else {}
 

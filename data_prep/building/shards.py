@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.atomic import write_atomically
+from data_prep.building.lock import locks_released
 from data_prep.building.recipes import refuse_nested
 from data_prep.building.resume import build_units, clean_up, prepare_folder, redo
 from data_prep.contract.checks import PATH_COLUMNS, SPLITS, DatasetError
@@ -49,6 +50,7 @@ class ShardWork:
     out: Path
 
 
+@locks_released()
 def write_shards(
     folder: str | Path,
     out: str | Path,

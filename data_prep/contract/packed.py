@@ -6,6 +6,8 @@ import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +20,7 @@ import pyarrow.parquet as pq
 from data_prep.contract.inside import Inside
 from data_prep.contract.shape import check_shape
 from data_prep.errors import DatasetError, MissingFile, shown
-from data_prep.reading import read_bytes, read_json
+from data_prep.reading import read_bytes, read_json, read_table
 
 INDEX = "shards/index.json"
 ROWS_IN_GROUP = 100
@@ -125,18 +127,17 @@ class Shards:
         """Shard and row of every image, by its path in the manifest."""
         places = {}
         for number in range(len(self._files)):
-            paths = self._shard(number).read(columns=["path"])["path"].to_pylist()
+            self._shard(number)
+            paths = read_table(self._files[number], ["path"])["path"]
             places.update({path: (number, row) for row, path in enumerate(paths)})
         return places
 
     def _group(self, shard: int, group: int) -> pa.Array:
         key = shard, group
         if key not in self._groups:
-            try:
+            with _named(self._files[shard]):
                 table = self._shard(shard).read_row_group(group, columns=["image"])
-            except (OSError, pa.ArrowException) as error:
-                raise DatasetError(f"{self._files[shard]} is damaged: {error}") from error
-            self._groups[key] = table["image"].combine_chunks().field("bytes")
+                self._groups[key] = table["image"].combine_chunks().field("bytes")
             # Images of many megabytes come in large groups; the one asked for is always kept.
             kept = sum(group.nbytes for group in self._groups.values())
             while kept > _BYTES_KEPT and len(self._groups) > 1:
@@ -146,11 +147,9 @@ class Shards:
 
     def _shard(self, number: int) -> pq.ParquetFile:
         if number not in self._open:
-            try:
+            with _named(self._files[number]):
                 shard = pq.ParquetFile(self._files[number], memory_map=True)
-            except (OSError, pa.ArrowException) as error:
-                raise DatasetError(f"{self._files[number]} is damaged: {error}") from error
-            _check_layout(shard, self._files[number])
+                _check_layout(shard, self._files[number])
             self._open[number] = shard
         return self._open[number]
 
@@ -164,6 +163,17 @@ class Shards:
                 f"{path} {found}; {INDEX} says {entry['bytes']} bytes: copy it again, or pack again"
             )
         return path
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the shard in errors of Arrow; damaged metadata can make any of these."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except (OSError, ValueError, TypeError, LookupError, MemoryError, pa.ArrowException) as error:
+        raise DatasetError(f"{path} is damaged: {str(error)[:200]}") from error
 
 
 def _check_layout(shard: pq.ParquetFile, path: Path) -> None:
@@ -183,7 +193,10 @@ def _check_layout(shard: pq.ParquetFile, path: Path) -> None:
     grouped = all(count == ROWS_IN_GROUP for count in rows[:-1]) and max(rows, default=0) <= (
         ROWS_IN_GROUP
     )
-    if not (stored and grouped and "path" in columns):
+    schema = shard.schema_arrow
+    typed = "image" in schema.names and pa.types.is_struct(schema.field("image").type)
+    typed = typed and schema.field("image").type.field("bytes").type == pa.binary()
+    if not (stored and grouped and typed and "path" in columns):
         raise DatasetError(
             f"{path} is no shard of this format (columns path and image, {ROWS_IN_GROUP} rows a "
             "group, images stored without compression); pack the dataset again"

@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from data_prep.contract.checks import SPLITS
+from data_prep.contract.packed import image_bytes
 from data_prep.contract.repeats import equal_files, told_equal
 from data_prep.inspection.probes import DIMENSIONS, FILE_SIZE, Features, file_size, picture_features
 from data_prep.manifest import DatasetError, PreparedDataset, read_dataset, read_image
@@ -260,7 +261,7 @@ def _images(dataset: PreparedDataset, protocol: str, split: str) -> pd.DataFrame
 
 
 def _equal_contents(dataset: PreparedDataset, images: pd.DataFrame) -> dict[str, Any]:
-    contents = (dataset.locate(path).read_bytes() for path in images["path"])
+    contents = (image_bytes(dataset.locate(path)) for path in images["path"])
     digests = [hashlib.sha256(data).hexdigest() for data in contents]
     return equal_files(images.assign(sha256=digests)).summary()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from data_prep.building.lock import locks_released
 from data_prep.building.resume import build_units, clean_up, prepare_folder
 from data_prep.contract.leave_out import leave_one_type_out
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
@@ -29,6 +30,7 @@ HELD_OUT = ("mask",)
 _UNUSED_CODE = ("captions", "heads", "surrogate_training")
 
 
+@locks_released()
 def write_synthetic_dataset(
     folder: str | Path,
     preset: str = "laptop",

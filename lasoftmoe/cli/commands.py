@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from data_prep.errors import printable
 from lasoftmoe.cli.parser import SECTIONS, make_parser
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         code, message = 2, f"lasoftmoe: error: {_message(error)}"
     # Not earlier: the error keeps a progress bar alive, which would share the message's line.
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     return code
 
 

@@ -41,7 +41,7 @@ class Row:
 class Table:
     """Rows to run and compare; ``reference`` is the row that the others are compared with.
 
-    ``paper`` names the table of ``presets/paper.yaml`` that stands beside it.
+    ``paper`` names the table of ``records/reported.yaml`` that stands beside it.
     """
 
     name: str

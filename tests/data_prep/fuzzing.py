@@ -10,13 +10,17 @@ import io
 import json
 import os
 import resource
+import shutil
 import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
+from data_prep.building.shards import write_shards
 from tests.data_prep.small import write_small
 from tests.data_prep.videos import numbered, write_video
 
@@ -25,6 +29,7 @@ ADDED = 3 * 2**29
 GROWTH = 900 * 2**20
 """Memory in bytes that reading small files may add: one image of 100 million pixels fits."""
 
+SHARD = "shards/train-00000-of-00001.parquet"
 RULES = "dev_share: 0.3\ntypes: {1: live, 2: print}\nrotation: {phone: 90}\npatterns: ['(x)']\n"
 WORDS = (b"[", b'{"a":', b"null", b"9" * 40, b"NaN", b"&a ", b"*a", b"\x1b[2J", b"../")
 LIST = b"".join(
@@ -54,9 +59,28 @@ def seeds(folder: Path) -> dict[str, bytes]:
     write_small(folder / "set")
     found["info.json"] = (folder / "set/dataset.json").read_bytes()
     found["manifest.parquet"] = (folder / "set/manifest.parquet").read_bytes()
+    write_shards(folder / "set", folder / "packed", workers=1)
+    found["shard.parquet"] = (folder / "packed" / SHARD).read_bytes()
+    found["index.json"] = (folder / "packed/shards/index.json").read_bytes()
+    found["table.parquet"] = parquet(
+        text=pa.array(["a", "b", None] * 9),
+        category=pa.array(["a", "b", None] * 9).dictionary_encode(),
+        large=pa.array([b"a", b"b", None] * 9, pa.large_binary()),
+        fixed=pa.array([b"aa", b"bb", None] * 9, pa.binary(2)),
+        number=pa.array([1, 2, None] * 9),
+    )
+    found["nested.parquet"] = parquet(
+        lists=pa.array([["a"] * 99] * 27), structs=pa.array([{"a": "b"}] * 27)
+    )
     found["rules.yaml"] = RULES.encode()
     found["list.txt"] = LIST
     return found
+
+
+def parquet(**columns: pa.Array) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -91,10 +115,12 @@ def damaged(data: bytes, draw: np.random.Generator) -> bytes:
 
 def read_one(name: str, path: Path) -> None:
     """Read a file as a command would."""
+    from data_prep.errors import ReadError
     from data_prep.manifest import read_image, validate
     from data_prep.media.images import inspect_image
     from data_prep.media.kinds import kind_of
     from data_prep.media.video import sample_frames
+    from data_prep.reading import read_table
     from data_prep.releases.jfsfdb.clips import read_hdf5
     from data_prep.releases.jfsfdb.table import SUBSETS
     from data_prep.releases.uniattackdata.lists import read_list
@@ -108,6 +134,27 @@ def read_one(name: str, path: Path) -> None:
             validate(path.parent / "set")
         finally:
             write_small(path.parent / "set")
+    elif kind in ("shard", "index"):
+        shutil.copytree(path.parent / "packed", path.parent / "changed", dirs_exist_ok=True)
+        data, index = path.read_bytes(), path.parent / "changed/shards/index.json"
+        if kind == "index":
+            index.write_bytes(data)
+        else:  # of the size that the index knows
+            whole = json.loads(index.read_bytes())
+            for entry in whole["shards"]:
+                if entry["file"] == Path(SHARD).name:
+                    entry["bytes"] = len(data)
+            index.write_text(json.dumps(whole))
+            (path.parent / "changed" / SHARD).write_bytes(data)
+        validate(path.parent / "changed")
+    elif kind == "table":
+        read_table(path)
+    elif kind == "nested":
+        try:
+            read_table(path)
+        except ReadError:
+            return  # as for the whole file
+        raise AssertionError("a table of lists was read")
     elif kind == "rules":
         SUBSETS["siw"].with_rules(path)
     elif kind == "list":

@@ -3,8 +3,9 @@
 ``python -m tests.data_prep.kills --kills 25`` builds a miniature with each command in a process of
 its own, ends that with SIGKILL after a random time, starts it again, and so on until it is through.
 Then another recipe replaces the dataset with ``--overwrite``, and is killed in the same way. Every
-dataset that gets to its end must have the bytes of one that nobody disturbed; sources, and a file
-that somebody put into the folder, must still be there. ``TQDM_DISABLE=1`` hides progress bars.
+dataset that gets to its end must have the bytes of one that nobody disturbed; sources, and files
+that somebody put into the folder, must still be there, even where the build has to write a table.
+``TQDM_DISABLE=1`` hides progress bars.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from data_prep.building.journal import WORK
+from data_prep.building.journal import WORK, read_journal
+from data_prep.building.resume import prepare_folder
 from data_prep.building.shards import write_shards
 from data_prep.manifest import write_dataset
 from data_prep.media.faces import CropRules
@@ -164,8 +166,26 @@ def run_series(command: str, kills: int, seed: int, home: Path, recipes: int = 2
             outcome.other_bytes += found != calm[recipe]
             (out / NOTE).write_bytes(b"mine")
         number += 1
+    outcome.lost_files += _tables_lost(build, home)
     outcome.lost_files += contents(home / "sources") != before
     return outcome
+
+
+def _tables_lost(build: Build, home: Path) -> int:
+    """How many files of somebody a build replaces that lie where it has to write a table."""
+    known, lost = read_journal(home / "calm-0/out"), 0
+    for number, name in enumerate(known.tables.files):
+        out = home / f"trap-{number}/out"
+        context = multiprocessing.get_context("fork")  # whose lock ends with it
+        begun = context.Process(target=prepare_folder, args=(out, known.recipe, False, known.late))
+        begun.start()
+        begun.join()
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(b"mine")
+        attempt = Outcome("trap")
+        _attempt(build, out, 0, None, attempt)
+        lost += not attempt.failures or (out / name).read_bytes() != b"mine"
+    return lost
 
 
 def _attempt(build: Build, out: Path, recipe: int, seconds: float | None, outcome: Outcome) -> bool:

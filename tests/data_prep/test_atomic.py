@@ -49,8 +49,32 @@ def test_devices_pipes_and_folders_are_refused(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "folder"}
 
 
-def test_temporaries_of_killed_writes_are_told_from_other_files(tmp_path):
-    (tmp_path / ".unfinished-ab12_xyz.png").touch()
-    (tmp_path / ".unfinished-novel.txt").touch()
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_permissions_follow_the_umask(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "a.txt", fill)
+        write_atomically(tmp_path / "a.txt", fill)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~umask
+
+
+def test_temporaries_of_killed_writes_are_told_from_other_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok: None)  # as after a kill
+    for suffix in ("", ".png", ".jpg-1", ".a b"):
+        with pytest.raises(OSError, match="killed"):
+            write_atomically(tmp_path / f"name{suffix}", killed)
+    monkeypatch.undo()
+    for name in (".unfinished-novel.txt", ".unfinished-symphony.txt"):
+        (tmp_path / name).touch()
+    assert len(list(tmp_path.iterdir())) == 6
     remove_temporaries(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".unfinished-novel.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".unfinished-novel.txt",
+        ".unfinished-symphony.txt",
+    }
+
+
+def killed(temporary):
+    raise OSError("killed")

@@ -407,8 +407,19 @@ def test_a_manifest_with_an_index_of_words_names_the_row():
 def test_a_further_table_without_ids_is_told(tmp_path):
     write_small(tmp_path)
     pd.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "captions.parquet")
+    info = json.loads((tmp_path / "dataset.json").read_text("utf-8"))
+    info["checksums"]["captions"] = "0" * 64
+    (tmp_path / "dataset.json").write_text(json.dumps(info), "utf-8")
     with pytest.raises(DatasetError, match=r"captions\.parquet: column 'id' is missing"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mine.parquet", "protocols/mine.parquet"])
+def test_parquet_files_of_the_user_are_left_alone(name, tmp_path):
+    write_small(tmp_path)
+    (tmp_path / name).write_bytes(b"a table of somebody")
+    dataset = validate(tmp_path)
+    assert set(dataset.protocols) == {"p1"} and not dataset.tables
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.parquet", "protocols/p1.parquet"])

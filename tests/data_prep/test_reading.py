@@ -21,6 +21,7 @@ from data_prep.reading import (
     open_regular,
     read_bytes,
     read_json,
+    read_json_lines,
     read_lines,
     read_table,
     read_text,
@@ -83,6 +84,20 @@ def test_devices_folders_and_nulls_are_errors(tmp_path):
     ):
         with pytest.raises(ReadError, match=told):
             open_regular(path)
+
+
+def test_a_device_is_not_even_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
+    with pytest.raises(ReadError, match="found a device"):
+        open_regular("/dev/zero")
+
+
+def test_a_device_that_takes_a_files_place_is_told(tmp_path, monkeypatch):
+    (tmp_path / "a.png").touch()
+    regular = (tmp_path / "a.png").stat()
+    monkeypatch.setattr(os, "stat", lambda *_, **__: regular)
+    with pytest.raises(ReadError, match="found a device"):
+        open_regular("/dev/zero")
 
 
 def test_a_pipe_in_a_dataset_stops_check_without_waiting(tmp_path, capsys):
@@ -182,11 +197,38 @@ def test_lines_have_numbers_and_a_limit(tmp_path):
     path.write_bytes("\ufeffa b\r\n\n c\u2028d \n".encode())
     assert list(read_lines(path)) == [(1, "a b"), (3, "c\u2028d")]
     path.write_text("a\n" + "9" * 60_000, "utf-8")
-    with pytest.raises(ReadError, match=r"list.txt, line 2: has 60,000 characters; the limit"):
+    with pytest.raises(
+        ReadError, match=r"list.txt, line 2: has more than 8,192 characters; the limit"
+    ):
         list(read_lines(path))
     path.write_bytes(b"a\nb\n\xff\n")
     with pytest.raises(ReadError, match=r"list.txt, line 3: not UTF-8"):
         list(read_lines(path))
+
+
+def test_lists_and_json_of_countless_items_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("a\n" * 3_000_001)
+    with pytest.raises(ReadError, match=r"a\.txt has more than 3,000,000 items; the limit"):
+        for _ in read_lines(tmp_path / "a.txt"):
+            pass
+    (tmp_path / "a.json").write_text("[" + "{}," * 1_500_000 + "{}]")
+    with pytest.raises(ReadError, match=r"a\.json has 3,000,002 items; the limit text_items"):
+        read_json(tmp_path / "a.json")
+    with limits_set(["text_items=3000002"]):
+        assert len(read_json(tmp_path / "a.json")) == 1_500_001
+
+
+def test_lines_of_json_have_numbers_and_limits(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": NaN}\n[1]\n{\n', "utf-8")
+    lines = read_json_lines(path, float)
+    assert [next(lines)[0], next(lines)] == [1, (2, [1])]
+    with pytest.raises(ReadError, match=r"a\.jsonl, line 3 is not readable JSON"):
+        next(lines)
+    with pytest.raises(ReadError, match=r"line 1 .*NaN is no number"):
+        next(read_json_lines(path))
+    with limits_set(["record_characters=4"]), pytest.raises(ReadError, match="more than 4 char"):
+        next(read_json_lines(path))
 
 
 def test_a_table_is_estimated_before_it_is_unpacked(tmp_path):
@@ -203,6 +245,58 @@ def test_a_table_is_estimated_before_it_is_unpacked(tmp_path):
     ):
         read_table(tmp_path / "a.parquet")
     with limits_set(["table_rows=49999"]), pytest.raises(ReadError, match="has 50,000 rows"):
+        read_table(tmp_path / "a.parquet")
+
+
+NESTED = {
+    "list": pa.array([["x" * 1000] * 50] * 2),
+    "large list": pa.array([["x"]] * 2, pa.large_list(pa.string())),
+    "list of one length": pa.array([["x"]] * 2, pa.list_(pa.string(), 1)),
+    "struct": pa.array([{"a": "x"}] * 2),
+    "map": pa.array([[("a", "x")]] * 2, pa.map_(pa.string(), pa.string())),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_nested_columns_are_refused(kind, tmp_path):
+    table = pa.table({"id": ["a", "b"], "deep": NESTED[kind]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ReadError, match=r"a\.parquet: the column 'deep' holds .*expected one"):
+        read_table(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet", ["id"])["id"].tolist() == ["a", "b"]
+
+
+ROWS = 50_000
+REPEATED = {
+    "string": pa.array(["x" * 1000] * ROWS),
+    "large string": pa.array(["x" * 1000] * ROWS, pa.large_string()),
+    "string view": pa.array(["x" * 1000] * ROWS, pa.string_view()),
+    "large binary": pa.array([b"x" * 1000] * ROWS, pa.large_binary()),
+    "bytes of one length": pa.array([b"x" * 1000] * ROWS, pa.binary(1000)),
+    "dictionary": pa.array(["x" * 1000] * ROWS).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+def test_every_repeated_text_is_counted(kind, tmp_path):
+    pq.write_table(pa.table({"an.id": REPEATED[kind]}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 500_000
+    with limits_set(["table_bytes=40000000"]), pytest.raises(ReadError, match="limit table_bytes"):
+        read_table(tmp_path / "a.parquet")
+    assert len(read_table(tmp_path / "a.parquet")) == ROWS
+
+
+def test_columns_of_equal_names_are_refused(tmp_path):
+    table = pa.table([["x"] * ROWS, ["x" * 1000] * ROWS], names=["id", "id"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ReadError, match="two columns have the same name"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_many_columns_of_one_number_are_counted(tmp_path):
+    numbers = pa.table({f"n{number}": pa.array(np.zeros(ROWS)) for number in range(100)})
+    pq.write_table(numbers, tmp_path / "a.parquet", compression="zstd")
+    with limits_set(["table_bytes=30000000"]), pytest.raises(ReadError, match="has 4"):
         read_table(tmp_path / "a.parquet")
 
 

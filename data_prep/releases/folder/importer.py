@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from data_prep.building.lock import locks_released
 from data_prep.building.recipes import refuse_nested, refuse_other
 from data_prep.building.resume import build_units, changed_units, clean_up, prepare_folder, reopen
 from data_prep.building.skipped import write_skipped
@@ -75,6 +76,7 @@ class FolderOptions:
         check_shares(self.splits)
 
 
+@locks_released()
 def import_folders(
     live: str | Path,
     fake: str | Path,
@@ -105,7 +107,7 @@ def import_folders(
     more = []
     if not prepare_folder(out, recipe, overwrite, LATE) or _reopened(out, units, overwrite):
         rows = build_units(
-            out, units, make_rows, options.workers, "files", options.backend, sources
+            out, units, make_rows, options.workers, "files", options.backend, sources, overwrite
         )
         more = _write(out, rows, skipped, families, recipe, _root(folders, out, options))
     clean_up(out, more)
@@ -114,7 +116,7 @@ def import_folders(
 
 def _reopened(out: Path, units: dict[str, Work], overwrite: bool) -> bool:
     """Take up a finished dataset again if its sources were replaced; only with ``overwrite``."""
-    changed = list(changed_units(out, units, sources))
+    changed = list(changed_units(out, units, sources, overwrite))
     if changed and not overwrite:
         raise DatasetError(
             f"{out} was made from other files: {len(changed)} of {len(units)} were replaced since, "

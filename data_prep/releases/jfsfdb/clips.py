@@ -15,11 +15,10 @@ import numpy as np
 from data_prep.decoding import ImageError, decode_image
 from data_prep.errors import ReadError
 from data_prep.limits import limit, too_large
-from data_prep.media.kinds import VIDEO_SUFFIXES
+from data_prep.media.kinds import IMAGE, VIDEO, kind_of
 from data_prep.media.video import TURNS, VideoError, sample_frames, spread
 from data_prep.reading import open_regular, read_bytes
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 HDF5_SUFFIXES = (".hdf5", ".h5")
 # What h5py raises for damaged files, some of it by accident.
 _HDF5_FAILURES = (
@@ -31,7 +30,6 @@ _HDF5_FAILURES = (
     MemoryError,
     OverflowError,
 )
-CLIP_SUFFIXES = (*VIDEO_SUFFIXES, *HDF5_SUFFIXES)
 
 Frames = Iterator[tuple[int, np.ndarray]]
 """Numbers and frames, one at a time; a damaged frame raises when it is asked for."""
@@ -86,14 +84,21 @@ def read_clip(path: Path, count: int, rotation: int | None = None, axes: str = "
     return sample_frames(path, count, rotation)
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file is a frame by its name; hidden files are what systems leave behind."""
-    return name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
+def clip_kind(path: Path) -> tuple[str, str]:
+    """Return as ``media.kinds.kind_of``; hidden files, which systems leave behind, are neither."""
+    if path.name.startswith("."):
+        return "", "hidden"
+    return (VIDEO, "") if path.suffix.lower() in HDF5_SUFFIXES else kind_of(path)
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is an image, and so a frame of the clip that its folder is."""
+    return clip_kind(path)[0] == IMAGE
 
 
 def read_pictures(folder: Path, count: int, rotation: int | None = None) -> Frames:
     """Give frames of a clip that is a folder of images, in the order of their numbers."""
-    pictures = [path for path in folder.iterdir() if is_picture(path.name)]
+    pictures = [path for path in folder.iterdir() if is_picture(path)]
     pictures.sort(key=_numbers)
     _check_length(folder, len(pictures))
     for index in spread(len(pictures), count):

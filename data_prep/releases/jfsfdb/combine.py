@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
+from data_prep.building.lock import locks_released
 from data_prep.building.recipes import refuse_nested
 from data_prep.building.resume import clean_up, prepare_folder
 from data_prep.contract.checks import DatasetError
@@ -40,6 +41,7 @@ class _Recipe(TypedDict):
 ADVICE = "move the prepared sets below one folder: each holds all that it needs"
 
 
+@locks_released()
 def combine(
     folders: Sequence[str | Path],
     out: str | Path,

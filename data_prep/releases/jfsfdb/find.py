@@ -10,7 +10,8 @@ from pathlib import Path
 
 from data_prep.contract.inside import Inside
 from data_prep.errors import DatasetError, shown
-from data_prep.releases.jfsfdb.clips import CLIP_SUFFIXES, Clip, is_picture
+from data_prep.media.kinds import IMAGE, VIDEO
+from data_prep.releases.jfsfdb.clips import Clip, clip_kind
 from data_prep.releases.jfsfdb.subset import IGNORED, Rules, Subset
 
 Skipped = tuple[str, str]
@@ -75,15 +76,15 @@ def candidates(root: Path) -> tuple[list[str], list[Skipped]]:
                 skip(here / name, "a link to a folder (folders are not followed twice)")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            is_clip = name.lower().endswith(CLIP_SUFFIXES)
-            if name.startswith("."):
-                skip(here / name, "hidden")
-            elif is_clip:
-                found.append(inside.locate(here / name).relative_to(root).as_posix())
-            elif is_picture(name) and here != root:
-                pictures = bool(inside.locate(here / name))
+            # Located first, because where its name does not tell, a file is read.
+            path = here / name if name.startswith(".") else inside.locate(here / name)
+            kind, reason = clip_kind(path)
+            if kind == VIDEO:
+                found.append(path.relative_to(root).as_posix())
+            elif kind == IMAGE and here != root:
+                pictures = True
             else:
-                skip(here / name, "no clip by its name")
+                skip(path, reason or "an image in no folder of frames")
         if pictures:
             found.append(here.relative_to(root).as_posix())
         if not (folders or files):

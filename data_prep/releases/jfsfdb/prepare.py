@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from data_prep.atomic import write_atomically
+from data_prep.building.lock import locks_released
 from data_prep.building.recipes import refuse_nested
 from data_prep.building.resume import (
     build_units,
@@ -83,6 +84,7 @@ class ClipWork:
     detector: Detector
 
 
+@locks_released()
 def prepare_subset(
     name: str,
     root: str | Path,
@@ -127,7 +129,7 @@ def prepare_subset(
         _check_broken(root, units, records, wishes.skip_broken)
     else:
         title = f"clips of {subset.title}"
-        records = build_units(out, units, prepare_clip, workers, title, backend, sources)
+        records = build_units(out, units, prepare_clip, workers, title, backend, sources, overwrite)
         try:
             _check_broken(root, units, records, wishes.skip_broken)
         except DatasetError:
@@ -177,7 +179,7 @@ def sources(work: ClipWork) -> list[Path]:
     """The files of a clip: one, or the images in its folder."""
     if not work.path.is_dir():
         return [work.path]
-    return sorted(path for path in work.path.iterdir() if is_picture(path.name))
+    return sorted(path for path in work.path.iterdir() if is_picture(path))
 
 
 def compare(subset: Subset, clips: list[Clip], listed: Iterable[str]) -> list[str]:
@@ -227,7 +229,7 @@ def _is_done(
     """Whether nothing is left to do; broken clips that were replaced since are to be done again."""
     if not prepare_folder(out, recipe, overwrite):
         return False
-    changed = changed_units(out, units, sources)
+    changed = changed_units(out, units, sources, overwrite)
     used = [name for name, rows in changed.items() if rows[0]["clip"]["status"] != BROKEN]
     if used and not overwrite:
         raise DatasetError(

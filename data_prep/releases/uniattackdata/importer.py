@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data_prep.building.lock import locks_released
 from data_prep.building.recipes import refuse_nested, refuse_other
 from data_prep.building.resume import clean_up, prepare_folder
 from data_prep.building.skipped import write_skipped
@@ -34,6 +35,7 @@ GENERATOR = "data_prep.releases.uniattackdata"
 LICENSE = "given out by its authors on application; their agreement holds"
 
 
+@locks_released()
 def import_uniattackdata(
     root: str | Path,
     protocol: str,

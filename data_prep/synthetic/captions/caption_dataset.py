@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from data_prep.building.lock import locks_released
 from data_prep.building.resume import Row, build_units, clean_up, prepare_folder
 from data_prep.manifest import PreparedDataset, read_dataset, write_dataset
 from data_prep.seeds import derive_seed
@@ -51,6 +52,7 @@ class _Person:
     folder: Path
 
 
+@locks_released()
 def write_caption_dataset(
     folder: str | Path,
     subjects: int = 1500,

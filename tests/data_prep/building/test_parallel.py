@@ -151,6 +151,14 @@ def test_a_worker_that_never_answers_is_not_waited_for_without_end(monkeypatch):
         run_units(never_answer, range(8), workers=2)
 
 
+@pytest.mark.slow
+def test_a_worker_of_dask_that_never_answers_is_not_waited_for_without_end(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("DATA_PREP_PATIENCE", "4")
+    with pytest.raises(OSError, match=r"no answer for 4 seconds"):
+        run_units(never_answer, range(8), workers=2, backend="dask")
+
+
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
 def test_patience_is_a_number_of_seconds(text, monkeypatch):
     monkeypatch.setenv("DATA_PREP_PATIENCE", text)

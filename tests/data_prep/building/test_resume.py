@@ -3,12 +3,16 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import data_prep
 from data_prep.atomic import write_atomically
 from data_prep.building import journal
+from data_prep.building.journal import Entry, read_marker, write_marker
+from data_prep.building.lock import locks_released
 from data_prep.building.resume import (
     build_units,
     changed_units,
@@ -57,7 +61,7 @@ def test_finished_folder_is_recognized_and_left_clean(tmp_path):
     folder = tmp_path / "out"
     prepare_folder(folder, RECIPE)
     (folder / "images").mkdir()
-    (folder / ".unfinished-abcdefgh.png").touch()  # as a killed write leaves it
+    (folder / ".unfinished-0123456789abcdef.png").touch()  # as a killed write leaves it
     (folder / ".unfinished-novel.txt").touch()  # somebody's own
     finish(folder)
     assert prepare_folder(folder, RECIPE)
@@ -218,6 +222,33 @@ def test_a_users_file_in_a_units_place_is_not_replaced(tmp_path):
     assert (out / "images/d.png").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["skipped.csv", "manifest.parquet", "protocols/p1.parquet"])
+def test_a_users_file_in_a_tables_place_is_not_replaced(name, tmp_path):
+    out = tmp_path / "out"
+    prepare_folder(out, RECIPE)
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("mine")
+    for _ in range(2):  # the failed attempt must not make it the build's own
+        prepare_folder(out, RECIPE, overwrite=True)
+        with pytest.raises(DatasetError, match=rf"{name} is not a file of this build; move it"):
+            write_atomically(out / name, lambda path: path.write_text("table"))
+        assert (out / name).read_text() == "mine"
+    (out / name).unlink()
+    for text in ("table", "again"):
+        write_atomically(out / name, lambda path, text=text: path.write_text(text))
+        prepare_folder(out, RECIPE)
+    assert (out / name).read_text() == "again"
+
+
+def test_a_build_killed_before_its_journal_may_be_replaced(tmp_path):
+    out = tmp_path / "out"
+    prepare_folder(out, RECIPE)
+    build(out)
+    write_atomically(out / "dataset.json", lambda path: path.write_text('{"checksums": {}}'))
+    assert not prepare_folder(out, {**RECIPE, "seed": 1}, overwrite=True)
+    assert not (out / "dataset.json").exists()
+
+
 def test_nothing_is_written_or_removed_through_a_link(tmp_path):
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     whole_build(out)
@@ -249,13 +280,56 @@ def test_without_a_readable_journal_nothing_is_replaced(text, tmp_path):
     whole_build(out)
     before = files(out)
     (out / "journal.jsonl").write_text(text)
-    with pytest.raises(DatasetError, match=r"journal\.jsonl, line 1: damaged .* yourself"):
+    with pytest.raises(DatasetError, match=r"journal\.jsonl, line 1.* yourself"):
         whole_build(out, overwrite=True)
     (out / "journal.jsonl").unlink()
     with pytest.raises(DatasetError, match=r"has no journal\.jsonl.*delete the folder yourself"):
         whole_build(out, {**RECIPE, "seed": 1}, overwrite=True)
     del before["journal.jsonl"]
     assert files(out) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+@pytest.mark.parametrize("name", ["dataset.json", "journal.jsonl", ".work/recipe.json"])
+def test_what_a_build_left_is_read_within_limits(name, tmp_path):
+    out = tmp_path / "out"
+    whole_build(out)
+    prepare_folder(out, RECIPE, again=True)
+    with (out / name).open("w") as file:
+        file.truncate(9 * 2**30)  # sparse, so that it takes no space
+    with memory_bounded(3 * 2**29):
+        if name == "journal.jsonl":
+            with pytest.raises(DatasetError, match=r"line 1: .*limit record_characters.*yourself"):
+                prepare_folder(out, {**RECIPE, "seed": 1}, overwrite=True)
+        else:
+            prepare_folder(out, RECIPE, overwrite=True)
+
+
+@contextmanager
+def memory_bounded(added: int):
+    """Let this process take that many bytes of address space more, as Linux counts it."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + added, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_a_name_with_a_line_end_of_unicode_is_journaled(tmp_path):
+    out = tmp_path / "out"
+    whole_build(out, units=["a\u2028b"])
+    assert whole_build(out, units=["a\u2028b"]) == ""
+
+
+def test_numbers_that_are_none_survive_in_rows(tmp_path):
+    prepare_folder(tmp_path, RECIPE)
+    write_marker(tmp_path, "a", Entry(rows=[{"size": float("nan"), "most": float("inf")}]))
+    (row,) = read_marker(tmp_path, "a").rows
+    assert row["size"] != row["size"] and row["most"] == float("inf")
 
 
 def test_units_outlive_a_change_of_what_only_tables_depend_on(tmp_path):
@@ -290,6 +364,42 @@ def test_a_replaced_source_of_equal_size_is_noticed(sources, tmp_path):
     (sources / "b").write_text("x", "utf-8")
     (sources / "c").unlink()
     assert set(changed_units(out, units, sources_of)) == {"b", "c"}
+
+
+def test_a_replaced_source_of_equal_size_and_time_is_noticed(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    whole_build(out, sources=sources_of)
+    for unit in "ab":  # as ``cp -p`` and ``rsync -t`` leave it
+        times = (sources / unit).stat()
+        (sources / unit).write_text("x" if unit == "b" else unit, "utf-8")
+        os.utime(sources / unit, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert set(changed_units(out, units, sources_of)) == {"b"}
+
+
+def test_a_source_that_hides_its_times_is_noticed_with_overwrite(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    whole_build(out, sources=sources_of)
+    (sources / "b").write_text("x", "utf-8")
+    found = (sources / "b").stat()
+    lines = (out / "journal.jsonl").read_text("utf-8").splitlines()
+    facts = json.loads(lines[2])  # times of the new file beside the content of the old one
+    facts["sources"][0][1:3] = found.st_mtime_ns, found.st_ctime_ns
+    lines[2] = json.dumps(facts)
+    (out / "journal.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    assert not changed_units(out, units, sources_of)
+    assert set(changed_units(out, units, sources_of, thorough=True)) == {"b"}
+    assert set(finished_units(out, units, sources_of, thorough=True)) == {"a", "c"}
+
+
+def test_a_journal_without_times_of_change_is_read(sources, tmp_path):
+    out, units = tmp_path / "out", {unit: unit for unit in "abc"}
+    whole_build(out, sources=sources_of)
+    lines = [json.loads(line) for line in (out / "journal.jsonl").read_text("utf-8").splitlines()]
+    for line in lines[1:]:
+        del line["sources"][0][2]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (out / "journal.jsonl").write_text(text, "utf-8")
+    assert not changed_units(out, units, sources_of)
 
 
 def test_an_interrupted_build_takes_up_a_replaced_source(sources, tmp_path):
@@ -341,3 +451,31 @@ def test_a_link_to_a_folder_is_written_and_one_to_nothing_is_told(tmp_path):
     (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match=r"lost is a link to .*nowhere, which is not there"):
         prepare_folder(tmp_path / "lost", RECIPE)
+
+
+def test_a_lock_ends_with_a_build_that_failed(tmp_path):
+    out = tmp_path / "out"
+
+    @locks_released()
+    def fail():
+        prepare_folder(out, RECIPE)
+        (out / "fail-b").touch()
+        build(out)
+
+    with pytest.raises(RuntimeError, match="killed in b"):
+        fail()
+    (out / "mine.txt").write_text("mine")
+    write_atomically(out / "mine.txt", lambda path: path.write_text("still mine"))
+    with subprocess.Popen(
+        [sys.executable, "-c", BUILDING, str(out)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "begun\n"
+        other.kill()
+
+
+def test_every_command_that_builds_releases_its_lock():
+    package = Path(data_prep.__file__).parent
+    for path in package.rglob("*.py"):
+        text = path.read_text("utf-8")
+        if "\n    clean_up(" in text:
+            assert text.count("@locks_released()\ndef ") == 1, path

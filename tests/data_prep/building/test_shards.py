@@ -243,6 +243,17 @@ def test_damaged_shards_are_told(tmp_path):
         validate(tmp_path / "packed")
 
 
+def test_a_damaged_column_of_paths_is_told(tmp_path):
+    source(tmp_path / "set")
+    write_shards(tmp_path / "set", tmp_path / "packed", workers=1)
+    shard = next((tmp_path / "packed/shards").glob("dev-*.parquet"))
+    data = shard.read_bytes()
+    assert data.count(b"images/p1") > 1  # in the column of paths, and in that of images
+    shard.write_bytes(data.replace(b"images/p1", b"images/\xff1"))
+    with pytest.raises(DatasetError, match=rf"{shard.name} is not a readable parquet table"):
+        validate(tmp_path / "packed")
+
+
 def test_command_line(tmp_path, capsys):
     source(tmp_path / "set")
     command = ["shards", str(tmp_path / "set"), "--out", str(tmp_path / "packed")]

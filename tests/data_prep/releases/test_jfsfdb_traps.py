@@ -15,6 +15,7 @@ from data_prep.contract.checks import DatasetError
 from data_prep.manifest import validate
 from data_prep.media import faces
 from data_prep.media.faces import CropRules, EmbeddedDetector
+from data_prep.media.kinds import MUST_CONVERT
 from data_prep.releases.jfsfdb import prepare as module
 from data_prep.releases.jfsfdb.prepare import Wishes, prepare_subset
 from tests.data_prep.releases.jfsfdb import (
@@ -388,6 +389,17 @@ def test_a_picture_that_is_a_link_out_of_the_release_is_an_error(tmp_path):
         prepare(tmp_path / "release", "threedmask")
 
 
+def test_frames_are_known_by_their_contents(tmp_path):
+    folder = tmp_path / "release/Real/0928_018/16"
+    pictures(folder)
+    first, second, *_ = sorted(folder.iterdir())
+    Image.open(second).save(second.with_suffix(".webp"), lossless=True)
+    second.unlink()
+    first.rename(first.with_suffix(""))
+    dataset = prepare(tmp_path / "release", "threedmask", frames=len(list(folder.iterdir())))
+    assert len(dataset.manifest) == len(list(folder.iterdir()))
+
+
 def test_hidden_files_are_no_frames(tmp_path):
     pictures(tmp_path / "release/Real/0928_018/16")
     (tmp_path / "release/Real/0928_018/16/._1.png").write_bytes(b"left by a system")
@@ -452,6 +464,8 @@ def test_a_good_clip_that_was_replaced_is_noticed(root, read):
 def test_everything_that_is_not_used_is_listed(root, monkeypatch):
     add(root).write_bytes(b"")
     (root / "README.txt").write_text("x")
+    (root / "photo.heic").touch()
+    (root / "cover.webp").touch()
     (root / ".hidden").mkdir()
     (root / "empty").mkdir()
     (root / "closed").mkdir()
@@ -469,8 +483,11 @@ def test_everything_that_is_not_used_is_listed(root, monkeypatch):
     dataset = prepare(root, skip_broken=True, skip_unknown=True)
     found = pd.read_csv(dataset.folder / "skipped.csv").set_index("file")["reason"].to_dict()
     assert "the file is empty" in found.pop("G_NT_5s_g_E_2_1.mp4")
+    heic = next(reason for endings, reason in MUST_CONVERT.items() if ".heic" in endings)
     assert found == {
-        "README.txt": "no clip by its name",
+        "README.txt": "neither an image nor a video",
+        "photo.heic": f"must be converted: {heic}",
+        "cover.webp": "an image in no folder of frames",
         ".hidden": "hidden",
         "empty": "an empty folder",
         "closed": "a folder that cannot be opened (Permission denied)",

@@ -272,6 +272,11 @@ def test_cost_is_that_of_the_branch_in_one_block(command):
     assert narrow != out and "65 tokens" in narrow
 
 
+def test_a_message_holds_no_control_codes(command):
+    code, _, err = command("run", "a\x1b[2Jb", small=False)
+    assert code == 2 and "\x1b" not in err and r"a\x1b[2Jb" in err
+
+
 def test_debug_adds_the_traceback(command):
     code, _, err = command("run", "hard_moe", "--debug", small=False)
     assert code == 2 and "Traceback" in err and "no experiment 'hard_moe'" in err
