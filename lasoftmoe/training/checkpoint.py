@@ -201,8 +201,9 @@ def _check_steps(header: _Header, moments: dict[int, Tensors], counts_steps: boo
     A shorter log would repeat steps that the weights already have, and change the result.
     """
     steps = header["steps"]
-    rows = [row.get("step", number) for number, row in enumerate(header["log"])]
-    _require(rows == list(range(steps)), f"{steps} log rows")
+    rows = [row.get("step") for row in header["log"]]
+    first = rows[0] if rows and isinstance(rows[0], int) else 0  # pretraining counts from 1
+    _require(rows == list(range(first, first + steps)), f"{steps} log rows")
     if counts_steps:
         taken = max(
             (int(values["step"]) for values in moments.values() if "step" in values), default=0
