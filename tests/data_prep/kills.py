@@ -173,19 +173,25 @@ def run_series(command: str, kills: int, seed: int, home: Path, recipes: int = 2
 
 def _tables_lost(build: Build, home: Path) -> int:
     """How many files of somebody a build replaces that lie where it has to write a table."""
-    known, lost = read_journal(home / "calm-0/out"), 0
-    for number, name in enumerate(known.tables.files):
-        out = home / f"trap-{number}/out"
-        context = multiprocessing.get_context("fork")  # whose lock ends with it
-        begun = context.Process(target=prepare_folder, args=(out, known.recipe, False, known.late))
-        begun.start()
-        begun.join()
+    calm, out, lost = home / "calm-0/out", home / "trap/out", 0
+    known = read_journal(calm)
+    context = multiprocessing.get_context("fork")  # whose lock ends with it
+    begun = context.Process(target=prepare_folder, args=(out, known.recipe, False, known.late))
+    begun.start()
+    begun.join()
+    # In the order of writing, so that one after another is in the way.
+    names = sorted(known.tables.files, key=lambda name: (calm / name).stat().st_mtime_ns)
+    for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(b"mine")
+    for number, name in enumerate(names):
         attempt = Outcome("trap")
         _attempt(build, out, 0, None, attempt)
-        lost += not attempt.failures or (out / name).read_bytes() != b"mine"
-    return lost
+        kept = [(out / left).read_bytes() == b"mine" for left in names[number:]]
+        lost += not attempt.failures or not all(kept)
+        (out / name).unlink()
+    _attempt(build, out, 0, None, Outcome("trap"))
+    return lost + (contents(out) != contents(calm))
 
 
 def _attempt(build: Build, out: Path, recipe: int, seconds: float | None, outcome: Outcome) -> bool:
