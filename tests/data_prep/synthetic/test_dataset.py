@@ -137,7 +137,7 @@ def test_killed_run_goes_on_and_ends_the_same(tiny, tmp_path):
     assert not (folder / "dataset.json").exists()
     # What a kill in the middle of a write leaves behind.
     (folder / "images" / "s0004").mkdir(parents=True, exist_ok=True)
-    (folder / "images" / "s0004" / ".unfinished-abc.png").write_bytes(b"half a pict")
+    (folder / "images" / "s0004" / ".unfinished-0123456789abcdef.png").write_bytes(b"half a pict")
     done = {path.name: path.stat().st_mtime_ns for path in folder.rglob("images/s0000/*.png")}
     resumed = write_synthetic_dataset(folder, "tiny", workers=2, with_maps=True)
     assert files(resumed.folder) == files(tiny.folder)
