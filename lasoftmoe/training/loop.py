@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, cast
 
 import numpy as np
@@ -148,11 +149,11 @@ class _Loop:
         """Update the weights once; return the step's row of the log."""
         rates = set_learning_rates(self.optimizer, self.config, step, self.total)
         terms = self.losses(batch, step)
-        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        loss = reduce(torch.add, terms.values())
         means = {
             name: self.accelerator.reduce(term.detach(), "mean") for name, term in terms.items()
         }
-        total_loss = torch.stack(list(means.values())).sum()
+        total_loss = reduce(torch.add, means.values())
         self.require_finite("loss", total_loss, batch, step, rates)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
