@@ -126,13 +126,13 @@ class SharedBatchNorm(BatchNorm):
         others = [axis for axis in range(images.ndim) if axis != 1]
         shape = [1, -1] + [1] * (images.ndim - 2)
         with torch.autocast(images.device.type, enabled=False):
-            values = images.float()
+            values = images.to(torch.promote_types(images.dtype, torch.float32))
             mean = _mean_of_processes(values.mean(others))
             centered = values - mean.view(shape)
             variance = _mean_of_processes(centered.square().mean(others))
             self._remember(mean.detach(), variance.detach(), images.numel() // images.shape[1])
-            scale = self.weight.float() * (variance + self.eps).rsqrt()
-            normalized = centered * scale.view(shape) + self.bias.float().view(shape)
+            scale = self.weight.to(values.dtype) * (variance + self.eps).rsqrt()
+            normalized = centered * scale.view(shape) + self.bias.to(values.dtype).view(shape)
         return normalized.to(images.dtype)
 
     @torch.no_grad()
