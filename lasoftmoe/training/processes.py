@@ -94,7 +94,7 @@ def share_batch_norms(model: nn.Module) -> None:
 class SharedBatchNorm(BatchNorm):
     """Batch norm over the batches of all processes, for CPUs, which SyncBatchNorm rejects.
 
-    Computes statistics in float32 for inputs of any precision.
+    Computes statistics in at least float32, whatever the precision of the input.
     """
 
     @classmethod
