@@ -265,7 +265,7 @@ def step_cost(config: ExperimentConfig) -> StepCost:
 
 
 def _training_step(detector: Detector, config: ExperimentConfig) -> tuple[int, int]:
-    """Bytes that autograd keeps besides the parameters, and operations of one step."""
+    """Bytes that autograd keeps in addition to the parameters, and operations of one step."""
     own = {p.untyped_storage()._cdata for p in detector.parameters()}
     kept: dict[int, Tensor] = {}
 

@@ -1,4 +1,4 @@
-"""What must hold of an implementation, whoever wrote it: `make course-tests IMPL=module`."""
+"""Tests that any implementation must pass: `make course-tests IMPL=module`."""
 
 from __future__ import annotations
 

@@ -432,7 +432,7 @@ def test_a_table_that_is_a_link_to_elsewhere_is_refused(name, tmp_path):
 
 
 def test_the_whole_file_system_is_no_root(tmp_path):
-    """Whoever writes dataset.json chooses the root; it must not open every file."""
+    """The writer of dataset.json chooses the root; it must not open every file."""
     (tmp_path / "out").symlink_to("/")
     for root in ("/".join([".."] * 20), "out"):
         spoiled(tmp_path, root=root)

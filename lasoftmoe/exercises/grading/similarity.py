@@ -1,6 +1,6 @@
 """Answers that look alike: the same structure, or many of the same pieces.
 
-Only answers of several statements count: whoever writes ``logits.softmax(dim=1)`` writes what
+Only answers of several statements count: anyone who writes ``logits.softmax(dim=1)`` writes what
 everybody writes.
 """
 

@@ -543,7 +543,7 @@ def test_the_same_picture_of_two_people_is_reported_and_refused_by_check(home, c
 
 
 def test_a_set_for_testing_only_is_opened_for_that(home):
-    """Our own message advises ``--splits 0 0 1``; whoever tests needs no other split."""
+    """Our own message advises ``--splits 0 0 1``; testing needs no other split."""
     prepare(home, options=FolderOptions(splits=(0, 0, 1), workers=1))
     assert len(open_dataset(home / "out", image_size=16, splits=["test"])["test"]) == 15
     with pytest.raises(DatasetError, match="has no image in split 'train'"):
