@@ -23,9 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, or a skip with the reason; Playwright starts once a session at most."""
+    """Debian's Chromium, or a skip with the reason.
+
+    It lives for one file of tests: Playwright keeps an event loop running while it is open, and
+    tests of asynchronous code, which start their own, must not meet that one.
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if not path:

@@ -64,7 +64,7 @@ def work(splits: dict[str, FaceDataset], folder: Path) -> None:
 
 def run_until_killed(splits: dict[str, FaceDataset], folder: Path, seconds: float | None) -> bool:
     """One attempt in a process of its own; whether it was killed (``None``: it never is)."""
-    # forked, so that an attempt takes milliseconds to start instead of an import of torch
+    # forked, so that an attempt takes milliseconds to start instead of the imports of torch
     process = multiprocessing.get_context("fork").Process(target=work, args=(splits, folder))
     process.start()
     process.join(seconds)
@@ -92,6 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    # torch imports its compiler with the first optimizer: here, not in each attempt, which would
+    # be killed before its first step
+    torch.optim.AdamW(Heavy().parameters())
     moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -105,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         bar = tqdm(total=options.kills, unit="kill", disable=None)
         while kills < options.kills:
             attempt = folder / f"training-{trainings}"
-            while run_until_killed(splits, attempt, moments.uniform(0, 0.5 * whole)):
+            while run_until_killed(splits, attempt, moments.uniform(0, whole)):
                 kills += 1
                 bar.update()
                 writing += any(attempt.glob(f"{TEMPORARY_PREFIX}*"))

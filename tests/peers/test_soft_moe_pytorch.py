@@ -64,7 +64,7 @@ def test_values_with_its_norms_applied_outside(dim, experts, slots):
 def test_our_switches_reproduce_it(dim, experts, slots):
     """Its two RMS norms are L2 norms times sqrt(dim) each, hence a routing scale of dim."""
     plain, peer = make_pair(dim, experts, slots)
-    ours = SoftMoE(dim, experts, slots, normalize_routing=True, routing_scale=dim).double()
+    ours = SoftMoE(dim, experts, slots, normalize_routing=True, routing_scale=float(dim)).double()
     ours.load_state_dict({**plain.state_dict(), "scale": ours.scale.detach()})
     x = torch.randn(3, 11, dim, dtype=torch.float64)
     torch.testing.assert_close(ours(peer.norm(x)), peer(x))
