@@ -28,7 +28,7 @@ book: $(VENV)/.installed-book $(DATA)/dataset.json  ## environment, data, all no
 	@$(BIN)/python -m tools.build_book --jobs $(JOBS) --solutions $(SOLUTIONS)
 
 test: $(VENV)/.installed-test $(DATA)/dataset.json  ## all tests, slow ones too (those of the site after make book)
-	$(BIN)/python -m pytest -q -ra
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.installed-test  ## style of code and notebooks, types, no stored outputs
 	$(BIN)/ruff check .
