@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from lasoftmoe import metrics
-from lasoftmoe.data import FaceDataset, batches
+from lasoftmoe.data import Faces, batches
 from lasoftmoe.detector import Detector
 from lasoftmoe.metrics import Report
 from lasoftmoe.progress import progress_bar
@@ -34,7 +34,7 @@ class Evaluation:
 
 @torch.no_grad()
 def score(
-    detector: Detector, dataset: FaceDataset, batch_size: int = 128, progress: bool = True
+    detector: Detector, dataset: Faces, batch_size: int = 128, progress: bool = True
 ) -> pd.DataFrame:
     """Score every image, in the dataset's order.
 
@@ -75,8 +75,8 @@ def report_scores(
 
 def evaluate_detector(
     detector: Detector,
-    dev: FaceDataset,
-    test: FaceDataset,
+    dev: Faces,
+    test: Faces,
     batch_size: int = 128,
     progress: bool = True,
 ) -> Evaluation:

@@ -31,10 +31,13 @@ _SHARD_NAME = re.compile(r"(train|dev|test)-\d{5}-of-\d{5}\.parquet")
 
 class _Entry(TypedDict):
     file: str
+    rows: int
     bytes: int
+    sha256: str
 
 
 class _Index(TypedDict):
+    protocol: str
     shards: list[_Entry]
 
 
@@ -90,8 +93,8 @@ class Shards:
         """
         self.folder = Path(os.path.realpath(folder))
         self._inside = Inside([self.folder])
-        index = self._inside.locate(self.folder / INDEX)
-        self._files = [self._checked(entry) for entry in _entries(index)]
+        self.index = _read_index(self._inside.locate(self.folder / INDEX))
+        self._files = [self._checked(entry) for entry in self.index["shards"]]
         self._open: dict[int, pq.ParquetFile] = {}
         self._groups: OrderedDict[tuple[int, int], pa.Array] = OrderedDict()
         self._lock = threading.Lock()
@@ -121,6 +124,22 @@ class Shards:
                 raise FileNotFoundError(path)
             shard, row = self._places[path]
             return self._group(shard, row // ROWS_IN_GROUP)[row % ROWS_IN_GROUP].as_py()
+
+    def read_group(self, shard: int, group: int, columns: list[str] | None = None) -> pa.Table:
+        """Return up to ``ROWS_IN_GROUP`` rows of a shard; only this group is read.
+
+        Args:
+            shard: Number of the shard in ``index["shards"]``.
+            group: Number of the group in the shard.
+            columns: Columns to read; None means all.
+
+        Raises:
+            DatasetError: If the shard is damaged.
+        """
+        with self._lock:
+            opened = self._shard(shard)
+        with _named(self._files[shard]):
+            return opened.read_row_group(group, columns=columns)
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int]]:
@@ -203,7 +222,7 @@ def _check_layout(shard: pq.ParquetFile, path: Path) -> None:
         )
 
 
-def _entries(index: Path) -> list[_Entry]:
+def _read_index(index: Path) -> _Index:
     content = read_json(index)
     check_shape(content, _Index, str(index))
     for entry in content["shards"]:
@@ -211,4 +230,4 @@ def _entries(index: Path) -> list[_Entry]:
             raise DatasetError(
                 f"{index}: {shown(entry['file'])} is no name of a shard (train-00000-of-00001…)"
             )
-    return content["shards"]
+    return content

@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_prep.manifest import SPLITS, DatasetError, PreparedDataset, read_dataset
 from lasoftmoe.data.decoded import decoded
-from lasoftmoe.data.sampling import EpochBatches
+from lasoftmoe.data.sampling import EpochBatches, Sampling
+from lasoftmoe.data.stream_order import StreamOrder
+from lasoftmoe.data.streaming import ShardedDataset
 from lasoftmoe.data.workers import worker_options
 from lasoftmoe.detector import FACTS, MAPS, Batch
 from lasoftmoe.paths import EMBEDDED_COMMAND, EMBEDDED_DATA
@@ -85,6 +87,12 @@ class FaceDataset(Dataset):
             )
         self._maps[name] = decoded(self.source, self.images.shape[-1], name)
         self._present[f"has_{name}"] = torch.tensor(present.to_numpy(dtype=bool))
+
+    def epochs(
+        self, batch_size: int, seed: int, sampling: Sampling, processes: int = 1, process: int = 0
+    ) -> EpochBatches:
+        """Return the batches of each epoch; see :class:`EpochBatches`."""
+        return EpochBatches(self.is_attack, batch_size, seed, sampling, processes, process)
 
     @property
     def item_bytes(self) -> int:
@@ -174,8 +182,12 @@ def open_dataset(
     return found
 
 
+Faces = FaceDataset | ShardedDataset
+"""A split, from decoded arrays or from shards."""
+
+
 def batches(
-    dataset: FaceDataset,
+    dataset: Faces,
     batch_size: int,
     shuffle: bool = False,
     generator: torch.Generator | None = None,
@@ -199,7 +211,7 @@ def batches(
 
 
 def epoch_loader(
-    dataset: FaceDataset, order: EpochBatches, num_workers: int = 0
+    dataset: Faces, order: EpochBatches | StreamOrder, num_workers: int = 0
 ) -> DataLoader[Batch]:
     """Return the batches that ``order`` names, the same for any number of worker processes.
 

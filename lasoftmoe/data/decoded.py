@@ -95,7 +95,7 @@ def image_reader(dataset: PreparedDataset, size: int, column: str = "path") -> R
         name, image_id = files[row]
         path = dataset.locate(name)
         image, digest = read_and_digest(path, image_id)
-        return _at_size(image, path, declared, size), digest
+        return at_size(image, path, declared, size), digest
 
     def read_map(row: int) -> tuple[np.ndarray, bytes | None]:
         name, image_id = files[row]
@@ -109,9 +109,12 @@ def image_reader(dataset: PreparedDataset, size: int, column: str = "path") -> R
     return read_picture if column == "path" else read_map
 
 
-def _at_size(
-    image: Image.Image, path: Path | PackedFile, declared: int | None, size: int
-) -> np.ndarray:
+def at_size(image: Image.Image, path: object, declared: int | None, size: int) -> np.ndarray:
+    """Return an image's pixels, uint8 (size, size, 3), resized bicubically if need be.
+
+    Raises:
+        DatasetError: If the image has another size than ``declared``; ``path`` names it.
+    """
     width, height = image.size
     if declared is not None and (height, width) != (declared, declared):
         raise DatasetError(

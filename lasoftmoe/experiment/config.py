@@ -38,11 +38,15 @@ class DataConfig:
 
     ``folder`` is a path, ``"embedded"`` for the dataset that ``make data`` writes, or
     ``"$LASOFTMOE_DATA"`` for the folder which that environment variable names.
+
+    ``reader="arrays"`` first decodes all images into one file. ``"shards"`` reads a packed dataset
+    of any size (``python -m data_prep shards``) in the order of ``lasoftmoe.data.stream_order``.
     """
 
     folder: str = "embedded"
     protocol: str = "p1"
     image_size: Count = 96
+    reader: Literal["arrays", "shards"] = "arrays"
 
 
 @dataclass(frozen=True, config=ConfigDict(**CHECKED, arbitrary_types_allowed=True))

@@ -34,6 +34,9 @@ ENGINE = (
 )
 """Code that decides the result of every run. The decoder has a digest of its own."""
 
+STREAMING = ("data/stream_order.py", "data/streaming.py")
+"""Code that decides the result of runs with ``data.reader`` "shards"."""
+
 
 def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
     """Return a digest of all that decides a run's result, except the hardware and torch itself.
@@ -45,6 +48,9 @@ def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
     method = METHODS[config.detector.kind]
     data = asdict(config.data)
     data.pop("folder")  # the same data elsewhere is the same data
+    code = code_files(config.detector.kind)
+    if data["reader"] == "shards":
+        code += [PACKAGE / name for name in STREAMING]
     parts = {
         "seed": config.seed,
         "data": data,
@@ -56,7 +62,7 @@ def run_identity(config: ExperimentConfig, dataset_checksum: str) -> str:
         "method": {config.detector.kind: config.detector.unloaded().deciding()},
         "libraries": {name: version(name) for name in method.libraries},
         "weights": _weights_hashes(config.detector),
-        "code": code_digest(code_files(config.detector.kind), ROOT),
+        "code": code_digest(code, ROOT),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

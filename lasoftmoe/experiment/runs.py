@@ -22,10 +22,10 @@ import pandas as pd
 import torch
 from filelock import FileLock
 
-from data_prep.manifest import read_dataset
+from data_prep.manifest import SPLITS, DatasetError, read_dataset
 from data_prep.provenance import Origin
 from lasoftmoe import weights_files
-from lasoftmoe.data import FaceDataset, open_dataset
+from lasoftmoe.data import Faces, open_dataset, open_shards
 from lasoftmoe.detector import Detector
 from lasoftmoe.evaluation import (
     DEV_EER,
@@ -89,7 +89,7 @@ class Run:
         weights_files.load_weights(detector, self.folder / "model.safetensors")
         return detector.to(device).eval()
 
-    def datasets(self) -> dict[str, FaceDataset]:
+    def datasets(self) -> Mapping[str, Faces]:
         """Return the splits that the run was trained and evaluated on."""
         return open_datasets(self.config)
 
@@ -97,7 +97,7 @@ class Run:
         """Return the scores of the test split with the threshold chosen on dev."""
         return Scored(self.scores[self.scores["split"] == "test"], self.report["threshold"])
 
-    def evaluate_on(self, dataset: FaceDataset, device: str | torch.device | None = None) -> Report:
+    def evaluate_on(self, dataset: Faces, device: str | torch.device | None = None) -> Report:
         """Return the report on other data, at the threshold that this run chose on its own dev.
 
         Args:
@@ -252,17 +252,26 @@ def data_folder(config: ExperimentConfig) -> Path | None:
     return EMBEDDED_DATA if folder == "embedded" else Path(folder)
 
 
-def open_datasets(config: ExperimentConfig) -> dict[str, FaceDataset]:
+def open_datasets(config: ExperimentConfig) -> Mapping[str, Faces]:
     """Return the splits that a configuration names."""
     folder = data_folder(config)
     if folder is None:
         raise ValueError("no dataset: set LASOFTMOE_DATA, or name a folder in data.folder")
-    return open_dataset(folder, config.data.protocol, config.data.image_size)
+    protocol, size = config.data.protocol, config.data.image_size
+    if config.data.reader == "arrays":
+        return open_dataset(folder, protocol, size)
+    found = open_shards(folder, SPLITS, size)
+    if found["train"].protocol != protocol:
+        raise DatasetError(
+            f"{folder} was packed with protocol {found['train'].protocol!r}, not {protocol!r}; "
+            "set data.protocol, or pack the other protocol"
+        )
+    return found
 
 
 def _execute(
     config: ExperimentConfig,
-    datasets: dict[str, FaceDataset],
+    datasets: Mapping[str, Faces],
     folder: Path,
     identity: str,
     on_step: Callable[[dict[str, Any]], None] | None,
@@ -311,7 +320,7 @@ def _execute(
 
 def _report(
     config: ExperimentConfig,
-    datasets: dict[str, FaceDataset],
+    datasets: Mapping[str, Faces],
     detector: Detector,
     log: pd.DataFrame,
     evaluation: Evaluation,

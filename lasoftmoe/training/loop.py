@@ -18,9 +18,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lasoftmoe import metrics
-from lasoftmoe.data import FaceDataset, epoch_loader
+from lasoftmoe.data import Faces, epoch_loader
 from lasoftmoe.data.moves import move_batch
 from lasoftmoe.data.sampling import EpochBatches
+from lasoftmoe.data.stream_order import StreamOrder
 from lasoftmoe.data.workers import lost_workers_explained
 from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.evaluation import score
@@ -43,8 +44,8 @@ class TrainingError(RuntimeError):
 
 def train(
     detector: Detector,
-    train_set: FaceDataset,
-    dev_set: FaceDataset | None,
+    train_set: Faces,
+    dev_set: Faces | None,
     config: TrainingConfig,
     seed: int,
     on_step: Callable[[Row], None] | None = None,
@@ -110,8 +111,8 @@ class _Loop:
 
     def run(
         self,
-        train_set: FaceDataset,
-        dev_set: FaceDataset | None,
+        train_set: Faces,
+        dev_set: Faces | None,
         on_step: Callable[[Row], None] | None,
         checkpoint: Checkpoint | None,
     ) -> TrainingState:
@@ -192,7 +193,7 @@ class _Loop:
             "look for a division by zero in the detector. The last checkpoint is as it was"
         )
 
-    def settings(self, train_set: FaceDataset) -> dict[str, Any]:
+    def settings(self, train_set: Faces) -> dict[str, Any]:
         """Return everything that a checkpoint must match, apart from the weights' shapes."""
         settings = self.config.deciding()
         settings |= {"seed": self.seed, "processes": self.accelerator.num_processes}
@@ -220,7 +221,7 @@ class _Loop:
         steps, every = len(state.log), self.config.checkpoint_every
         return steps % steps_per_epoch == 0 or (every is not None and steps % every == 0)
 
-    def measure_dev(self, dev_set: FaceDataset, state: TrainingState) -> None:
+    def measure_dev(self, dev_set: Faces, state: TrainingState) -> None:
         """Write dev's AUC into the log's last row; keep the weights if it is the best so far."""
         scores = score(self.detector, dev_set, self.config.eval_batch_size, progress=False)
         auc = metrics.auc(scores["attack_score"], scores["is_attack"])
@@ -249,19 +250,16 @@ class _TrainingLoss(nn.Module):
 
 
 def _order(
-    train_set: FaceDataset, config: TrainingConfig, seed: int, accelerator: Accelerator
-) -> EpochBatches:
-    return EpochBatches(
-        train_set.is_attack,
-        config.batch_size,
-        seed,
-        config.sampling,
-        accelerator.num_processes,
-        accelerator.process_index,
-    )
+    train_set: Faces, config: TrainingConfig, seed: int, accelerator: Accelerator
+) -> EpochBatches | StreamOrder:
+    count, process = accelerator.num_processes, accelerator.process_index
+    try:
+        return train_set.epochs(config.batch_size, seed, config.sampling, count, process)
+    except ValueError as error:
+        raise TrainingError(str(error)) from None
 
 
-def _steps(train_set: FaceDataset, config: TrainingConfig) -> int:
+def _steps(train_set: Faces, config: TrainingConfig) -> int:
     """Return the number of steps, the same in all processes."""
     return config.epochs * len(_order(train_set, config, 0, processes.start()))
 
@@ -293,9 +291,7 @@ def _number(stream: np.random.SeedSequence) -> int:
     return int(stream.generate_state(1)[0])
 
 
-def _check(
-    train_set: FaceDataset, dev_set: FaceDataset | None, config: TrainingConfig, count: int
-) -> None:
+def _check(train_set: Faces, dev_set: Faces | None, config: TrainingConfig, count: int) -> None:
     batch = config.batch_size * count
     if len(train_set) < batch:
         shares = f" ({count} processes with {config.batch_size} each)" if count > 1 else ""

@@ -237,8 +237,8 @@ def test_damaged_shards_are_told(tmp_path):
     with pytest.raises(DatasetError, match=rf"{shard.name} is missing"):
         validate(tmp_path / "packed")
     index = tmp_path / "packed/shards/index.json"
-    entry = {"file": "../../train-00000-of-00001.parquet", "bytes": 1}
-    index.write_text(json.dumps({"shards": [entry]}))
+    entry = {"file": "../../train-00000-of-00001.parquet", "rows": 1, "bytes": 1, "sha256": ""}
+    index.write_text(json.dumps({"protocol": "p1", "shards": [entry]}))
     with pytest.raises(DatasetError, match="is no name of a shard"):
         validate(tmp_path / "packed")
 

@@ -18,6 +18,8 @@ from lasoftmoe.small_clip import EMBEDDED_WEIGHTS
 WITHOUT_RESULT = {
     "clip_request.py": "refuses what cannot be built",
     "data/decoded.py": "has a digest of its own",
+    "data/stream_order.py": "covered for runs that read shards",
+    "data/streaming.py": "covered for runs that read shards",
     "data/workers.py": "checks the machine and explains lost worker processes",
     "experiment": "reads presets; the configuration itself is covered",
     "method.py": "declares rows of the table",
@@ -36,6 +38,13 @@ def identity_of(name="vanilla", checksum="data", **overrides):
     return run_identity(load_config(name, "laptop", overrides=overrides), checksum)
 
 
+def test_the_reader_of_shards_counts_where_it_is_used(monkeypatch):
+    plain, sharded = identity_of(), identity_of(data={"reader": "shards"})
+    monkeypatch.setattr(identity, "STREAMING", ())
+    assert identity_of() == plain
+    assert identity_of(data={"reader": "shards"}) != sharded
+
+
 def test_it_follows_everything_that_can_change_a_result(monkeypatch):
     base = identity_of()
     assert base == identity_of()
@@ -46,6 +55,7 @@ def test_it_follows_everything_that_can_change_a_result(monkeypatch):
         "branch": identity_of("soft_moe"),
         "prompt": identity_of(detector={"prompt": "T-1"}),
         "size": identity_of(data={"image_size": 64}),
+        "reader": identity_of(data={"reader": "shards"}),
     }
     monkeypatch.setattr(identity, "decoder_digest", lambda: "another decoder")
     others["decoder"] = identity_of()

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from data_prep.building.shards import write_shards
 from data_prep.errors import DatasetError
 from lasoftmoe.evaluation import from_scores, score
 from lasoftmoe.experiment import RunError, broken_runs, load_config, read_run, runs_table
@@ -379,3 +380,17 @@ def test_dataset_elsewhere_with_the_same_content_is_the_same_run(tiny_runs, runs
         "training": {"epochs": 2, "batch_size": 8, "shift_pixels": 1},
     }
     assert experiment.run("vanilla", "laptop", 0, overrides).folder == first.folder
+
+
+def test_a_run_reads_a_packed_dataset(tiny_runs, tiny_folder, tmp_path):
+    write_shards(tiny_folder, tmp_path / "packed", workers=1)
+    data = {"folder": str(tmp_path / "packed"), "image_size": 16, "reader": "shards"}
+    training = {"epochs": 1, "batch_size": 8, "shift_pixels": 1}
+    run = experiment.run("vanilla", "laptop", 0, {"data": data, "training": training})
+    assert run.folder != tiny_runs(epochs=1).folder
+    assert run.report["dataset"]["images"] == {"train": 32, "dev": 16, "test": 16}
+    assert len(run.scores) == 32
+    with pytest.raises(DatasetError, match="was packed with protocol 'p1', not 'p2'"):
+        experiment.open_datasets(
+            load_config("vanilla", "laptop", 0, {"data": {**data, "protocol": "p2"}})
+        )
