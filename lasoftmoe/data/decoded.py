@@ -22,7 +22,6 @@ from filelock import FileLock
 from PIL import Image
 
 from data_prep import decoding, provenance
-from data_prep.contract.packed import PackedFile
 from data_prep.manifest import DatasetError, PreparedDataset, check_files, read_and_digest
 from lasoftmoe.paths import runs_folder
 from lasoftmoe.progress import progress_bar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -38,6 +38,10 @@ class CaptionBatch:
     scenes: Tensor
     question_tokens: Tensor
     answers: Tensor
+
+    def to(self, device: torch.device) -> CaptionBatch:
+        """Return the same batch on another device."""
+        return CaptionBatch(*(getattr(self, part.name).to(device) for part in fields(self)))
 
 
 class CaptionBatches:

@@ -66,16 +66,19 @@ class Pretraining:
         captures: Captures,
         config: PretrainingConfig,
         checkpoint: Checkpoint,
+        device: torch.device | str = "cpu",
     ) -> None:
+        """Move the model to ``device`` and prepare everything up to the first step."""
+        bundle.model.to(device)
         self.bundle = bundle
         self.config = config
         self.checkpoint = checkpoint
         self.batches = CaptionBatches(captures, bundle.tokenize, config.batch_size, config.seed)
-        self.scene_tokens = bundle.tokenize(scene_texts())
+        self.scene_tokens = bundle.tokenize(scene_texts()).to(device)
         with torch.no_grad():
             bundle.model.logit_scale.fill_(math.log(INITIAL_LOGIT_SCALE))
         places = (bundle.image_size // PATCH_SIZE) ** 2
-        scaffold = Scaffold(bundle.model, places, config.seed)
+        scaffold = Scaffold(bundle.model, places, config.seed).to(device)
         self.trained = nn.ModuleDict({"clip": bundle.model, "scaffold": scaffold})
         self.optimizer = torch.optim.AdamW(
             self.trained.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
@@ -101,6 +104,7 @@ class Pretraining:
             progress = self._progress()
             if progress >= 1:
                 break
+            batch = batch.to(self.bundle.device)
             row = self._step(batch, learning_rate_share(progress, self.config.warmup_fraction))
             row["cpu_seconds"] = round(used + time.process_time() - start, 2)
             self.state.log.append({"step": len(self.state.log) + 1, **row})
@@ -138,7 +142,7 @@ class Pretraining:
         model, scale = self.bundle.model, self.bundle.logit_scale
         # With 65 tokens, plain attention is faster on a CPU than fused attention.
         with (
-            torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16),
+            torch.autocast(batch.images.device.type, torch.bfloat16, enabled=self.config.bf16),
             sdpa_kernel(SDPBackend.MATH),
         ):
             images = self.bundle.embed_images(batch.images).float()

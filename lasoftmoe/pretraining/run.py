@@ -38,6 +38,7 @@ def pretrain(
     config: PretrainingConfig,
     held_out: str | Path | None = None,
     faces: str | Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Pretrain a small CLIP on captioned captures and write it to ``out``.
 
@@ -51,6 +52,7 @@ def pretrain(
         held_out: Another such folder with another seed, and so with other people, for the results
             in the card. The default is the split dev of ``data``.
         faces: A prepared dataset with protocol p1, to add live against fake to the card.
+        device: Where to train. The results for the card are computed on the CPU.
 
     Returns:
         The facts of the run, which the ``.json`` file has under "training".
@@ -66,9 +68,10 @@ def pretrain(
     if held_out is not None:
         splits["dev"] = _other_people(Path(held_out), data)
     architecture, bundle = _random_clip(config.seed)
-    log = Pretraining(bundle, splits["train"], config, _checkpoint(out, config)).run()
+    checkpoint = _checkpoint(out, config)
+    log = Pretraining(bundle, splits["train"], config, checkpoint, device).run()
     write_atomically(out / "log.csv", lambda path: log.to_csv(path, index=False))
-    bundle.model.eval()
+    bundle.model.cpu().eval()
     commands = _commands(config, data, held_out)
     facts = _facts(bundle, config, splits, log) | Origin.now(commands[-1]).to_dict()
     facts["commands"] = commands

@@ -106,7 +106,7 @@ class _Loop:
             processes.share_batch_norms(detector)
         # A wrapper, because only a module's forward is synchronized across processes.
         self.compute_loss, self.optimizer = accelerator.prepare(
-            _TrainingLoss(detector), _optimizer(detector, config)
+            TrainingLoss(detector), _optimizer(detector, config)
         )
 
     def run(
@@ -240,12 +240,15 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
     return cast(Batch, {**batch, **tensors})
 
 
-class _TrainingLoss(nn.Module):
+class TrainingLoss(nn.Module):
+    """A detector's training loss as a module's forward, which DDP and FSDP can wrap."""
+
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
 
     def forward(self, batch: Batch) -> Tensor | dict[str, Tensor]:
+        """Return ``detector.training_loss(batch)``."""
         return self.detector.training_loss(batch)
 
 
