@@ -1,4 +1,4 @@
-"""The command ``lasoftmoe``: train, evaluate, zero-shot, run, report, cost.
+"""The command ``lasoftmoe``: train, evaluate, zero-shot, run, report, cost, export, score.
 
 An error is one message on stderr, with exit code 2; ``--debug`` adds the traceback.
 """
@@ -304,6 +304,56 @@ def _cost_command(options: Namespace) -> None:
         print(f"{name}: {branch[name].sum():,}, {share:.2f} times the block's {block[name]:,}")
 
 
+def _export_command(options: Namespace) -> None:
+    from lasoftmoe.deployment import WARNING, export
+    from lasoftmoe.experiment import runs as experiment
+
+    run, path = experiment.read_run(options.run_folder), Path(options.out)
+    difference = export.export_run(run, path)
+    size = run.config.data.image_size
+    print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, uint8 images (batch, 3, {size}, {size})")
+    print(f"scores differ from torch's by at most {difference:.1g}; {_threshold(run.report)}")
+    print(WARNING)
+
+
+def _threshold(report: Mapping[str, Any]) -> str:
+    return f"threshold {report['threshold']:.4g} from {report['threshold_source']}"
+
+
+def _score_command(options: Namespace) -> int:
+    from lasoftmoe.deployment import WARNING, files, scorer
+
+    opened = scorer.open_scorer(Path(options.get("detector") or _newest_run()))
+    paths = [Path(path) for path in options.paths]
+    failed = 0
+    for row in files.score_files(
+        paths, opened, options.get("crop", "face"), options.get("frames", 8)
+    ):
+        if row.score is None:
+            failed += 1
+            print(f"lasoftmoe: {row.path}: {row.reason}", file=sys.stderr)
+            continue
+        verdict = "attack" if row.score >= opened.threshold else "live"
+        frames = f" (mean of {row.frames} frames)" if row.frames > 1 else ""
+        print(printable(f"{row.path}: {row.score:.4f} {verdict}{frames}"))
+    print(f"threshold {opened.threshold:.4f} from {opened.threshold_source}; higher is an attack")
+    print(WARNING)
+    return 2 if failed else 0
+
+
+def _newest_run() -> str:
+    from lasoftmoe.experiment import runs as experiment
+    from lasoftmoe.paths import runs_folder
+
+    table = experiment.runs_table()
+    if table.empty:
+        raise ValueError(
+            f"no finished run in {runs_folder()}; `lasoftmoe run la_soft_moe` makes one, or name "
+            "one with --detector"
+        )
+    return str(runs_folder() / table["run"].iloc[-1])
+
+
 def _print_table(table: pd.DataFrame, title: str) -> None:
     print(title)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
@@ -318,4 +368,6 @@ COMMANDS = {
     "zero-shot": _zero_shot_command,
     "report": _report_command,
     "cost": _cost_command,
+    "export": _export_command,
+    "score": _score_command,
 }

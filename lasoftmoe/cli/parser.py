@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Literal
 
 from jsonargparse import ArgumentParser
-from jsonargparse.typing import NonNegativeInt, restricted_number_type
+from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
+from lasoftmoe.deployment import WARNING
 from lasoftmoe.experiment.config import (
     DataConfig,
     experiment_kind,
@@ -122,6 +123,26 @@ def _cost(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     _detector(parser, next((w for w in arguments if w in known_experiments()), "vanilla"))
 
 
+def _export(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument("run_folder", type=str, help="runs/<name>-<hash>")
+    parser.add_argument("--out", type=str, required=True, help="the file to write (.onnx)")
+
+
+def _score(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.description = f"{parser.description}. {WARNING}"
+    parser.add_argument("paths", type=str, nargs="+", help="images, videos, or folders of them")
+    parser.add_argument(
+        "--detector", type=str, help="a run's folder or an exported file (default: the newest run)"
+    )
+    parser.add_argument(
+        "--crop",
+        type=Literal["face", "none"],
+        default="face",
+        help="face cuts out the largest face; none takes images that are faces already",
+    )
+    parser.add_argument("--frames", type=PositiveInt, default=8, help="frames of a video")
+
+
 def _common(parser: ArgumentParser) -> None:
     _preset(parser)
     parser.add_argument(
@@ -143,4 +164,6 @@ COMMANDS = {
     "zero-shot": (_zero_shot, "score CLIP without training"),
     "report": (_report, "list all runs, or a table next to the paper's"),
     "cost": (_cost, "parameters and multiply-adds of a branch"),
+    "export": (_export, "write a trained run as an ONNX file"),
+    "score": (_score, "score images, videos, or folders with a trained run"),
 }
