@@ -84,11 +84,11 @@ def _make(measurement: Measurement, options: argparse.Namespace, path: Path) -> 
     start = time.monotonic()
     try:
         found = measurement.make(setting)
+        write_recorded(_record(measurement, options, setting, found), path)
     except (Unavailable, Disagreement, ImportError) as error:
         return f"{type(error).__name__}: {error}"
     except Exception as error:  # one failure must not cost the other measurements their minutes
         return f"failed, {type(error).__name__}: {str(error)[:300]}"
-    write_recorded(_record(measurement, options, setting, found), path)
     print(
         f"measured  {measurement.name} in {time.monotonic() - start:.0f} s: {found['summary']}",
         flush=True,

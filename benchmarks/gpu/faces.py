@@ -27,7 +27,7 @@ from data_prep.synthetic.people.session import sample_sessions
 from data_prep.synthetic.pictures import save_png
 from data_prep.synthetic.scene.renderer import render
 
-SUBJECTS = {"train": 32, "dev": 8, "test": 8}
+SUBJECTS = {"train": 200, "dev": 16, "test": 16}
 TINY_SUBJECTS = {"train": 4, "dev": 2, "test": 2}
 CAPTURES = 4
 """Live images of a subject; each also gives an attack, a copy at a third of the resolution."""
@@ -47,7 +47,9 @@ def render_faces(folder: Path, subjects: dict[str, int], size: int, workers: int
     """Write a prepared dataset of live faces and blurred copies.
 
     Args:
+        folder: Folder to create.
         subjects: Number of subjects by split.
+        size: Side of the images in pixels.
         workers: Processes; 0 means one per core.
     """
     (folder / "images").mkdir(parents=True)

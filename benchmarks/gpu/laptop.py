@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lasoftmoe.experiment.config import ExperimentConfig
 from lasoftmoe.experiment.tables import load_table, run_table, table_configs
 from lasoftmoe.paths import EMBEDDED_DATA
 from lasoftmoe.pretraining.loop import PretrainingConfig
+from lasoftmoe.pretraining.results import Result
 from lasoftmoe.pretraining.run import pretrain
 from lasoftmoe.records.from_runs import runs_record
 
@@ -42,9 +43,15 @@ def pretraining(setting: Setting) -> dict[str, Any]:
     start = time.perf_counter()
     facts = pretrain(data, out, config, device=setting.device)
     seconds = time.perf_counter() - start
-    row = {name: facts[name] for name in ("steps", "parameters", "train_images", "figures")}
-    summary = f"{facts['steps']} steps in {seconds / 60:.1f} minutes, with the card's figures"
+    row = {name: facts[name] for name in ("steps", "parameters", "train_images")}
+    row |= {name: result["value"] for name, result in facts["figures"].items() if known(result)}
+    summary = f"{facts['steps']} steps in {seconds / 60:.1f} minutes"
     return {"rows": [{**row, "seconds": seconds}], "summary": summary}
+
+
+def known(result: Result) -> bool:
+    """Return whether a result is a number; few images may leave an attribute without any."""
+    return math.isfinite(result["value"])
 
 
 def compare_clip(setting: Setting) -> None:
@@ -87,13 +94,16 @@ def table6_seeds(setting: Setting) -> dict[str, Any]:
 def train_at_once(configs: Iterable[ExperimentConfig], runs: Path, workers: int) -> None:
     """Train several configurations at a time, in processes of their own."""
     context = multiprocessing.get_context("spawn")
-    start = partial(os.environ.update, LASOFTMOE_RUNS=str(runs), TQDM_DISABLE="1")
-    with ProcessPoolExecutor(workers, context, initializer=start) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(runs,)) as pool:
         list(pool.map(_train, configs))
 
 
-def _train(config: ExperimentConfig) -> None:
+def _start(runs: Path) -> None:
+    os.environ.update(LASOFTMOE_RUNS=str(runs), TQDM_DISABLE="1")
     torch.set_num_threads(1)
+
+
+def _train(config: ExperimentConfig) -> None:
     run_config(config)
 
 

@@ -309,3 +309,44 @@ def test_module_and_help_work_as_a_process():
         assert part in result.stdout
     result = subprocess.run([sys.executable, "-m", "lasoftmoe", "nothing"], capture_output=True)
     assert result.returncode == 2
+
+
+def test_score_states_threshold_source_and_warning(command, runs, tiny_folder):
+    code, _, err = command("score", str(tiny_folder / "images/s00-0.png"), small=False)
+    assert code == 2 and "no finished run in" in err
+    command("run", "vanilla")
+    (folder,) = runs.glob("vanilla-*")
+    images = [str(tiny_folder / f"images/s02-{k}.png") for k in (0, 2)]
+    code, out, _ = command("score", *images, "--crop", "none", small=False)
+    assert code == 0
+    run = experiment.read_run(folder)
+    lines = out.splitlines()
+    assert len(lines) == 4
+    scores = run.scores.set_index("id")["attack_score"]
+    for line, name in zip(lines, ("s02-0", "s02-2"), strict=False):
+        verdict = "attack" if scores[name] >= run.report["threshold"] else "live"
+        assert line.endswith(f"{name}.png: {scores[name]:.4f} {verdict}")
+    assert lines[2].startswith(f"threshold {run.report['threshold']:.4f} from dev EER of {folder}"
+                               .replace(f"{folder}", folder.name))  # fmt: skip
+    assert lines[3].startswith("This protects nothing.")
+    (tiny_folder / "images/broken.txt").write_text("words")
+    code, out, err = command("score", str(tiny_folder / "images/broken.txt"), small=False)
+    (tiny_folder / "images/broken.txt").unlink()
+    assert code == 2 and "neither an image nor a video" in err and "protects nothing" in out
+
+
+@pytest.mark.slow
+def test_an_exported_run_scores_as_the_run(command, runs, tiny_folder, tmp_path):
+    pytest.importorskip("onnxscript")
+    command("run", "vanilla")
+    (folder,) = runs.glob("vanilla-*")
+    path = tmp_path / "detector.onnx"
+    code, out, _ = command("export", str(folder), "--out", str(path), small=False)
+    assert code == 0 and "scores differ from torch's by at most" in out
+    assert "from dev EER" in out and "This protects nothing." in out
+    image = str(tiny_folder / "images/s02-0.png")
+    both = [
+        command("score", image, "--crop", "none", "--detector", str(which), small=False)[1]
+        for which in (path, folder)
+    ]
+    assert both[0] == both[1]
