@@ -65,6 +65,7 @@ def test_what_is_lacking_is_told(tmp_path, monkeypatch):
         export_detector(TinyDetector(), 16, tmp_path / "x.onnx", FACTS)
 
 
+@pytest.mark.slow
 def test_a_network_that_depends_on_data_is_told(tmp_path):
     class Branching(TinyDetector):
         def attack_score(self, images):
