@@ -1,7 +1,7 @@
 """The whole La-SoftMoE CLIP on one process and on two: the same weights after three steps.
 
-The model has the true architecture of the a100 preset (both towers of ViT-B/16, 12 × 12 patches
-and more, a branch in every block, Eq. 1 over the images of all processes), cut in width and depth.
+The model has the true architecture of the a100 preset (both towers of ViT-B/16, 197 tokens, a
+branch in every block, Eq. 1 over the images of all processes), cut in width and depth.
 It computes in double precision, so that no difference can pass for rounding.
 """
 
@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.gpu.setting import Setting, Unavailable, relative_error
 from lasoftmoe.clip import ClipBundle, ClipConfig, add_moe, moe_parameters
+from lasoftmoe.experiment.config import merged
 from lasoftmoe.methods.clip import ClipDetector, ClipDetectorConfig
 from lasoftmoe.moe import MoEConfig
 from lasoftmoe.training.loop import TrainingLoss
@@ -118,21 +119,30 @@ def train_steps(loss: nn.Module, detector: ClipDetector, rank: int, processes: i
 
 def small_detector() -> ClipDetector:
     """Return the detector of the a100 preset, with towers of two blocks and a width of 32."""
-    architecture = open_clip.get_model_config(NAME)
-    architecture["embed_dim"] = 32
-    architecture["vision_cfg"] |= {"layers": 2, "width": 32, "head_width": 16}
-    architecture["text_cfg"] |= {"layers": 2, "width": 32, "heads": 2}
-    torch.manual_seed(0)
-    model = open_clip.CLIP(**architecture)
-    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    bundle = ClipBundle(model, open_clip.get_tokenizer(NAME), 224, mean, std, NAME)
-    add_moe(bundle.visual, BRANCH)
-    config = ClipDetectorConfig(clip=ClipConfig(NAME, None), moe=BRANCH, loss="clip_contrastive")
-    detector = ClipDetector(bundle, config).double().train()
+    narrow = {"vision_cfg": {"width": 32, "head_width": 16}, "text_cfg": {"width": 32, "heads": 2}}
+    detector = cut_detector(BRANCH, {"embed_dim": 32, **narrow}).double().train()
     with torch.no_grad():  # a branch starts at zero, where some of its gradients are zero
         for parameter in moe_parameters(detector):
             parameter.add_(0.05 * torch.randn_like(parameter))
     return detector
+
+
+def cut_detector(branch: MoEConfig, sizes: dict[str, Any] | None = None) -> ClipDetector:
+    """Return a detector with two blocks in each tower of the ViT-B/16, from random weights.
+
+    Args:
+        branch: The branch of each block.
+        sizes: Further changes of open_clip's configuration; None keeps the true width.
+    """
+    layers: dict[str, Any] = {"vision_cfg": {"layers": 2}, "text_cfg": {"layers": 2}}
+    architecture = merged(merged(open_clip.get_model_config(NAME), layers), sizes or {})
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**architecture)
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    bundle = ClipBundle(model, open_clip.get_tokenizer(NAME), 224, mean, std, NAME)
+    add_moe(bundle.visual, branch)
+    config = ClipDetectorConfig(clip=ClipConfig(NAME, None), moe=branch, loss="clip_contrastive")
+    return ClipDetector(bundle, config)
 
 
 def _aligned(
