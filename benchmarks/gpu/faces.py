@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,15 @@ CAPTURES = 4
 
 def faces_folder(setting: Setting) -> Path:
     """Return the folder of the prepared dataset, rendered at the first call."""
-    size = 96 if setting.tiny else 224
-    folder = setting.work / f"faces-{size}"
+    folder = setting.work / f"faces-{_size(setting)}"
     if not (folder / "dataset.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        render_faces(folder, TINY_SUBJECTS if setting.tiny else SUBJECTS, size)
+        render_faces(folder, TINY_SUBJECTS if setting.tiny else SUBJECTS, _size(setting))
     return folder
+
+
+def _size(setting: Setting) -> int:
+    return 96 if setting.tiny else 224
 
 
 def render_faces(folder: Path, subjects: dict[str, int], size: int, workers: int = 0) -> None:
@@ -86,20 +90,19 @@ ATTACK = ("fake", "physical", "print")
 
 
 def rendering(setting: Setting) -> dict[str, Any]:
-    """Render faces twice, which must give the same bytes, and time the first run."""
-    folder = setting.work / "rendering"
-    shutil.rmtree(folder, ignore_errors=True)
-    size, subjects = (96, {"train": 2}) if setting.tiny else (224, SUBJECTS)
+    """Time rendering the faces that other measurements use; drawn again, they must be the same."""
+    size = _size(setting)
+    shutil.rmtree(setting.work / f"faces-{size}", ignore_errors=True)
     start = time.perf_counter()
-    render_faces(folder / "first", subjects, size)
+    first = read_dataset(faces_folder(setting))
     seconds = time.perf_counter() - start
-    few = {"train": 2}
-    render_faces(folder / "again", few, size, workers=1)
-    first, again = (read_dataset(folder / part) for part in ("first", "again"))
-    same = [
-        first.locate(path).read_bytes() == again.locate(path).read_bytes()
-        for path in again.manifest["path"]
-    ]
+    with tempfile.TemporaryDirectory() as folder:
+        render_faces(Path(folder) / "again", {"train": 2}, size, workers=1)
+        again = read_dataset(Path(folder) / "again")
+        same = [
+            first.locate(path).read_bytes() == again.locate(path).read_bytes()
+            for path in again.manifest["path"]
+        ]
     setting.require_close("images that differ when drawn again", 1 - sum(same) / len(same), 0.0)
     images = len(first.manifest)
     workers = os.cpu_count()

@@ -64,7 +64,7 @@ MEASUREMENTS = (
     Measurement("rendering", 0.5, rendering, FACES),
     *(
         Measurement(
-            f"preset_{name}", 1.5, partial(preset, name), (*TRAINING, "benchmarks/gpu/preset.py")
+            f"preset_{name}", 2.5, partial(preset, name), (*TRAINING, "benchmarks/gpu/preset.py")
         )
         for name in ("vanilla", "soft_moe", "la_soft_moe")
     ),
