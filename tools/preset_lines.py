@@ -8,6 +8,7 @@ records, so run this after recording.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lasoftmoe.experiment.config import experiment_kind, known_experiments, table_entries
@@ -35,6 +36,7 @@ class Outcome:
     date: str
 
 
+@cache
 def outcomes(preset: str, folder: Path = FOLDER) -> dict[str, Outcome]:
     """Return what is recorded of experiments under a preset, from the record with most seeds."""
     found: dict[str, Outcome] = {}

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu.faces import faces_folder
 from benchmarks.gpu.setting import Setting, relative_error
 from data_prep.synthetic.captions.caption_dataset import write_caption_dataset
 from data_prep.synthetic.dataset import write_synthetic_dataset
@@ -110,9 +111,7 @@ def _train(config: ExperimentConfig) -> None:
 def embedded_faces(setting: Setting) -> Path:
     """Return the embedded dataset, written into the working folder if ``make data`` was not run."""
     if setting.tiny:
-        folder = setting.work / "synthetic-tiny"
-        write_synthetic_dataset(folder, "tiny")
-        return folder
+        return faces_folder(setting)
     if not (EMBEDDED_DATA / "dataset.json").is_file():
         write_synthetic_dataset(setting.work / "synthetic-laptop")
         return setting.work / "synthetic-laptop"
