@@ -154,6 +154,7 @@ def test_the_book_shows_a_record_with_its_card(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 def test_layers_agree(tmp_path):
     record = measured("layers_agree", tmp_path, tmp_path)
     names = {row["layer"] for row in record.facts["rows"]}

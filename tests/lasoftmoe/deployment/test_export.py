@@ -17,7 +17,7 @@ from tests.lasoftmoe.tiny import TinyDetector
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 FACTS = {"run": "x-1", "image_size": "96", "threshold": "0.5", "threshold_source": "dev EER of x-1"}
-EXPERIMENTS = ("vanilla", "la_soft_moe", "la_soft_moe_stable", "resnet", "convnext", "cdcn")
+EXPERIMENTS = ("la_soft_moe", "la_soft_moe_stable", "top_k_moe", "resnet", "cdcn")
 
 
 @pytest.mark.slow
@@ -40,6 +40,7 @@ def test_a_run_is_exported_with_its_threshold(tiny_runs, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_methods_can_be_exported(name, tmp_path):
     """Branches away from zero, where they begin; batches of any size."""
