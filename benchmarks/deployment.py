@@ -48,7 +48,7 @@ def measure(run: Run, rounds: int) -> dict[str, Any]:
         export_run(run, path)
         scorers = {"torch": TorchScorer.of(run), "onnxruntime": OnnxScorer(path, threads=1)}
         size = path.stat().st_size
-    images = test_images(run)
+    images = chosen_images(run)
     difference = largest_difference(scorers, images)
     if not difference <= TOLERANCE:
         raise RuntimeError(f"{run.folder}: scores of test images differ by {difference:.2g}")
@@ -70,7 +70,7 @@ def measure(run: Run, rounds: int) -> dict[str, Any]:
     }
 
 
-def test_images(run: Run) -> np.ndarray:
+def chosen_images(run: Run) -> np.ndarray:
     """Return up to 256 images of the run's test split, uint8 (images, 3, size, size)."""
     test = run.datasets()["test"]
     chosen = np.linspace(0, len(test) - 1, min(256, len(test))).astype(int).tolist()

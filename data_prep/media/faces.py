@@ -60,7 +60,10 @@ class Detection:
 class Detector(Protocol):
     """What finds faces."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What options and records call it."""
+        ...
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -103,10 +103,11 @@ def _exported(module: nn.Module, example: Tensor) -> torch.onnx.ONNXProgram:
                 verbose=False,
             )
     except Exception as error:
-        told = str(error).strip().splitlines()
-        raise ExportError(
-            f"torch cannot export this detector: {told[0] if told else type(error).__name__}"
-        ) from error
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__  # torch's own message says only at which step it stopped
+        told = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        raise ExportError(f"torch cannot export this detector: {told[:300]}") from error
     finally:
         logging.disable(before)
     assert program is not None

@@ -22,19 +22,27 @@ class ScorerError(ValueError):
 
 
 class Scorer(Protocol):
-    """Anything that scores images.
+    """Anything that scores images."""
 
-    Attributes:
-        name: The run that the detector comes from.
-        image_size: Side of its images in pixels.
-        threshold: Score at or above which an image counts as an attack.
-        threshold_source: Where the threshold comes from.
-    """
+    @property
+    def name(self) -> str:
+        """The run that the detector comes from."""
+        ...
 
-    name: str
-    image_size: int
-    threshold: float
-    threshold_source: str
+    @property
+    def image_size(self) -> int:
+        """Side of its images in pixels."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """Score at or above which an image counts as an attack."""
+        ...
+
+    @property
+    def threshold_source(self) -> str:
+        """Where the threshold comes from."""
+        ...
 
     def score(self, images: np.ndarray) -> np.ndarray:
         """Return the scores, float32 (batch,), of uint8 images (batch, 3, size, size)."""

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from benchmarks import deployment
 from lasoftmoe.deployment import WARNING, export
 from lasoftmoe.deployment.export import TOLERANCE, ExportError, export_detector, export_run
 from lasoftmoe.deployment.scorer import OnnxScorer, ScorerError, TorchScorer, open_scorer
 from lasoftmoe.experiment.config import load_config
 from lasoftmoe.methods import build_detector
+from lasoftmoe.records.recorded import read_recorded
 from tests.lasoftmoe.tiny import TinyDetector
 
 onnx = pytest.importorskip("onnx")
@@ -37,6 +39,16 @@ def test_a_run_is_exported_with_its_threshold(tiny_runs, tmp_path):
     np.testing.assert_allclose(exported.score(images), wanted, atol=1e-4)
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert metadata["warning"] == WARNING
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_a_run(tiny_runs, tmp_path):
+    run, out = tiny_runs(), tmp_path / "record.json"
+    assert deployment.main([str(run.folder), "--rounds", "2", "--out", str(out)]) == 0
+    record = read_recorded("record", tmp_path)
+    name = f"runs/{run.folder.name}"
+    assert record.origin.command.startswith(f"python -m benchmarks.deployment {name} --rounds 2")
+    assert record.facts["rows"][0]["largest_difference"] <= TOLERANCE
 
 
 @pytest.mark.slow
