@@ -62,7 +62,9 @@ def method_of(options: argparse.Namespace) -> Method:
     return Method(options.rounds, device, clock=options.clock, product_size=size)
 
 
-def time_layers(shapes: Shapes, method: Method, compiled: bool) -> list[dict]:
+def time_layers(
+    shapes: Shapes, method: Method, compiled: bool, backend: str = "inductor"
+) -> list[dict]:
     """Time forward and training passes of every layer, relative to its floor and to the peer.
 
     ``over_floor`` is the time divided by that of the same FLOPs in a large product.
@@ -75,7 +77,10 @@ def time_layers(shapes: Shapes, method: Method, compiled: bool) -> list[dict]:
     jobs = {n: Job(make().to(x.device), x, method.dtype) for n, make in layers(shapes).items()}
     flops = {name: job.flops(job.train) for name, job in jobs.items()}
     if compiled:
-        jobs = {n: Job(torch.compile(job.module), x, method.dtype) for n, job in jobs.items()}
+        jobs = {
+            n: Job(torch.compile(job.module, backend=backend), x, method.dtype)
+            for n, job in jobs.items()
+        }
     rows = []
     for passes, share in (("forward", 1 / 3), ("train", 1.0)):
         timed = in_turns({name: getattr(job, passes) for name, job in jobs.items()}, method)

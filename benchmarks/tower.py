@@ -28,7 +28,12 @@ def _tower(name: str) -> nn.Module:
 
 
 def time_towers(
-    modules: dict[str, nn.Module], batch: int, size: int, method: Method, compiled: bool
+    modules: dict[str, nn.Module],
+    batch: int,
+    size: int,
+    method: Method,
+    compiled: bool,
+    backend: str = "inductor",
 ) -> list[dict]:
     """Time forward and backward of every tower on ``batch`` images of ``size`` pixels per side.
 
@@ -41,7 +46,10 @@ def time_towers(
     jobs = {name: Job(module.to(device), x, dtype) for name, module in modules.items()}
     flops = {name: job.flops(job.train) for name, job in jobs.items()}
     if compiled:
-        jobs = {name: Job(torch.compile(job.module), x, dtype) for name, job in jobs.items()}
+        jobs = {
+            name: Job(torch.compile(job.module, backend=backend), x, dtype)
+            for name, job in jobs.items()
+        }
     timed = in_turns({name: job.train for name, job in jobs.items()}, method)
     peak = _peak(device)
     return [

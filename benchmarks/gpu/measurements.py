@@ -56,21 +56,21 @@ def _counts(file: Path) -> bool:
     return file.is_file() and file.suffix != ".pyc"
 
 
+PRESET = (*TRAINING, *FACES, "benchmarks/gpu/preset.py")
 MEASUREMENTS = (
-    Measurement("layers_agree", 1.5, layers_agree, LAYERS),
-    Measurement("layer_speed", 1.5, layer_speed, TIMING),
-    Measurement("tower_step", 1.0, tower_step, TOWERS),
-    Measurement("memory", 0.5, memory, TRAINING),
-    Measurement("rendering", 0.5, rendering, FACES),
-    *(
-        Measurement(
-            f"preset_{name}", 2.5, partial(preset, name), (*TRAINING, "benchmarks/gpu/preset.py")
-        )
-        for name in ("vanilla", "soft_moe", "la_soft_moe")
-    ),
+    Measurement("memory", 1.0, memory, TRAINING),
+    Measurement("layer_speed", 0.5, layer_speed, TIMING),
+    Measurement("tower_step", 0.5, tower_step, TOWERS),
+    Measurement("rendering", 1.0, rendering, FACES),
+    Measurement("layers_agree", 2.0, layers_agree, LAYERS),
+    Measurement("preset_la_soft_moe", 2.5, partial(preset, "la_soft_moe"), PRESET),
+    Measurement("preset_vanilla", 1.5, partial(preset, "vanilla"), PRESET),
+    Measurement("preset_soft_moe", 2.5, partial(preset, "soft_moe"), PRESET),
     Measurement(
         "processes_agree", 0.5, processes_agree, (*TRAINING, "benchmarks/gpu/processes.py")
     ),
+    Measurement("layer_speed_compiled", 3.0, partial(layer_speed, compiled=True), TIMING),
+    Measurement("tower_step_compiled", 4.0, partial(tower_step, compiled=True), TOWERS),
     Measurement("pretraining", 5.0, pretraining, ("lasoftmoe/pretraining", *FACES)),
     Measurement("table6_seeds", 8.0, table6_seeds, (*TRAINING, *FACES, "benchmarks/gpu/laptop.py")),
 )

@@ -93,7 +93,7 @@ def train_once(config: ExperimentConfig, setting: Setting) -> dict[str, Any]:
 def compare_scores(config: ExperimentConfig, setting: Setting) -> None:
     """Require the untrained detector's scores to be those of a CPU."""
     detector = build_detector(config.detector, config.seed).eval()
-    images = random_batch(4, config, setting)["image"]
+    images = random_batch(4, config, setting.device)["image"]
     with torch.no_grad():
         wanted = detector.attack_score(images.cpu())
         found = detector.to(setting.device).attack_score(images)

@@ -40,6 +40,11 @@ class Setting:
         """Whether the device is a GPU."""
         return self.device.type == "cuda"
 
+    @property
+    def backend(self) -> str:
+        """Backend of torch.compile; generating code for a CPU takes minutes, so there is none."""
+        return "inductor" if self.is_gpu else "aot_eager"
+
     def require_close(self, what: str, error: float, at_most: float) -> None:
         """Note an error and its bound.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks import moe, tower
 from benchmarks.gpu.agreement import TINY, trained
@@ -14,7 +14,7 @@ from benchmarks.gpu.setting import Setting, relative_error
 from benchmarks.layers import PEER, Shapes, layers
 from benchmarks.timing import Method
 from lasoftmoe.clip import moe_parameters
-from lasoftmoe.detector import Batch
+from lasoftmoe.detector import Batch, Detector
 from lasoftmoe.experiment.config import ExperimentConfig, load_config
 from lasoftmoe.experiment.preflight import step_cost
 from lasoftmoe.methods import build_detector
@@ -31,17 +31,15 @@ def method_of(setting: Setting) -> Method:
     return Method(1, setting.device, product_size=64)
 
 
-def layer_speed(setting: Setting) -> dict[str, Any]:
-    """Time all layers, eager and compiled, and 48 against 49 slots."""
+def layer_speed(setting: Setting, compiled: bool = False) -> dict[str, Any]:
+    """Time all layers; without compiling, also with 48 slots in place of 49."""
     shapes, method = (TINY if setting.tiny else Shapes(batch=64)), method_of(setting)
     check_layers(setting, shapes)
     rows = []
-    for slots, compiled in itertools.product((shapes.slots - 1, shapes.slots), (False, True)):
-        if compiled and not setting.is_gpu:
-            continue  # generating code for a CPU takes minutes
-        torch.compiler.reset()
+    torch.compiler.reset()
+    for slots in (shapes.slots,) if compiled else (shapes.slots - 1, shapes.slots):
         sizes = replace(shapes, slots=slots)
-        timed = moe.time_layers(sizes, method, compiled)
+        timed = moe.time_layers(sizes, method, compiled, setting.backend)
         rows += [{"slots": slots, "compiled": compiled, **row} for row in timed]
     name = f"la, rank {shapes.rank}"
     best = [r for r in rows if r["layer"] == name and r["passes"] == "train"][-1]
@@ -63,11 +61,10 @@ def check_layers(setting: Setting, shapes: Shapes) -> None:
         setting.require_close(name, relative_error([found], [wanted]), 1e-3)
 
 
-def tower_step(setting: Setting) -> dict[str, Any]:
+def tower_step(setting: Setting, compiled: bool = False) -> dict[str, Any]:
     """Time training steps of the whole vision tower, plain and with La-SoftMoE."""
     name, size, batch = ("small", 96, 2) if setting.tiny else ("ViT-B-16-quickgelu", 224, 64)
-    slots = (3,) if setting.tiny else (48, 49)
-    modules = tower.towers(name, 8 if setting.tiny else RANK, slots)
+    modules = tower.towers(name, 8 if setting.tiny else RANK, (3,) if setting.tiny else (48, 49))
     images = torch.randn(1, 3, size, size)
     for kind, module in modules.items():
         with torch.no_grad():
@@ -77,10 +74,10 @@ def tower_step(setting: Setting) -> dict[str, Any]:
             found = module.to(setting.device)(images.to(setting.device))
         setting.require_close(f"tower {kind}", relative_error([found], [wanted]), 5e-3)
         module.train()
-    once, rows = replace(method_of(setting), repeats=1), []
-    for compiled in (False, True) if setting.is_gpu else (False,):
-        timed = tower.time_towers(modules, batch, size, once, compiled)
-        rows += [{"compiled": compiled, **row} for row in timed]
+    torch.compiler.reset()
+    once = replace(method_of(setting), repeats=1)
+    timed = tower.time_towers(modules, batch, size, once, compiled, setting.backend)
+    rows = [{"compiled": compiled, **row} for row in timed]
     last = rows[-1]
     share = f", {last['share_of_peak']:.0%} of the card's peak" if last["share_of_peak"] else ""
     summary = f"{last['tower']}: {last['over_vanilla']:.2f} times a plain step, "
@@ -93,16 +90,18 @@ def memory(setting: Setting) -> dict[str, Any]:
     rows = []
     for name in EXPERIMENTS:
         config = step_config(name, setting)
+        detector = build_detector(config.detector, config.seed).train()
+        wanted = loss_of(detector, config, 2, torch.device("cpu")).item()
+        detector.to(setting.device)
+        found = loss_of(detector, config, 2, setting.device).item()
+        setting.require_close(f"{name}, loss", abs(found - wanted) / abs(wanted), 0.05)
+        peak = step_peak(detector, config, setting)
         counted = sum(step_cost(config).bytes.values())
-        loss, peak = one_step(config, setting)
-        wanted, _ = one_step(config, replace(setting, device=torch.device("cpu")), batch_size=2)
-        again, _ = one_step(config, setting, batch_size=2)
-        setting.require_close(f"{name}, loss of a step", abs(again - wanted) / abs(wanted), 0.05)
-        rows.append({"experiment": name, "counted": counted, "peak": peak, "loss": loss})
+        rows.append({"experiment": name, "counted_bytes": counted, "peak_bytes": peak})
     last = rows[-1]
-    measured = f"{last['peak'] / 2**30:.1f} GiB" if last["peak"] else "not measured"
-    summary = f"a step of {last['experiment']}: {measured}, counted {last['counted'] / 2**30:.1f}"
-    return {"rows": rows, "summary": summary}
+    measured = f"{last['peak_bytes'] / 2**30:.1f} GiB" if last["peak_bytes"] else "not measured"
+    counted = f"counted {last['counted_bytes'] / 2**30:.1f} GiB"
+    return {"rows": rows, "summary": f"a step of {last['experiment']}: {measured}, {counted}"}
 
 
 def step_config(name: str, setting: Setting, **training: Any) -> ExperimentConfig:
@@ -117,29 +116,33 @@ def step_config(name: str, setting: Setting, **training: Any) -> ExperimentConfi
     return load_config(name, "a100", 0, overrides | {"training": training})
 
 
-def one_step(
-    config: ExperimentConfig, setting: Setting, batch_size: int | None = None
-) -> tuple[float, int | None]:
-    """Run one training step; return its loss and, on a GPU, the most bytes in use."""
+def loss_of(
+    detector: Detector, config: ExperimentConfig, size: int, device: torch.device
+) -> Tensor:
+    """Return the loss of a batch of noise in the preset's precision."""
+    bf16 = config.training.precision == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        loss = detector.training_loss(random_batch(size, config, device))
+    assert isinstance(loss, Tensor)
+    return loss
+
+
+def step_peak(detector: Detector, config: ExperimentConfig, setting: Setting) -> int | None:
+    """Run a whole training step; return the most bytes in use on a GPU."""
     if setting.is_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    detector = build_detector(config.detector, config.seed).to(setting.device).train()
     optimizer = make_optimizer(detector, config.training)
-    batch = random_batch(batch_size or config.training.batch_size, config, setting)
-    bf16 = config.training.precision == "bf16"
-    with torch.autocast(setting.device.type, torch.bfloat16, enabled=bf16):
-        loss = detector.training_loss(batch)
-    loss.backward()
+    loss_of(detector, config, config.training.batch_size, setting.device).backward()
     optimizer.step()
-    return loss.item(), torch.cuda.max_memory_allocated() if setting.is_gpu else None
+    return torch.cuda.max_memory_allocated() if setting.is_gpu else None
 
 
-def random_batch(size: int, config: ExperimentConfig, setting: Setting) -> Batch:
+def random_batch(size: int, config: ExperimentConfig, device: torch.device) -> Batch:
     """Return noise with alternating labels."""
     generator, side = torch.Generator().manual_seed(0), config.data.image_size
     images = torch.randint(256, (size, 3, side, side), generator=generator, dtype=torch.uint8)
     return {
-        "image": images.to(setting.device),
-        "is_attack": (torch.arange(size) % 2 == 1).to(setting.device),
+        "image": images.to(device),
+        "is_attack": (torch.arange(size) % 2 == 1).to(device),
     }

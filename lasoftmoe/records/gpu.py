@@ -9,15 +9,17 @@ import pandas as pd
 from lasoftmoe.records.recorded import FOLDER, Recorded, read_recorded
 
 QUESTIONS = {
-    "layers_agree": "Do all layers compute the same on a GPU, in half precision, and compiled?",
+    "memory": "Does a training step need the memory that the dry run says?",
     "layer_speed": "How fast are the layers, next to soft-moe-pytorch and the floor?",
     "tower_step": "What does La-SoftMoE add to a training step of the ViT-B/16?",
-    "memory": "Does a training step need the memory that the dry run says?",
     "rendering": "How many faces of 224 pixels are drawn per second?",
+    "layers_agree": "Do all layers compute the same on a GPU, in half precision, and compiled?",
+    "preset_la_soft_moe": "Does the a100 preset train La-SoftMoE, and how fast?",
     "preset_vanilla": "Does the a100 preset train plain CLIP, and how fast?",
     "preset_soft_moe": "Does the a100 preset train Soft MoE, and how fast?",
-    "preset_la_soft_moe": "Does the a100 preset train La-SoftMoE, and how fast?",
     "processes_agree": "Do two GPUs train as one does?",
+    "layer_speed_compiled": "How fast are the compiled layers?",
+    "tower_step_compiled": "What does La-SoftMoE add to a compiled training step?",
     "pretraining": "How long does pretraining the small CLIP take?",
     "table6_seeds": "What do twenty seeds of Table 6 say?",
 }

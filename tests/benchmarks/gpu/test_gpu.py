@@ -134,7 +134,7 @@ def test_the_book_says_what_is_not_yet_recorded(tmp_path):
     table = gpu_table(tmp_path)
     assert list(table.index) == list(QUESTIONS)
     assert table.loc["memory", "result"] == f"not yet recorded: {gpu_command('memory')}"
-    with pytest.raises(KeyError, match="known: layers_agree"):
+    with pytest.raises(KeyError, match="known: memory"):
         gpu_record("speed")
 
 
@@ -159,9 +159,10 @@ def test_layers_agree(tmp_path):
     record = measured("layers_agree", tmp_path, tmp_path)
     names = {row["layer"] for row in record.facts["rows"]}
     assert {"mlp", "top-k", "soft", "la", "la, rank 8", "la stable, rank 8"} <= names
-    assert len(record.facts["rows"]) == len(names) * 3 * 2 == len(record.facts["compared"])
+    assert len(record.facts["rows"]) == len(names) * 4 == len(record.facts["compared"])
     single = [row for row in record.facts["rows"] if row["precision"] == "float32"]
     assert all(row["error"] < 1e-4 for row in single), single
+    assert {row["layer"] for row in record.facts["rows"] if row["way"] == "compiled"} == names
 
 
 def test_a_wrong_layer_is_found(tmp_path, monkeypatch):
@@ -179,7 +180,14 @@ def test_a_wrong_layer_is_found(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["layer_speed", "tower_step", "memory", "rendering"])
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("memory", "layer_speed", "tower_step", "rendering"),
+        *("layer_speed_compiled", "tower_step_compiled"),
+    ],
+)
 def test_speeds_are_measured_after_results_are_compared(name, tmp_path):
     record = measured(name, tmp_path, tmp_path)
     assert record.facts["compared"] and record.facts["rows"] and record.facts["summary"]
