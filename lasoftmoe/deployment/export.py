@@ -68,7 +68,7 @@ def export_detector(detector: Detector, size: int, path: Path, facts: dict[str, 
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
     with torch.no_grad():
         module(example)  # texts that do not change are encoded now and become constants
-        program = _exported(module, example)
+        program = _program(module, example)
     for name, value in facts.items():
         program.model.metadata_props[name] = value
     difference = 0.0
@@ -87,9 +87,10 @@ def export_detector(detector: Detector, size: int, path: Path, facts: dict[str, 
     return difference
 
 
-def _exported(module: nn.Module, example: Tensor) -> torch.onnx.ONNXProgram:
-    before = logging.root.manager.disable
+def _program(module: nn.Module, example: Tensor) -> torch.onnx.ONNXProgram:
+    before, fast = logging.root.manager.disable, torch.backends.mha.get_fastpath_enabled()
     logging.disable(logging.WARNING)
+    torch.backends.mha.set_fastpath_enabled(False)  # a fused operator that ONNX does not have
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -110,6 +111,7 @@ def _exported(module: nn.Module, example: Tensor) -> torch.onnx.ONNXProgram:
         raise ExportError(f"torch cannot export this detector: {told[:300]}") from error
     finally:
         logging.disable(before)
+        torch.backends.mha.set_fastpath_enabled(fast)
     assert program is not None
     return program
 

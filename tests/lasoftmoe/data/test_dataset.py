@@ -256,7 +256,7 @@ def test_new_decoding_code_decodes_again_and_deletes_the_old_file(tmp_path, runs
     before = open_dataset(folder)["test"].images[0].copy()
     (old,) = runs.glob(".decoded/*.npy")
     monkeypatch.setattr(data, "decoder_digest", lambda: "0123456789")
-    monkeypatch.setattr(data, "_at_size", lambda image, *_: np.zeros((16, 16, 3), np.uint8))
+    monkeypatch.setattr(data, "at_size", lambda image, *_: np.zeros((16, 16, 3), np.uint8))
     assert open_dataset(folder)["test"].images[0].max() == 0 < before.max()
     (new,) = runs.glob(".decoded/*.npy")
     assert new != old and "01234567" in new.name

@@ -19,7 +19,7 @@ from tests.lasoftmoe.tiny import TinyDetector
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 FACTS = {"run": "x-1", "image_size": "96", "threshold": "0.5", "threshold_source": "dev EER of x-1"}
-EXPERIMENTS = ("la_soft_moe", "la_soft_moe_stable", "top_k_moe", "resnet", "cdcn")
+EXPERIMENTS = ("la_soft_moe", "la_soft_moe_stable", "top_k_moe", "uni_attack_detection", "cdcn")
 
 
 @pytest.mark.slow
