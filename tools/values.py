@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from lasoftmoe.metrics.intervals import Interval
+from lasoftmoe.metrics.superiority import probability_better
 from lasoftmoe.records.recorded import Recorded, read_recorded, recorded_names
 from lasoftmoe.records.reported import reported
 
@@ -130,10 +131,16 @@ def _mean(name: str, row: str, metric: str) -> str:
     return f"{100 * _runs(name, row)[metric].mean():.1f}"
 
 
+def _better(name: str, row: str, other: str) -> str:
+    """Probability that a run of one row has a smaller ACER than one of another row."""
+    found = probability_better(*(_runs(name, x)["acer"].to_list() for x in (row, other)))
+    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
 def _spread(name: str, metric: str) -> str:
     """Standard deviation over the seeds of one method, pooled over methods, in points."""
     groups = _runs(name).groupby("row")[metric]
-    squares, freedom = groups.apply(lambda g: ((g - g.mean()) ** 2).sum()).sum(), 0
+    squares = groups.apply(lambda g: ((g - g.mean()) ** 2).sum()).sum()
     freedom = int((groups.size() - 1).sum())
     return f"{100 * (squares / freedom) ** 0.5:.1f}"
 
@@ -203,7 +210,9 @@ def _growth(column: str, rank: str = "") -> float:
     from lasoftmoe.moe.cost import block_cost, cost_table
 
     config = MoEConfig(kind="la", rank=int(rank) if rank else None)
-    return 1 + float(cost_table(768, 197, config)[column].sum() / block_cost(768, 197)[column].sum())
+    return 1 + float(
+        cost_table(768, 197, config)[column].sum() / block_cost(768, 197)[column].sum()
+    )
 
 
 def _source(name: str) -> str:
@@ -229,6 +238,7 @@ VALUES: dict[str, Callable[..., Interval | float | str]] = {
     "images": _images,
     "difference": _difference,
     "mean": _mean,
+    "better": _better,
     "spread": _spread,
     "apart": _apart,
     "in_order": _in_order,

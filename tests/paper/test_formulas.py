@@ -28,11 +28,11 @@ def test_the_first_index_of_dispatch_and_combine_is_a_row():
         dispatch[0, TOKENS - 1]
 
 
-PRINTED = '''
+PRINTED = """
 n, d = X.shape
 logit = einsum("n d, e s d -> n e s", X, Phi)
 D = logits.softmax(dim=0)
-'''
+"""
 
 
 def test_algorithm_2_as_printed_does_not_run():

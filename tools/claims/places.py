@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BOOK = ROOT / "book"
 VALUE = re.compile(r"\{value\}`([^`]+)`")
 MARKUP = re.compile(r"\{value\}`[^`]*`|`[^`]*`|\$[^$]*\$")
-PLACE = re.compile(r"\b(?:Sections?|Eqs?\.|Equations?|Figures?|Tables?|Chapters?) [\d.]+(?:, [\d.]+)*")
+PLACE = re.compile(r"\b(?:Section|Eq\.|Equation|Figure|Table|Chapter)s? [\d.]+", re.IGNORECASE)
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)")
 FENCE = re.compile(r"^(```+|~~~+|:::+).*?^\1", re.MULTILINE | re.DOTALL)
 
@@ -87,7 +87,11 @@ def _tests(path: Path) -> tuple[str, ...]:
     if not path.exists():
         return ()
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    found = [node.name for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds)]
+    found = [
+        node.name
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, kinds)
+    ]
     return tuple(name for name in found if name.startswith(("test_", "Test")))
 
 
@@ -131,7 +135,9 @@ def _is(found: Interval | float | str, outcome: str) -> bool:
         sides = {"below zero": found.high < 0, "above zero": found.low > 0}
         return sides.get(outcome, outcome == "open" and found.contains_zero)
     if isinstance(found, float):
-        return {"not below 0.95": found >= 0.95, "not above 1.05": found <= 1.05}.get(outcome, False)
+        return {"not below 0.95": found >= 0.95, "not above 1.05": found <= 1.05}.get(
+            outcome, False
+        )
     return False
 
 
