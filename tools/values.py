@@ -8,6 +8,7 @@ name in :data:`VALUES`; the others are its arguments, quoted as in a shell.
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,7 +46,8 @@ def text_of(expression: str) -> str:
         found = value_of(expression)
     except NotRecorded:
         return PENDING
-    return found if isinstance(found, str) else _plain(found)
+    text = found if isinstance(found, str) else _plain(found)
+    return re.sub(r"-(0\.0+)(?!\d)", r"\1", text)  # a rounded zero has no sign
 
 
 def value_of(expression: str) -> Interval | float | str:

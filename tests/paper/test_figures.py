@@ -1,5 +1,7 @@
 """What a t-SNE picture can show."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.manifold import TSNE
@@ -19,7 +21,7 @@ def groups(gaps: tuple[float, float], seed: int = 0) -> np.ndarray:
 def drawn_gaps(points: np.ndarray) -> tuple[float, float]:
     dots = TSNE(init="pca", random_state=0).fit_transform(points)
     centers = [part.mean(axis=0) for part in np.split(dots, 3)]
-    first, second = (np.linalg.norm(a - b) for a, b in zip(centers, centers[1:], strict=False))
+    first, second = (np.linalg.norm(a - b) for a, b in pairwise(centers))
     return float(first), float(second)
 
 

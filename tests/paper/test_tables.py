@@ -27,7 +27,7 @@ def solved_range(row: dict[str, float]) -> np.ndarray:
 
 
 def eer_is_possible(row: dict[str, float]) -> bool:
-    """An EER lies between APCER and BPCER at any threshold, because one falls as the other rises."""
+    """An EER lies between APCER and BPCER at any threshold: as one falls, the other rises."""
     (low, high) = solved_range(row)
     return min(low) - ROUNDED <= row["EER"] <= max(high) + ROUNDED
 
