@@ -16,7 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from tools.claims.ledger import FILE, KINDS, MEANINGS, VERDICTS, Claim, read_ledger
+from tools.claims.ledger import FILE, MEANINGS, VERDICTS, Claim, read_ledger
 from tools.values import text_of
 
 PAGE = "claims"
@@ -27,7 +27,7 @@ MARKUP = re.compile(r"\{value\}`(?P<value>[^`]+)`|`(?P<code>[^`]+)`|\$(?P<math>[
 
 
 class Ledger(SphinxDirective):
-    """All claims, after a table that counts them by verdict and kind."""
+    """All claims, after a table that counts their verdicts."""
 
     def run(self) -> list[nodes.Node]:
         """Return the table of counts and the list of claims."""
@@ -69,7 +69,9 @@ def _item(claim: Claim, app: Sphinx, page: str) -> nodes.list_item:
     if claim.condition:
         rows.append(_labeled("Condition", inline(claim.condition)))
     rows.append(nodes.paragraph("", "", *inline(claim.finding)))
-    rows.append(_labeled("Where", [*_where(claim, app, page)]))
+    rows.append(_labeled("Paper", _where(claim, app, page)))
+    if guards := _guards(claim):
+        rows.append(_labeled("Guarded by", guards))
     names = ("claim", f"verdict-{css_class(claim.verdict)}", f"kind-{claim.kind}")
     return nodes.list_item("", *rows, ids=[address(claim)], classes=[*names])
 
@@ -82,34 +84,33 @@ def _labeled(label: str, content: Iterable[nodes.Node]) -> nodes.paragraph:
     return nodes.paragraph("", "", nodes.strong("", f"{label}: "), *content, classes=["claim-note"])
 
 
-def _where(claim: Claim, app: Sphinx, page: str) -> Iterable[nodes.Node]:
-    """Place in the paper, section of the book, tests, record, and analysis file."""
-    yield nodes.Text(f"{claim.place}, {claim.kind}. Book: ")
+def _where(claim: Claim, app: Sphinx, page: str) -> list[nodes.Node]:
+    """Place in the paper, and a link to the section of the book."""
     target = app.builder.get_relative_uri(page, claim.page) + f"#{nodes.make_id(claim.heading)}"
-    yield nodes.reference("", claim.heading, refuri=target, internal=True)
-    named = [("Test", test) for test in claim.tests]
-    named += [("Record", claim.record)] if claim.record else []
-    named += [("Analysis file", f"studies/{claim.plan}.yaml")] if claim.plan else []
-    for label, name in named:
-        yield nodes.Text(f". {label}: ")
-        yield nodes.literal("", name)
-    yield nodes.Text(".")
+    link = nodes.reference("", claim.heading, refuri=target, internal=True)
+    return [nodes.Text(f"{claim.place} ({claim.kind}). In this book: "), link]
+
+
+def _guards(claim: Claim) -> list[nodes.Node]:
+    """Tests, record, and analysis file; empty if there are none."""
+    named = [*claim.tests, *([f"record {claim.record}"] if claim.record else [])]
+    named += [f"studies/{claim.plan}.yaml"] if claim.plan else []
+    found: list[nodes.Node] = []
+    for name in named:
+        found += [nodes.Text(", " if found else ""), nodes.literal("", name)]
+    return found
 
 
 def _counts(claims: list[Claim]) -> nodes.table:
-    """Claims by verdict and kind, with what each verdict means."""
-    kinds = [kind for kind in KINDS if any(claim.kind == kind for claim in claims)]
-    rows = []
+    """Number of claims for each verdict, with what the verdict means."""
+    rows: list[list[str]] = []
     for verdict in VERDICTS:
-        mine = [claim for claim in claims if claim.verdict == verdict]
-        numbers = [sum(claim.kind == kind for claim in mine) for kind in kinds]
-        rows.append([verdict, *numbers, len(mine), MEANINGS[verdict]])
-    sums = [sum(claim.kind == kind for claim in claims) for kind in kinds]
-    rows.append(["all", *sums, len(claims), ""])
-    return table(["verdict", *kinds, "all", "meaning"], rows)
+        count = sum(claim.verdict == verdict for claim in claims)
+        rows.append([verdict, str(count), MEANINGS[verdict]])
+    return table(["verdict", "claims", "meaning"], [*rows, ["all", str(len(claims)), ""]])
 
 
-def table(head: list[str], rows: list[list[Any]]) -> nodes.table:
+def table(head: list[str], rows: list[list[str]]) -> nodes.table:
     """Return a table whose first column heads the rows."""
     group = nodes.tgroup("", cols=len(head), stub=1)
     for place, _ in enumerate(head):
@@ -119,8 +120,8 @@ def table(head: list[str], rows: list[list[Any]]) -> nodes.table:
     return nodes.table("", group, classes=["ledger-counts"])
 
 
-def _row(cells: list[Any]) -> nodes.row:
-    entries = [nodes.entry("", nodes.paragraph("", str(cell))) for cell in cells]
+def _row(cells: list[str]) -> nodes.row:
+    entries = [nodes.entry("", nodes.paragraph("", cell)) for cell in cells]
     return nodes.row("", *entries)
 
 
@@ -129,7 +130,6 @@ def fill_chapter(app: Sphinx, document: nodes.document, page: str) -> None:
     boxes = [box for box in document.findall(nodes.admonition) if HERE in box["classes"]]
     if not boxes:
         return
-    app.env.note_dependency(str(FILE), docname=page)
     claims = [claim for claim in read_ledger() if claim.page == page]
     uri = app.builder.get_relative_uri(page, PAGE)
     for box in boxes:
