@@ -23,6 +23,7 @@ PAGE = "claims"
 HERE = "claims-here"
 SCRIPT = "ledger.js"
 STATIC = Path(__file__).parent / "static"
+QUOTED = re.compile(r'"([^"]*)"')
 MARKUP = re.compile(r"\{value\}`(?P<value>[^`]+)`|`(?P<code>[^`]+)`|\$(?P<math>[^$]+)\$")
 
 
@@ -41,6 +42,7 @@ def inline(text: str) -> list[nodes.Node]:
     """Return a claim's words as nodes: formulas, code, and numbers looked up by name."""
     found: list[nodes.Node] = []
     end = 0
+    text = QUOTED.sub(r"“\1”", text).replace("'", "’")  # Sphinx has done its own quotes before
     for match in MARKUP.finditer(text):
         found.append(nodes.Text(text[end : match.start()]))
         end = match.end()
@@ -93,11 +95,12 @@ def _where(claim: Claim, app: Sphinx, page: str) -> list[nodes.Node]:
 
 def _guards(claim: Claim) -> list[nodes.Node]:
     """Tests, record, and analysis file; empty if there are none."""
-    named = [*claim.tests, *([f"record {claim.record}"] if claim.record else [])]
-    named += [f"studies/{claim.plan}.yaml"] if claim.plan else []
+    named = [("", test) for test in claim.tests]
+    named += [("record ", claim.record)] if claim.record else []
+    named += [("analysis file ", f"studies/{claim.plan}.yaml")] if claim.plan else []
     found: list[nodes.Node] = []
-    for name in named:
-        found += [nodes.Text(", " if found else ""), nodes.literal("", name)]
+    for label, name in named:
+        found += [nodes.Text((", " if found else "") + label), nodes.literal("", name)]
     return found
 
 
