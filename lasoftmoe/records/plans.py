@@ -1,25 +1,25 @@
 """Analysis files, written before a recording: what is run, compared, and concluded.
 
-``studies/<name>.yaml`` holds a plan. A record made under it carries :func:`plan_fields`, with a
-hash of everything in the plan but its deviations. So a plan that changes after its recording is
-noticed, and what was done differently is listed in ``deviations`` instead.
+``studies/<name>.yaml`` holds a plan. A record made under it carries the SHA-256 digest of the file,
+so a plan that was changed after its recording is noticed. What was done differently is listed in
+``studies/deviations/<name>.yaml``, a list of :class:`Deviation`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
+from data_prep.provenance import file_hash
 from lasoftmoe.settings import explain
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 STRICT = ConfigDict(extra="forbid", frozen=True)
+Checked = TypeVar("Checked")
 
 
 class PlanError(ValueError):
@@ -64,7 +64,6 @@ class Plan(BaseModel):
         compare: The comparisons, decided before anything is measured.
         conclude: A sentence for each outcome, with one for an open interval.
         not_shown: What the study cannot show, whatever comes out.
-        deviations: What was done differently; not part of the hash.
     """
 
     model_config = STRICT
@@ -75,7 +74,6 @@ class Plan(BaseModel):
     compare: list[Comparison]
     conclude: list[Conclusion]
     not_shown: list[Text]
-    deviations: list[Deviation] = []
 
 
 def read_plan(path: Path) -> Plan:
@@ -84,31 +82,31 @@ def read_plan(path: Path) -> Plan:
     Raises:
         PlanError: It is missing, or a field is wrong. The message names file and field.
     """
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PlanError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise PlanError(f"{path} is a {type(content).__name__}; expected fields such as question")
-    try:
-        plan = Plan.model_validate(content)
-    except ValidationError as error:
-        raise PlanError(f"{path}: {explain(error)}") from error
+    plan = _read(path, Plan)
     for name in ("run", "compare", "conclude", "not_shown"):
         if not getattr(plan, name):
             raise PlanError(f"{path}: {name} is empty; a plan says it before anything is measured")
     return plan
 
 
-def plan_hash(plan: Plan) -> str:
-    """Return the SHA-256 digest of a plan without its deviations, in hexadecimal."""
-    fixed = plan.model_dump(mode="json", exclude={"deviations"})
-    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+def read_deviations(name: str, folder: Path) -> list[Deviation]:
+    """Return what was done differently from the plan ``name`` in ``folder``; most often nothing.
+
+    Raises:
+        PlanError: A field is wrong.
+    """
+    path = folder / "deviations" / f"{name}.yaml"
+    return _read(path, list[Deviation]) if path.exists() else []
 
 
 def plan_fields(path: Path) -> dict[str, Any]:
-    """Return what a record made under a plan carries: ``{"plan": {"name", "sha256"}}``."""
-    return {"plan": {"name": path.stem, "sha256": plan_hash(read_plan(path))}}
+    """Return what a record made under a plan carries: ``{"plan": {"file", "sha256"}}``.
+
+    Raises:
+        PlanError: As in :func:`read_plan`.
+    """
+    read_plan(path)
+    return {"plan": {"file": path.name, "sha256": file_hash(path)}}
 
 
 def require_plan(fields: dict[str, Any], folder: Path) -> Plan:
@@ -117,11 +115,22 @@ def require_plan(fields: dict[str, Any], folder: Path) -> Plan:
     Raises:
         PlanError: The plan is missing, or it is not the one that was hashed into the record.
     """
-    path = folder / f"{fields['name']}.yaml"
+    path = folder / fields["file"]
     plan = read_plan(path)
-    if plan_hash(plan) != fields["sha256"]:
+    if file_hash(path) != fields["sha256"]:
         raise PlanError(
-            f"{path} is not the plan that the record was made under; restore it, and list what was "
-            "done differently in deviations"
+            f"{path} is not the file that the record was made under; restore it, and list what was "
+            f"done differently in {folder / 'deviations' / path.name}"
         )
     return plan
+
+
+def _read(path: Path, kind: type[Checked]) -> Checked:
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PlanError(f"{path} cannot be read: {error}") from error
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        raise PlanError(f"{path}: {explain(error)}") from error

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lasoftmoe.records.plans import PlanError, plan_fields, plan_hash, read_plan, require_plan
+from lasoftmoe.records.plans import (
+    PlanError,
+    plan_fields,
+    read_deviations,
+    read_plan,
+    require_plan,
+)
 from lasoftmoe.records.recorded import read_recorded, recorded_names
 
 STUDIES = Path(__file__).parents[3] / "studies"
@@ -40,26 +46,31 @@ def test_every_record_made_under_a_plan_still_has_it():
 
 def test_a_plan_changed_after_its_record_is_noticed(tmp_path):
     fields = plan_fields(write(tmp_path))["plan"]
-    assert fields["name"] == "mine"
+    assert fields["file"] == "mine.yaml"
     require_plan(fields, tmp_path)
     write(tmp_path, seeds="0 to 9")
-    with pytest.raises(PlanError, match="not the plan that the record was made under"):
+    with pytest.raises(PlanError, match="not the file that the record was made under"):
         require_plan(fields, tmp_path)
 
 
-def test_a_deviation_is_listed_without_breaking_the_hash(tmp_path):
-    before = plan_hash(read_plan(write(tmp_path)))
+def test_a_deviation_is_listed_beside_the_plan_and_leaves_its_hash(tmp_path):
+    fields = plan_fields(write(tmp_path))["plan"]
+    assert read_deviations("mine", tmp_path) == []
+    (tmp_path / "deviations").mkdir()
     listed = [{"date": "2026-12-01", "change": "four seeds", "reason": "time"}]
-    plan = read_plan(write(tmp_path, deviations=listed))
-    assert plan.deviations[0].change == "four seeds"
-    assert plan_hash(plan) == before
+    path = tmp_path / "deviations" / "mine.yaml"
+    path.write_text(yaml.safe_dump(listed))
+    assert read_deviations("mine", tmp_path)[0].change == "four seeds"
+    require_plan(fields, tmp_path)
+    path.write_text(yaml.safe_dump([{"date": "2026-12-01", "change": "four seeds"}]))
+    with pytest.raises(PlanError, match=r"0.reason is missing"):
+        read_deviations("mine", tmp_path)
 
 
-def test_comments_and_layout_are_not_part_of_the_hash(tmp_path):
-    path = write(tmp_path)
-    before = plan_hash(read_plan(path))
-    path.write_text("# why\n\n" + path.read_text())
-    assert plan_hash(read_plan(path)) == before
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("deviations/*.yaml")), ids=lambda p: p.stem)
+def test_every_list_of_deviations_belongs_to_a_plan(path):
+    assert read_deviations(path.stem, STUDIES)
+    assert (STUDIES / path.name).exists()
 
 
 @pytest.mark.parametrize(
@@ -81,5 +92,5 @@ def test_files_that_are_none_are_named(tmp_path):
     with pytest.raises(PlanError, match=r"gone.yaml cannot be read"):
         read_plan(tmp_path / "gone.yaml")
     (tmp_path / "list.yaml").write_text("[1]")
-    with pytest.raises(PlanError, match="is a list; expected fields"):
+    with pytest.raises(PlanError, match=r"list.yaml: .* is \[1\]"):
         read_plan(tmp_path / "list.yaml")
