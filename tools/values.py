@@ -116,9 +116,9 @@ def _images(table: str, row: str, other: str, kind: str) -> str:
     return f"{2 * step / 100 * counts[kind]:,.0f}"
 
 
-def _difference(name: str, row: str, metric: str = "acer", seed: str = "") -> Interval:
+def _difference(name: str, row: str, metric: str = "acer") -> Interval:
     """Difference of a row from the record's reference row, in points, with its interval."""
-    return record(name).difference(row, metric, int(seed) if seed else None)
+    return record(name).difference(row, metric)
 
 
 def _runs(name: str, row: str = "") -> pd.DataFrame:
@@ -175,6 +175,22 @@ def _fact(name: str, *keys: str) -> str:
 def _fact_interval(name: str, key: str) -> Interval:
     """A recorded interval of a study, in points."""
     return Interval(**record(name).facts[key])
+
+
+def _space(space: str, statistic: str) -> str:
+    """A statistic of ``benchmarks.premise``; over several seeds, the mean and the outer bounds."""
+    rows = pd.DataFrame(record("premise").facts["spaces"])
+    mine = rows[(rows["space"] == space) & (rows["statistic"] == statistic)]
+    if mine.empty:
+        raise UnknownValue(f"no {statistic!r} in the space {space!r}")
+    estimate, low, high = mine["estimate"].mean(), mine["low"].min(), mine["high"].max()
+    return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _deviation(source: str) -> str:
+    """Standard deviation of the ACER over the draws of one source, in points."""
+    row = _row_of("variance", "sources", source=source)
+    return f"{100 * row['deviation']:.2f} [{100 * row['low']:.2f}, {100 * row['high']:.2f}]"
 
 
 def _row_of(name: str, entries: str, **wanted: str) -> dict[str, Any]:
@@ -247,6 +263,8 @@ VALUES: dict[str, Callable[..., Interval | float | str]] = {
     "seeds": _seeds,
     "fact": _fact,
     "fact_interval": _fact_interval,
+    "space": _space,
+    "deviation": _deviation,
     "times": _times,
     "grown": _grown,
     "success": _success,

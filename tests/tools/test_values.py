@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from lasoftmoe.records.recorded import read_recorded
 from lasoftmoe.records.reported import reported
 from tests.book.conftest import BOOK
 from tools import values
-from tools.values import PENDING, UnknownValue, solved_rates, text_of
+from tools.values import PENDING, UnknownValue, solved_rates, text_of, value_of
 
 ROLE = re.compile(r"\{value\}`([^`]+)`")
 PAGES = sorted(path.name for path in BOOK.glob("*.md") if ROLE.search(path.read_text("utf-8")))
@@ -63,9 +64,7 @@ def test_a_step_of_a_table_is_put_into_images() -> None:
     assert text_of('images table6 "vanilla CLIP" "CLIP + Soft MoE" live') == expected
 
 
-def test_a_record_that_is_only_planned_says_so(
-    tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_that_is_only_planned_says_so(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "STUDIES", tmp_path)
     (tmp_path / "someday.yaml").touch()
     assert text_of("fact someday result") == PENDING
@@ -87,8 +86,45 @@ def test_a_record_that_is_only_planned_says_so(
         ("times benchmark_moe_cpu nothing soft", "0 entries of layers match"),
     ],
 )
-def test_a_name_that_leads_nowhere_is_an_error_with_the_name(
-    expression: str, message: str
-) -> None:
+def test_a_name_that_leads_nowhere_is_an_error_with_the_name(expression: str, message: str) -> None:
     with pytest.raises(UnknownValue, match=re.escape(message)):
         text_of(expression)
+
+
+def test_a_space_over_seeds_is_their_mean_with_the_outer_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [
+        {"space": "clip_after", "seed": seed, "statistic": "family_gap", "estimate": x}
+        | {"low": x - 0.1, "high": x + 0.1}
+        for seed, x in enumerate((1.0, 1.2))
+    ]
+    sources = [{"source": "order", "draws": 3, "deviation": 0.011, "low": 0.005, "high": 0.02}]
+    facts = SimpleNamespace(facts={"spaces": rows, "sources": sources})
+    monkeypatch.setattr(values, "record", lambda name: facts)
+    assert text_of("space clip_after family_gap") == "1.10 [0.90, 1.30]"
+    assert text_of("deviation order") == "1.10 [0.50, 2.00]"
+    with pytest.raises(UnknownValue, match="no 'family_gap' in the space 'clip_befor'"):
+        text_of("space clip_befor family_gap")
+
+
+OPEN = {"difference table6 soft_moe", "difference table6 la_soft_moe"}
+OPEN |= {"difference table6 la_soft_moe_stable", "fact_interval reprocessing gap"}
+
+
+@pytest.mark.parametrize("expression", sorted(OPEN))
+def test_what_the_page_of_negative_results_calls_no_difference_is_none(expression: str) -> None:
+    """If a new recording shows a difference, rewrite the paragraph."""
+    assert expression in (BOOK / "negative_results.md").read_text("utf-8")
+    assert value_of(expression).contains_zero
+
+
+def test_what_the_page_of_negative_results_says_of_losses_speed_and_transfer_still_holds() -> None:
+    """If a new recording shows otherwise, rewrite the paragraph."""
+    for loss in ("equation_1", "multi_positive"):
+        assert value_of(f"difference losses {loss} auc").high < 0
+    assert value_of("grown benchmark_moe_cpu attention 197 linear softmax") > 1
+    assert value_of("times benchmark_moe_cpu soft top-k") > 0.95
+    assert not read_recorded("benchmark_moe_cpu").facts["targets"][3]["met"]
+    surrogate, second = (float(text_of(f"success pgd {name}")) for name in ("surrogate", "second"))
+    assert second < surrogate / 4

@@ -110,9 +110,7 @@ def test_a_record_that_no_longer_supports_a_verdict_is_found(
             assert "look at the verdict again" in found[0]
 
 
-def test_a_ratio_is_held_against_its_bound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ratio_is_held_against_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for ratio, fine in ((1.2, True), (0.9, False)):
         monkeypatch.setattr(places, "value_of", lambda expression, ratio=ratio: ratio)
         found = changed(tmp_path, expects={"times a b c": "not below 0.95"})
