@@ -7,8 +7,9 @@ that admonition as it is written, with a link to the ledger.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ PAGE = "claims"
 HERE = "claims-here"
 SCRIPT = "ledger.js"
 STATIC = Path(__file__).parent / "static"
-QUOTED = re.compile(r'"([^"]*)"')
 MARKUP = re.compile(r"\{value\}`(?P<value>[^`]+)`|`(?P<code>[^`]+)`|\$(?P<math>[^$]+)\$")
 
 
@@ -41,10 +41,9 @@ class Ledger(SphinxDirective):
 def inline(text: str) -> list[nodes.Node]:
     """Return a claim's words as nodes: formulas, code, and numbers looked up by name."""
     found: list[nodes.Node] = []
-    end = 0
-    text = QUOTED.sub(r"“\1”", text).replace("'", "’")  # Sphinx has done its own quotes before
+    end, marks = 0, itertools.cycle("“”")
     for match in MARKUP.finditer(text):
-        found.append(nodes.Text(text[end : match.start()]))
+        found.append(nodes.Text(_quoted(text[end : match.start()], marks)))
         end = match.end()
         if match["value"]:
             found.append(nodes.Text(text_of(match["value"])))
@@ -52,7 +51,12 @@ def inline(text: str) -> list[nodes.Node]:
             found.append(nodes.literal("", match["code"]))
         else:
             found.append(nodes.math("", match["math"]))
-    return [*found, nodes.Text(text[end:])]
+    return [*found, nodes.Text(_quoted(text[end:], marks))]
+
+
+def _quoted(text: str, marks: Iterator[str]) -> str:
+    """Turn straight quotes into curly ones; Sphinx has done its own before it comes here."""
+    return re.sub('"', lambda match: next(marks), text).replace("'", "’")
 
 
 def css_class(word: str) -> str:

@@ -19,6 +19,18 @@ def test_words_become_text_formulas_code_and_numbers() -> None:
     assert "".join(node.astext() for node in found) == "It’s “so”: x^2, code, 0.32."
 
 
+def test_a_quotation_may_hold_a_formula_and_arguments_keep_their_own_quotes() -> None:
+    found = ledger.inline('"so $x$" and {value}`reported table6 "vanilla CLIP" ACER`')
+    assert "".join(node.astext() for node in found) == "“so x” and 0.91"
+
+
+def test_every_entry_of_the_ledger_can_be_written() -> None:
+    for claim in read_ledger():
+        for words in (claim.claim, claim.condition or "", claim.finding):
+            text = "".join(node.astext() for node in ledger.inline(words))
+            assert "{value}" not in text and text.count("“") == text.count("”"), claim.id
+
+
 def test_ids_and_classes_are_safe_in_an_address() -> None:
     claims = read_ledger()
     assert ledger.address(claims[0]) == "claim-a1"
