@@ -161,7 +161,14 @@ def _in_order(name: str, metric: str, *rows: str) -> str:
 
 
 def _seeds(name: str) -> str:
+    """Number of seeds of a record."""
     return str(_runs(name)["seed"].nunique())
+
+
+def _trainings(name: str) -> str:
+    """Number of runs of a record, and the minutes that they took together."""
+    runs = _runs(name)
+    return f"{len(runs)} trainings, {runs['train_seconds'].sum() / 60:.0f} minutes"
 
 
 def _fact(name: str, *keys: str) -> str:
@@ -261,6 +268,7 @@ VALUES: dict[str, Callable[..., Interval | float | str]] = {
     "apart": _apart,
     "in_order": _in_order,
     "seeds": _seeds,
+    "trainings": _trainings,
     "fact": _fact,
     "fact_interval": _fact_interval,
     "space": _space,

@@ -56,7 +56,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("value", values.value_role)
     app.add_directive("ledger", ledger.Ledger)
     app.connect("config-inited", configure)
-    app.connect("doctree-resolved", ledger.fill_chapter)
+    app.connect("doctree-resolved", ledger.resolve)
     app.connect("doctree-resolved", solutions.apply)
     app.connect("html-page-context", finish_page, priority=AFTER_OTHER_EXTENSIONS)
     app.connect("build-finished", addresses.write_sitemap)

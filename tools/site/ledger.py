@@ -34,7 +34,7 @@ class Ledger(SphinxDirective):
         """Return the table of counts and the list of claims."""
         self.env.note_dependency(str(FILE))
         claims = read_ledger()
-        items = [_item(claim, self.env.app, self.env.docname) for claim in claims]
+        items = [_item(claim) for claim in claims]
         return [_counts(claims), nodes.bullet_list("", *items, classes=["ledger"])]
 
 
@@ -69,13 +69,13 @@ def address(claim: Claim) -> str:
     return f"claim-{claim.id.lower()}"
 
 
-def _item(claim: Claim, app: Sphinx, page: str) -> nodes.list_item:
+def _item(claim: Claim) -> nodes.list_item:
     head = nodes.paragraph("", "", nodes.strong("", claim.id), nodes.Text(" "), _verdict(claim))
     rows = [head, nodes.paragraph("", "", *inline(claim.claim), classes=["claim-words"])]
     if claim.condition:
         rows.append(_labeled("Condition", inline(claim.condition)))
     rows.append(nodes.paragraph("", "", *inline(claim.finding)))
-    rows.append(_labeled("Paper", _where(claim, app, page)))
+    rows.append(_labeled("Paper", _where(claim)))
     if guards := _guards(claim):
         rows.append(_labeled("Guarded by", guards))
     names = ("claim", f"verdict-{css_class(claim.verdict)}", f"kind-{claim.kind}")
@@ -90,11 +90,15 @@ def _labeled(label: str, content: Iterable[nodes.Node]) -> nodes.paragraph:
     return nodes.paragraph("", "", nodes.strong("", f"{label}: "), *content, classes=["claim-note"])
 
 
-def _where(claim: Claim, app: Sphinx, page: str) -> list[nodes.Node]:
+def _where(claim: Claim) -> list[nodes.Node]:
     """Place in the paper, and a link to the section of the book."""
-    target = app.builder.get_relative_uri(page, claim.page) + f"#{nodes.make_id(claim.heading)}"
-    link = nodes.reference("", claim.heading, refuri=target, internal=True)
+    link = _link(claim.heading, claim.page, nodes.make_id(claim.heading))
     return [nodes.Text(f"{claim.place} ({claim.kind}). In this book: "), link]
+
+
+def _link(words: str, page: str, anchor: str) -> nodes.reference:
+    """Return a link whose address :func:`resolve` completes; it depends on the builder."""
+    return nodes.reference("", words, internal=True, refuri="", ledger=(page, anchor))
 
 
 def _guards(claim: Claim) -> list[nodes.Node]:
@@ -132,24 +136,34 @@ def _row(cells: list[str]) -> nodes.row:
     return nodes.row("", *entries)
 
 
-def fill_chapter(app: Sphinx, document: nodes.document, page: str) -> None:
-    """Replace the text of each admonition ``claims-here`` by the verdicts on this page's claims."""
-    boxes = [box for box in document.findall(nodes.admonition) if HERE in box["classes"]]
-    if not boxes:
-        return
-    claims = [claim for claim in read_ledger() if claim.page == page]
-    uri = app.builder.get_relative_uri(page, PAGE)
-    for box in boxes:
-        title = next(iter(box.findall(nodes.title)))
-        items = [_short(claim, uri) for claim in claims]
-        box.children = []
-        box += [title, nodes.bullet_list("", *items, classes=["ledger-short"])]
+def resolve(app: Sphinx, document: nodes.document, page: str) -> None:
+    """Fill the boxes ``claims-here``, and complete the links of the ledger.
+
+    The builder of a single page calls this once, with all pages in one document.
+    """
+    for box in list(document.findall(nodes.admonition)):
+        if HERE in box["classes"]:
+            mine = [claim for claim in read_ledger() if claim.page == _page_of(box, app, page)]
+            title = next(iter(box.findall(nodes.title)))
+            box.children = []
+            box += [title, nodes.bullet_list("", *map(_short, mine), classes=["ledger-short"])]
+    for link in document.findall(nodes.reference):
+        if "ledger" in link:
+            target, anchor = link["ledger"]
+            uri = app.builder.get_relative_uri(_page_of(link, app, page), target)
+            link["refuri"] = f"{uri}#{anchor}"
 
 
-def _short(claim: Claim, uri: str) -> nodes.list_item:
-    link = nodes.reference(
-        "", "", nodes.Text(claim.id), refuri=f"{uri}#{address(claim)}", internal=True
-    )
+def _page_of(node: nodes.Node, app: Sphinx, page: str) -> str:
+    """Return the page that a node was read from, also where pages were put into one document."""
+    while node.parent is not None:  # of inlined pages, the old document stays the last parent
+        node = node.parent
+    source = node.get("source") if isinstance(node, nodes.document) else None
+    return (source and app.env.path2doc(source)) or page
+
+
+def _short(claim: Claim) -> nodes.list_item:
+    link = _link(claim.id, PAGE, address(claim))
     words = [_verdict(claim), nodes.Text(" "), link, nodes.Text(" "), *inline(claim.claim)]
     return nodes.list_item("", nodes.paragraph("", "", *words))
 

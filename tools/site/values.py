@@ -21,7 +21,9 @@ def value_role(
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """Return the number's text; a name that leads nowhere is an error of the build."""
     try:
-        return [nodes.Text(text_of(text))], []
+        found = text_of(text)
+        # In a command, two hyphens are two hyphens.
+        return [nodes.literal("", found) if text.startswith("command ") else nodes.Text(found)], []
     except UnknownValue as error:
         message = inliner.reporter.error(f"value: {error}", line=lineno)
         return [inliner.problematic(rawtext, rawtext, message)], [message]

@@ -68,3 +68,42 @@ def test_the_line_about_the_last_run_names_day_seconds_and_versions(tmp_path) ->
     context = {"body": "<p>text</p>"}
     last_run.add("gone", context)
     assert context["body"] == "<p>text</p>"
+
+
+class FakeApp:
+    """As much of Sphinx as the links need: pages are files, or all in one."""
+
+    def __init__(self, single: bool) -> None:
+        self.env = self.builder = self
+        self.single = single
+
+    def path2doc(self, source: str) -> str:
+        return source.removesuffix(".ipynb")
+
+    def get_relative_uri(self, page: str, target: str) -> str:
+        return "all.html" if self.single else f"{target}.html"
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_box_is_filled_with_its_own_chapters_claims(single: bool) -> None:
+    """The builder of one page for all hands over the root's name, whatever the box stands on."""
+    chapter = "05_mixture_of_experts"
+    document = nodes.document("", "", source=f"{chapter}.ipynb")
+    box = nodes.admonition("", nodes.title("", "Claims"), classes=[ledger.HERE])
+    box += nodes.paragraph("", "fallback for a notebook program")
+    document += box
+    ledger.resolve(FakeApp(single), document, "index" if single else chapter)
+    mine = [claim for claim in read_ledger() if claim.page == chapter]
+    items = list(box.findall(nodes.list_item))
+    assert len(items) == len(mine) > 0
+    links = [link["refuri"] for link in box.findall(nodes.reference)]
+    page = "all.html" if single else "claims.html"
+    assert links == [f"{page}#claim-{claim.id.lower()}" for claim in mine]
+    assert "fallback" not in box.astext()
+
+
+def test_other_boxes_are_left_alone() -> None:
+    document = nodes.document("", "", source="01_a.ipynb")
+    document += nodes.admonition("", nodes.title("", "Try it"), nodes.paragraph("", "this"))
+    ledger.resolve(FakeApp(single=False), document, "01_a")
+    assert "this" in document.astext()
