@@ -81,6 +81,13 @@ def test_images_of_one_person_are_no_pair_and_no_neighbor():
         assert a[name].estimate == pytest.approx(b[name].estimate)
 
 
+@pytest.mark.parametrize("width", [3, 60])
+def test_an_estimate_lies_in_its_interval(width):
+    """People drawn twice would move isolation and dimension, not only widen them."""
+    for name, found in measured(shift=1.0, width=width).items():
+        assert found.low <= found.estimate <= found.high, name
+
+
 def test_people_are_drawn_so_that_few_give_wide_intervals():
     features, subject, family = world(1.0)
     few = np.isin(subject, np.unique(subject)[:6])
