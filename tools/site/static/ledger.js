@@ -71,6 +71,7 @@ document.addEventListener("DOMContentLoaded", () => {
   window.addEventListener("hashchange", showTarget);
   window.addEventListener("beforeprint", () => claims.forEach(({ item }) => (item.hidden = false)));
   window.addEventListener("afterprint", apply);
+  list.setAttribute("role", "list"); // without bullets, some screen readers forget that it is one
   list.before(form);
   apply();
 });
