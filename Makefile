@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 DATA := data/synthetic-laptop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help book test lint data assignments grade course-tests serve pdf lab lock clean
+.PHONY: help book test lint data assignments grade course-tests serve pdf report lab lock clean
 
 help:  ## list the targets
 	@echo "usage: make TARGET [JOBS=n] [PORT=n] [SOLUTIONS=folded|shown|none]"
@@ -57,6 +57,9 @@ serve: $(VENV)/.installed-book  ## look at the built site on this machine: PORT=
 
 pdf: $(VENV)/.installed-test book  ## the whole book as one PDF, through Chromium
 	$(BIN)/python -m tools.site.pdf --solutions $(SOLUTIONS)
+
+report: $(VENV)/.installed-test book  ## the report of the reproduction as a PDF, through Chromium
+	$(BIN)/python -m tools.site.report
 
 lab: $(VENV)/.installed-lab $(DATA)/dataset.json  ## work in the notebooks: JupyterLab, boxes and formulas shown
 	$(BIN)/jupyter lab --notebook-dir=book

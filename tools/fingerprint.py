@@ -22,7 +22,7 @@ from data_prep.provenance import code_digest
 PACKAGES = ("lasoftmoe", "data_prep")
 SKIPPED_FOLDERS = {"__pycache__", ".ipynb_checkpoints"}
 # Prose and the look of the site: no cell reads them.
-PROSE_SUFFIXES = {".ipynb", ".md", ".yml", ".bib", ".css", ".svg"}
+PROSE_SUFFIXES = {".ipynb", ".md", ".yaml", ".yml", ".bib", ".css", ".svg"}
 
 
 def digest(parts: Iterable[tuple[str, bytes]]) -> str:

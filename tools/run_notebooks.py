@@ -10,7 +10,8 @@ import sys
 import tempfile
 import textwrap
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -19,19 +20,26 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from data_prep.provenance import versions
+
 HEARTBEAT_SECONDS = 20
 ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
 class Run:
-    """One executed notebook: fingerprint, seconds, and the error if it failed."""
+    """One executed notebook: fingerprint, seconds, and the error if it failed.
+
+    ``date`` (UTC, ISO 8601) and ``versions`` say when and with what it ran.
+    """
 
     notebook: str
     fingerprint: str
     seconds: float = 0.0
     reused: bool = False
     error: str | None = None
+    date: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 class Store:
@@ -126,7 +134,8 @@ async def execute(path: Path, fingerprint: str, timeout: int, store: Store) -> R
     Args:
         timeout: The limit of each cell, in seconds.
     """
-    run = Run(path.stem, fingerprint)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    run = Run(path.stem, fingerprint, date=now, versions=versions())
     notebook = nbformat.read(path, as_version=4)
     progress = {"cell": 0}
     print(f"  running  {path.name}", flush=True)

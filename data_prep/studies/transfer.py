@@ -8,6 +8,7 @@ and rejects the person afterwards. Neither network was trained on these people.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,13 @@ class Transfer:
         }
 
 
-def measure_transfer(command: str, people: int = 60, captures: int = 4, seed: int = 0) -> Transfer:
+def measure_transfer(
+    command: str,
+    people: int = 60,
+    captures: int = 4,
+    seed: int = 0,
+    attacks: Sequence[str] = (NOISE, *ADVERSARIAL),
+) -> Transfer:
     """Attack new people on the surrogate and test both recognizers.
 
     Raises:
@@ -80,7 +87,7 @@ def measure_transfer(command: str, people: int = 60, captures: int = 4, seed: in
     clean = {name: _embed(network, images) for name, network in networks.items()}
     checks = {name: verification(embeddings, person) for name, embeddings in clean.items()}
     rows = []
-    for attack in (NOISE, *ADVERSARIAL):
+    for attack in attacks:
         attacked = _attack(attack, images, networks["surrogate"], seed)
         for name, network in networks.items():
             after = _embed(network, attacked)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.book.conftest import CHAPTERS, PAGES
+from tests.book.conftest import CHAPTERS, PAGES, ROOT
 from tools.site import solutions
 
 pypdf = pytest.importorskip("pypdf")
@@ -73,6 +75,16 @@ def test_the_bar_around_the_text_stays_on_the_screen(visit) -> None:
     paper = printed(page)
     assert "7.Linearattention" in paper, "the chapter's number belongs to its title"
     assert "Showcodecellsource" not in paper
+
+
+def test_the_report_of_the_reproduction_is_a_pdf_of_its_own(site: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.site.report"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    reader = pypdf.PdfReader(done.stdout.strip())
+    assert 3 <= len(reader.pages) <= 8
+    assert "Questions to the authors" in list(titles(reader.outline))
 
 
 def titles(entries: list[Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -48,3 +49,12 @@ def test_an_error_before_the_first_cell_names_the_notebook(
 def test_a_process_that_does_not_start_is_told_in_words() -> None:
     assert "JOBS=1" in explain(RuntimeError("Kernel didn't respond in 60 seconds"))
     assert "_config.yml" in explain(CellTimeoutError("too long"))
+
+
+@pytest.mark.slow
+def test_a_finished_run_keeps_when_and_with_what_it_ran(tmp_path: Path) -> None:
+    done = run(tmp_path, "2")
+    kept = Store(tmp_path / "store").find("chapter", "mark")
+    assert kept is not None and kept.date == done.date
+    assert datetime.fromisoformat(kept.date).utcoffset() == timedelta(0)
+    assert {"python", "torch", "lasoftmoe"} <= kept.versions.keys()

@@ -13,7 +13,17 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from tools.site import addresses, downloads, markup, metadata, origin, solutions
+from tools.site import (
+    addresses,
+    downloads,
+    last_run,
+    ledger,
+    markup,
+    metadata,
+    origin,
+    solutions,
+    values,
+)
 
 AFTER_OTHER_EXTENSIONS = 900
 
@@ -22,6 +32,7 @@ def configure(app: Sphinx, config: Config) -> None:
     """Complete the settings that follow from others."""
     addresses.configure(config)
     origin.configure(config)
+    config.html_static_path.append(str(ledger.STATIC))
 
 
 def finish_page(
@@ -30,6 +41,8 @@ def finish_page(
     """Change what the templates are about to write on one page."""
     if document is not None:  # the search page and the index have no text
         context["metatags"] += metadata.tags(app, page, context["title"], document)
+    ledger.add_script(app, page, context)
+    last_run.add(page, context)
     if "body" in context:
         context["body"] = markup.repair(context["body"])
     if document is not None and solutions.chosen() != "none":
@@ -40,7 +53,10 @@ def finish_page(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
+    app.add_role("value", values.value_role)
+    app.add_directive("ledger", ledger.Ledger)
     app.connect("config-inited", configure)
+    app.connect("doctree-resolved", ledger.resolve)
     app.connect("doctree-resolved", solutions.apply)
     app.connect("html-page-context", finish_page, priority=AFTER_OTHER_EXTENSIONS)
     app.connect("build-finished", addresses.write_sitemap)

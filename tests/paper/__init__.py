@@ -1,0 +1,1 @@
+"""Claims of the paper that no module of the packages is about, one test for each."""
