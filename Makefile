@@ -38,8 +38,9 @@ lint: $(VENV)/.installed-test  ## style of code and notebooks, types, no stored 
 
 data: $(DATA)/dataset.json  ## the embedded data set
 
-assignments: $(VENV)/.installed-book  ## blank notebooks, solutions and rubric: CHAPTER=06 FORMAT=plain|nbgrader|otter|all
-	@$(BIN)/python -m tools.assignments build $(if $(CHAPTER),--chapter $(CHAPTER)) --format $(or $(FORMAT),plain)
+assignments: $(VENV)/.installed-book  ## blank notebooks, solutions and rubric: CHAPTER=06 FORMAT=plain|nbgrader|otter|all SECRET=
+	@$(BIN)/python -m tools.assignments build $(if $(CHAPTER),--chapter $(CHAPTER)) --format $(or $(FORMAT),plain) \
+	    $(if $(SECRET),--secret "$(SECRET)")
 
 grade: $(VENV)/.installed-book  ## grade a class: CHAPTER=06 SUBMISSIONS=DIR OUT=DIR, also ROSTER= SECRET= DUE= PENALTY= RESUME=1 PER_STUDENT=1
 	@test -n "$(CHAPTER)" -a -n "$(SUBMISSIONS)" -a -n "$(OUT)" || \

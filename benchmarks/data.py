@@ -40,7 +40,9 @@ LEAST_OF_COPYING = 0.5
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.data", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--images", type=int, default=4000, help="images of each kind (4000)")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds, after one more (7)")
     parser.add_argument(

@@ -40,7 +40,9 @@ def random_scores(count: int, dtype: str) -> tuple[NDArray[np.floating], NDArray
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.metrics", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.metrics", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--count", type=int, default=10**6, help="scores (default: 1,000,000)")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--clock", choices=CLOCKS, default="process")

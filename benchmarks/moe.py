@@ -28,7 +28,9 @@ ALIGNMENT = (48, 49, 52, 56)
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.moe", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.moe", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (2)")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds (15)")

@@ -39,7 +39,9 @@ RUNS = ("bare, core", "importer, core", "one worker, wall", "two workers, wall")
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.preparation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.preparation", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--clips", type=int, default=24, help="videos (24)")
     parser.add_argument("--length", type=int, default=90, help="frames per video (90)")
     parser.add_argument("--frames", type=int, default=8, help="frames to take from each video (8)")

@@ -39,7 +39,7 @@ _BATCHES = {"cpu": 1, "cuda": 4}
 
 def main() -> int:
     """Measure and print; write the record with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--people", type=at_least(1), default=20, help="five captures each")
     parser.add_argument("--workers", type=at_least(1), default=2)
     parser.add_argument("--device", default="cpu")

@@ -133,7 +133,9 @@ def to_text(record: dict) -> str:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reprocessing", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reprocessing", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--experiment", choices=known_experiments(), default="vanilla")
     parser.add_argument("--preset", default="laptop")
     parser.add_argument("--seeds", type=at_least(1), default=5)

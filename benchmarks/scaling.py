@@ -194,7 +194,9 @@ def with_table(text: str, new: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the table, with ``--measure`` after measuring."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scaling", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--measure", action="store_true", help="measure the rates again first")
     parser.add_argument("--clips", type=int, default=12, help="clips to measure with (12)")
     options = parser.parse_args(arguments)

@@ -7,11 +7,30 @@ import sys
 from collections.abc import Sequence
 
 from data_prep.commands import audit, embedded, jfsfdb, looking, releases, scale, studies
-from data_prep.commands.options import add_shared_options
+from data_prep.commands.options import Help, add_shared_options, refuse_abbreviations
 from data_prep.errors import printable
 from data_prep.limits import limits_set
+from data_prep.provenance import versions
 
 GROUPS = (embedded, looking, audit, releases, jfsfdb, scale, studies)
+DATA = "data/synthetic-laptop"
+EXAMPLES = {
+    "synthetic": f"--preset laptop --out {DATA}",
+    "captions": "--subjects 1500 --out data/captions",
+    "surrogate": "--out surrogate.safetensors",
+    "sheet": f"{DATA} --out sheet.png",
+    "check": DATA,
+    "audit": f"{DATA} --protocol p1",
+    "uniattackdata": "--root /data/UniAttackData --protocol p1 --out data/uniattackdata-p1",
+    "folder": "--live my/live --fake my/fakes --out data/mine",
+    "jfsfdb": "msu --root /data/MSU --out data/msu",
+    "fetch-yunet": "--out yunet.onnx",
+    "inspect": f"{DATA} --out inspection.html",
+    "shards": f"{DATA} --out data/shards",
+    "attacks": "--people 60 --json attacks.json",
+    "strengths": "--people 60 --out strengths.png",
+}
+"""One call of each command, printed at the end of its help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,13 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m data_prep", description="Prepare datasets for face attack detection."
+        prog="python -m data_prep",
+        description="Prepare datasets for face attack detection.",
+        epilog=f"example: python -m data_prep synthetic {EXAMPLES['synthetic']}",
+        formatter_class=Help,
+        allow_abbrev=False,
     )
+    number = versions().get("lasoftmoe", "unknown")
+    parser.add_argument("--version", action="version", version=f"lasoftmoe {number}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     for group in GROUPS:
         group.add_commands(commands)
-    for command in commands.choices.values():
+    for name, command in commands.choices.items():
         add_shared_options(command)
+        command.epilog = f"example: python -m data_prep {name} {EXAMPLES[name]}"
+        command.formatter_class = Help
+        refuse_abbreviations(command)
     return parser

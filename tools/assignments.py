@@ -24,7 +24,14 @@ from tools import notebooks, other_formats
 from tools.notebooks import Cell, Notebook, Task
 from tools.plain_markdown import plain
 from tools.run_notebooks import sockets
-from tools.teacher import autograder_archive, rubric, student_readme, student_requirements
+from tools.teacher import (
+    SECRET,
+    autograder_archive,
+    build_wheel,
+    rubric,
+    student_readme,
+    student_requirements,
+)
 
 OUT = notebooks.ROOT / "_build" / "assignments"
 FORMATS = ("plain", "nbgrader", "otter", "all")
@@ -117,7 +124,7 @@ def write_notebooks(out: Path) -> None:
         notebooks.write(readable(notebook), out / "solved" / path.name)
 
 
-def build(number: str, form: str, out: Path, run: bool) -> Path:
+def build(number: str, form: str, out: Path, run: bool, private: Sequence[Path] = ()) -> Path:
     """Write the folder of one chapter and return it.
 
     Args:
@@ -125,6 +132,7 @@ def build(number: str, form: str, out: Path, run: bool) -> Path:
         form: one of `FORMATS`.
         out: where the folder of the chapter goes.
         run: whether the teacher's notebook is executed.
+        private: the wheel and the course secret, for the archives of other graders.
     """
     folder, name = out / f"ch{number}", f"ch{number}.ipynb"
     shutil.rmtree(folder, ignore_errors=True)
@@ -137,11 +145,11 @@ def build(number: str, form: str, out: Path, run: bool) -> Path:
     book = notebooks.read(notebooks.notebook_path(number))
     (folder / "teacher" / "rubric.md").write_text(rubric(notebooks.chapter(number), book))
     (folder / "teacher").chmod(0o700)
-    autograder_archive(number, folder / "gradescope" / "autograder.zip")
+    autograder_archive(number, folder / "gradescope" / "autograder.zip", private)
     if form in ("nbgrader", "all"):
         other_formats.write_nbgrader(number, teacher, folder / "nbgrader")
     if form in ("otter", "all"):
-        other_formats.write_otter(number, teacher, folder / "otter")
+        other_formats.write_otter(number, teacher, folder / "otter", private)
     return folder
 
 
@@ -164,18 +172,50 @@ def execute(notebook: Notebook, allow_errors: bool = False) -> Notebook:
     return node
 
 
+def course_secret(name: str) -> Path:
+    """Return the path of a course secret.
+
+    Raises:
+        argparse.ArgumentTypeError: There is no such file, or it has another name.
+    """
+    path = Path(name).expanduser()
+    if not path.is_file() or path.name != SECRET:
+        raise argparse.ArgumentTypeError(f"{path}: expected a file named {SECRET}")
+    return path
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    program = "python -m tools.assignments"
+    made = argparse.ArgumentParser(
+        prog=program,
+        description=__doc__.splitlines()[0],
+        epilog=f"example: {program} build --chapter 06",
+        allow_abbrev=False,
+    )
+    commands = made.add_subparsers(dest="command", required=True)
+    help_text, example = "write a folder per chapter", "build --chapter 06 --format nbgrader"
+    folder = commands.add_parser(
+        "build", help=help_text, epilog=f"example: {program} {example}", allow_abbrev=False
+    )
+    folder.add_argument("--chapter", default="", help="two digits; all chapters if left out")
+    folder.add_argument("--format", default="plain", choices=FORMATS)
+    folder.add_argument(
+        "--secret", type=course_secret, help="put this course secret into the archives of graders"
+    )
+    folder.add_argument("--out", type=Path, default=OUT)
+    folder.add_argument("--no-run", action="store_true", help="do not run the teacher's notebook")
+    help_text, example = "write all chapters, blank and solved", "notebooks --out my_notebooks"
+    pair = commands.add_parser(
+        "notebooks", help=help_text, epilog=f"example: {program} {example}", allow_abbrev=False
+    )
+    pair.add_argument("--out", type=Path, default=OUT.parent / "notebooks")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and write what it asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True)
-    made = commands.add_parser("build", help="a folder per chapter", allow_abbrev=False)
-    made.add_argument("--chapter", default="", help="two digits; all chapters if left out")
-    made.add_argument("--format", default="plain", choices=FORMATS)
-    made.add_argument("--out", type=Path, default=OUT)
-    made.add_argument("--no-run", action="store_true", help="do not run the teacher's notebook")
-    pair = commands.add_parser("notebooks", help="all chapters, blank and solved")
-    pair.add_argument("--out", type=Path, default=OUT.parent / "notebooks")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.command == "notebooks":
         write_notebooks(options.out)
         print(options.out)
@@ -183,8 +223,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     numbers = [options.chapter] if options.chapter else notebooks.chapter_numbers()
     for number in numbers:
         notebooks.chapter(number)  # refuses an unknown one before anything is written
+    private = [build_wheel(options.out), *([options.secret] if options.secret else [])]
+    print(private[0], flush=True)
     for number in numbers:
-        print(build(number, options.format, options.out, not options.no_run), flush=True)
+        made = build(number, options.format, options.out, not options.no_run, private)
+        print(made, flush=True)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,11 @@ def build(jobs: int, shown_solutions: str) -> None:
 
 def main() -> None:
     """Read the command line, build, and print where the site is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="example: python -m tools.build_book --jobs 2 --solutions none",
+        allow_abbrev=False,
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="notebooks at a time")
     parser.add_argument(
         "--solutions",

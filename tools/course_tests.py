@@ -20,7 +20,11 @@ from tools.notebooks import ROOT
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tests and return pytest's exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="example: python -m tools.course_tests my_moe",
+        allow_abbrev=False,
+    )
     parser.add_argument("module", help="such as my_moe, for my_moe.py in this folder")
     name = parser.parse_args(arguments).module.removesuffix(".py").replace("/", ".")
     sys.path.insert(0, str(Path.cwd()))

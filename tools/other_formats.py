@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lasoftmoe import __version__
 from lasoftmoe.exercises.exercise import Exercise
+from lasoftmoe.exercises.hidden import DEFAULT_SECRET
 from tools import notebooks
 from tools.notebooks import Cell, Notebook
+from tools.teacher import SECRET, WHEEL, student_requirements
 
 NBGRADER_CONFIG = """# nbgrader 0.9: run `nbgrader generate_assignment ch{number}` in this folder.
 
+import sys
+from pathlib import Path
+
+secret = Path("{secret}").expanduser()
+if "autograde" in sys.argv and not secret.exists():  # else every hidden test fails: zero points
+    raise SystemExit(f"{{secret}} is missing: `make grade` makes a course secret, or copy yours")
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "lasoftmoe"
 c.ClearSolutions.code_stub = {{"python": "{stub}"}}
 c.ClearHiddenTests.begin_test_delimeter = "BEGIN HIDDEN TESTS"
 c.ClearHiddenTests.end_test_delimeter = "END HIDDEN TESTS"
 c.Execute.timeout = 60
-c.Execute.error_on_timeout = False
 """
 OTTER_CONFIG = """# ASSIGNMENT CONFIG
 name: ch{number}
@@ -39,17 +47,13 @@ generate:
   show_hidden: false
   pdf: false
 """
-SECRET = "course_secret"
-WHEEL = f"lasoftmoe-{__version__}-py3-none-any.whl"
-NOTE = f"""Before you run `otter assign`, put two files into this folder:
+NOTE = f"""`{SECRET}` and `{WHEEL}` must be in this folder before you run `otter assign`. `make
+assignments FORMAT=otter SECRET=FILE` puts them there; `make grade` makes a secret. Both go into the
+autograder's archive and not to students.
 
-- `{SECRET}`: a copy of your course secret, ~/.config/lasoftmoe/course_secret, which `make grade`
-  makes.
-- `{WHEEL}`: `pip wheel --no-deps --wheel-dir . PROJECT`.
-
-Both go into the autograder's archive and not to students. otter runs a student's whole notebook in
-one process with the tests and has no time limit of its own: a loop without an end takes the rest
-with it, and a determined student can read what the tests read.
+otter runs a student's whole notebook in one process with the tests and has no time limit of its
+own: a loop without an end takes the rest with it, and a determined student can read what the tests
+read. The image downloads the packages in requirements.txt, PyTorch for NVIDIA's GPUs among them.
 """
 IMPORTS = """from pathlib import Path as _Path
 
@@ -110,7 +114,7 @@ def write_nbgrader(number: str, solved: Notebook, folder: Path) -> None:
     """Write nbgrader's source folder and configuration."""
     name = f"ch{number}"
     notebooks.write(to_nbgrader(number, solved), folder / "source" / name / f"{name}.ipynb")
-    config = NBGRADER_CONFIG.format(number=number, stub=notebooks.STUB)
+    config = NBGRADER_CONFIG.format(number=number, stub=notebooks.STUB, secret=DEFAULT_SECRET)
     (folder / "nbgrader_config.py").write_text(config)
 
 
@@ -122,6 +126,13 @@ def _raw(cell_id: str, text: str) -> Cell:
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" if line else "" for line in text.splitlines())
+
+
+def with_prompt(code: str) -> str:
+    """Return a solved cell for which otter leaves our stub, not its own dots, in its place."""
+    prompt = rf'\1""" # BEGIN PROMPT\n\1{notebooks.STUB}\n\1"""; # END PROMPT'
+    code = notebooks.SOLUTION.sub(rf"\g<0>\n{prompt}", code)
+    return code.replace("# BEGIN SOLUTION", "# BEGIN SOLUTION NO PROMPT")
 
 
 def _test(cell: Cell, name: str, function: str, body: str, hidden: bool) -> Cell:
@@ -142,6 +153,8 @@ def to_otter(number: str, solved: Notebook) -> Notebook:
             cells += [_raw(f"question-{name}", f"# BEGIN QUESTION\n{question}"), cell]
         elif kind == "answer":
             cells.append(_raw(f"solution-{name}", "# BEGIN SOLUTION"))
+            cell = copy.deepcopy(cell)
+            notebooks.set_source(cell, with_prompt(notebooks.source(cell)))
             cells += [cell, _raw(f"solution-end-{name}", "# END SOLUTION")]
         elif kind == "check":
             visible = notebooks.source(cell)
@@ -158,9 +171,11 @@ def to_otter(number: str, solved: Notebook) -> Notebook:
     return {**solved, "cells": cells}
 
 
-def write_otter(number: str, solved: Notebook, folder: Path) -> None:
-    """Write otter's master notebook and its requirements."""
+def write_otter(number: str, solved: Notebook, folder: Path, private: Sequence[Path] = ()) -> None:
+    """Write otter's master notebook, its requirements, and the files that its archive needs."""
     notebooks.write(to_otter(number, solved), folder / f"ch{number}.ipynb")
     wheel = f"lasoftmoe @ file:///autograder/source/files/{WHEEL}"
-    (folder / "requirements.txt").write_text(f"{wheel}\n")
+    (folder / "requirements.txt").write_text(f"{student_requirements()}{wheel}\n")
     (folder / "README.txt").write_text(NOTE)
+    for file in private:
+        shutil.copy(file, folder)

@@ -2,75 +2,110 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from lasoftmoe import __version__
 from lasoftmoe.exercises.exercise import Chapter, Exercise, Mistake, NotYet
 from lasoftmoe.exercises.trials import attempt
 from tools import notebooks
 from tools.notebooks import Notebook
 
-SLIM = (
-    "einops",
-    "ipykernel",
-    "jaxtyping",
-    "jupyterlab",
-    "numpy",
-    "pandas",
-    "pillow",
-    "pydantic",
-    "torch",
-    "tqdm",
-)
-
+WHEEL = f"lasoftmoe-{__version__}-py3-none-any.whl"
+SECRET = "course_secret"
 README = """# Assignment of chapter {number}
 
-1. Make an environment with Python 3.11 or 3.12: `python3 -m venv .venv`.
-2. Install PyTorch for the CPU as its website says, then
-   `.venv/bin/pip install -r requirements.txt`.
-   Your teacher gives you the file `lasoftmoe-*.whl`. Install it with
-   `.venv/bin/pip install --no-deps FILE`.
-3. Open `ch{number}.ipynb` in JupyterLab or another program for notebooks.
-4. Write each function in place of `raise NotImplementedError`, and run the check below it. A check
+You need Python 3.11 or 3.12 and about 1.5 GB of disk. In this folder, with the file `{wheel}` that
+your teacher gives you:
+
+```
+python3 -m venv .venv
+.venv/bin/pip install uv
+.venv/bin/uv pip install --torch-backend cpu -r requirements.txt
+.venv/bin/uv pip install --no-deps {wheel}
+.venv/bin/jupyter lab ch{number}.ipynb
+```
+
+On Windows, write `.venv\\Scripts` in place of `.venv/bin`. On Linux, pip without `uv` would install
+PyTorch for NVIDIA's GPUs, several gigabytes that no exercise uses.
+
+1. Write each function in place of `raise NotImplementedError`, and run the check below it. A check
    says "Right", or in one line what to look at. Open one hint at a time.
-5. Restart the kernel, run all cells, save, and hand in `ch{number}.ipynb`.
+2. Restart the kernel, run all cells, save, and hand in `ch{number}.ipynb`.
 
 Keep the names of the functions and the order of their arguments. Grading calls your functions with
 other inputs than the checks do, each within ten seconds, without network and without files.
-An answer that depends on another cell of yours may use it; anything else is not run.
+An answer may use names that other cells of yours define. No other cell is run.
 """
 
 SETUP = """#!/usr/bin/env bash
 set -e
-apt-get update && apt-get install -y python3 python3-venv
-python3 -m venv /autograder/venv
-/autograder/venv/bin/pip install {packages}
-/autograder/venv/bin/pip install --no-deps /autograder/source/*.whl
-chmod -R go= /autograder/source
+root="${AUTOGRADER:-/autograder}"
+python3 -m venv "$root/venv" || { apt-get update && apt-get install -y python3 python3-venv; }
+python3 -m venv "$root/venv"
+"$root/venv/bin/python" -m pip install uv
+install() { "$root/venv/bin/uv" pip install --python "$root/venv/bin/python" "$@"; }
+install --torch-backend cpu -r "$root/source/requirements.txt"
+install --no-deps "$root"/source/*.whl
+chmod -R go= "$root/source"
 """
 
 RUN = """#!/usr/bin/env bash
+root="${{AUTOGRADER:-/autograder}}"
 cd /
-exec /autograder/venv/bin/python -m lasoftmoe.exercises.grading --gradescope \\
-    --chapter {number} --secret /autograder/source/course_secret \\
-    --submissions "$(ls -d /autograder/submission/*.ipynb | head -n 1)" --out /autograder/results
+exec "$root/venv/bin/python" -m lasoftmoe.exercises.grading --gradescope \\
+    --chapter {number} --secret "$root/source/course_secret" \\
+    --submissions "$root/submission" --out "$root/results"
 """
 
-NOTE = """Put two files beside this one before you upload the folder as a zip:
+NOTE = """Gradescope's autograder of one chapter. Choose an image with Python 3.11 or 3.12 (Ubuntu 24.04
+has 3.12). `course_secret`, 32 random bytes, must be in this archive: `make assignments` puts it
+there if it is given SECRET=FILE, and `make grade` makes one.
 
-- `course_secret`: your course secret, a file of 32 random bytes (`make grade` makes one).
-- the wheel of the package: `pip wheel --no-deps --wheel-dir . PROJECT`.
-
-As root, the grader runs answers as the user "nobody" and without network; they cannot read this
-folder. Choose an image with Python 3.11 or 3.12.
+As root, the grader runs answers as the user "nobody" and without network. They cannot read this
+folder.
 """
+
+
+def build_wheel(out: Path) -> Path:
+    """Build the package's wheel into ``out``, without network and without traces in the checkout.
+
+    Raises:
+        SystemExit: pip could not build it.
+    """
+    with tempfile.TemporaryDirectory(prefix="wheel-") as folder:
+        for package in ("lasoftmoe", "data_prep"):
+            leave = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(notebooks.ROOT / package, Path(folder) / package, ignore=leave)
+        for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-text"):
+            shutil.copy(notebooks.ROOT / name, folder)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
+        command += ["--no-build-isolation", "--wheel-dir", str(out), folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the wheel for students could not be built:\n{done.stderr}")
+    return out / WHEEL
 
 
 def student_readme(number: str) -> str:
     """Return the page that tells students how to start and what to hand in."""
-    return README.format(number=number)
+    return README.format(number=number, wheel=WHEEL)
+
+
+def slim_packages() -> list[str]:
+    """Return the packages of the extra ``exercises``."""
+    project = tomllib.loads((notebooks.ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["optional-dependencies"]["exercises"]
+    return [re.match(r"[\w.-]+", line)[0] for line in lines]
 
 
 def student_requirements() -> str:
@@ -79,7 +114,7 @@ def student_requirements() -> str:
         line.partition("==")[0].lower(): line
         for line in (notebooks.ROOT / "constraints.txt").read_text().splitlines()
     }
-    return "".join(f"{pinned.get(name, name)}\n" for name in SLIM)
+    return "".join(f"{pinned.get(name, name)}\n" for name in slim_packages())
 
 
 def rubric(chapter: Chapter, book: Notebook) -> str:
@@ -111,11 +146,18 @@ def told(exercise: Exercise, mistake: Mistake) -> str:
     raise ValueError(f"{exercise.function}: the mistake {mistake.sentence!r} passes")
 
 
-def autograder_archive(number: str, path: Path) -> None:
-    """Write Gradescope's archive; the teacher adds the secret and the wheel."""
+def autograder_archive(number: str, path: Path, private: Sequence[Path] = ()) -> None:
+    """Write Gradescope's archive.
+
+    Args:
+        number: the chapter, two digits.
+        path: the archive.
+        private: files that go in as they are: the wheel and the course secret.
+    """
     files = {
-        "setup.sh": SETUP.format(packages=" ".join(SLIM)),
+        "setup.sh": SETUP,
         "run_autograder": RUN.format(number=number),
+        "requirements.txt": student_requirements(),
         "README.txt": NOTE,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,3 +166,5 @@ def autograder_archive(number: str, path: Path) -> None:
             entry = zipfile.ZipInfo(name)
             entry.external_attr = 0o100755 << 16  # Gradescope starts two of them
             archive.writestr(entry, text)
+        for file in private:
+            archive.write(file, file.name)

@@ -25,6 +25,22 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class Help(argparse.HelpFormatter):
+    """Help in which an example stays in one line, so that it can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
+
+
+def refuse_abbreviations(parser: argparse.ArgumentParser) -> None:
+    """Accept whole names of options only, in a command and in the commands below it."""
+    parser.allow_abbrev = False
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                refuse_abbreviations(command)
+
+
 def _limit(pair: str) -> str:
     try:
         parse_limits(pair)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
+from lasoftmoe import __version__
 from lasoftmoe.deployment import WARNING
 from lasoftmoe.experiment.config import (
     DataConfig,
@@ -31,18 +32,39 @@ Seeds = restricted_number_type("Seeds", int, [(">=", 1), ("<=", MOST_SEEDS)])
 SECTIONS = ("data", "detector", "training")
 
 
+class Help(DefaultHelpFormatter):
+    """Help in which an example stays in one line, so that it can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
+
+
 def make_parser(arguments: Sequence[str]) -> ArgumentParser:
     """Return the parser of all commands.
 
     Only the command in ``arguments`` gets its options: a method's options need torch, which would
     slow down ``lasoftmoe --help``.
     """
-    parser = ArgumentParser(prog="lasoftmoe", description=DESCRIPTION, exit_on_error=False)
+    parser = ArgumentParser(
+        prog="lasoftmoe",
+        description=DESCRIPTION,
+        epilog="example: lasoftmoe run la_soft_moe --seed 1",
+        version=__version__,
+        formatter_class=Help,
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subcommands(dest="command", required=True)
     wanted = next((word for word in arguments if word in COMMANDS), None)
-    for name, (add_options, text) in COMMANDS.items():
-        command = ArgumentParser(exit_on_error=False, description=text)
+    for name, (add_options, text, example) in COMMANDS.items():
+        command = ArgumentParser(
+            description=text,
+            epilog=f"example: lasoftmoe {name} {example}",
+            formatter_class=Help,
+            allow_abbrev=False,
+            exit_on_error=False,
+        )
         if name == wanted:
             add_options(command, arguments)
         commands.add_subcommand(name, command, help=text)
@@ -158,12 +180,29 @@ def _preset(parser: ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "train": (_experiment, "train and evaluate an experiment"),
-    "run": (_run, "train and evaluate an experiment or a whole table; print reports"),
-    "evaluate": (_evaluate, "score data with a trained run"),
-    "zero-shot": (_zero_shot, "score CLIP without training"),
-    "report": (_report, "list all runs, or a table next to the paper's"),
-    "cost": (_cost, "parameters and multiply-adds of a branch"),
-    "export": (_export, "write a trained run as an ONNX file"),
-    "score": (_score, "score images, videos, or folders with a trained run"),
+    "train": (_experiment, "train and evaluate an experiment", "soft_moe --training.epochs 2"),
+    "run": (
+        _run,
+        "train and evaluate an experiment or a whole table; print reports",
+        "table6 --preset laptop --seeds 5 --out table6.json",
+    ),
+    "evaluate": (_evaluate, "score data with a trained run", "runs/vanilla-0123abcd --data DIR"),
+    "zero-shot": (_zero_shot, "score CLIP without training", "--prompt all"),
+    "report": (
+        _report,
+        "list all runs, or a table next to the paper's",
+        "table6 --format markdown",
+    ),
+    "cost": (_cost, "parameters and multiply-adds of a branch", "la_soft_moe"),
+    "export": (
+        _export,
+        "write a trained run as an ONNX file",
+        "runs/vanilla-0123abcd --out detector.onnx",
+    ),
+    "score": (
+        _score,
+        "score images, videos, or folders with a trained run",
+        "photo.png --detector runs/vanilla-0123abcd",
+    ),
 }
+"""What adds a command's options, what it does, and the arguments of one call."""

@@ -16,6 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="python -m lasoftmoe.pretraining",
         description="Pretrain the small CLIP on captioned captures (python -m data_prep captions).",
+        epilog="example: python -m lasoftmoe.pretraining --data data/captions --out weights",
+        allow_abbrev=False,
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of captioned captures")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, card, and log")

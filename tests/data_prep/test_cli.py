@@ -1,10 +1,13 @@
+import argparse
 import os
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from data_prep.cli import main
+from data_prep.cli import _parser, main
 from data_prep.manifest import DatasetError
 from tests.data_prep.small import write_small
 
@@ -98,3 +101,30 @@ def test_a_device_or_a_link_as_output_is_refused_before_any_work(command, tmp_pa
         with pytest.raises(SystemExit):
             main([*command, place])
         assert f"is {kind}" in capsys.readouterr().err
+
+
+def every_command():
+    parser = _parser()
+    (commands,) = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    return commands.choices
+
+
+@pytest.mark.parametrize("name", every_command())
+def test_help_of_a_command_ends_in_a_call_that_it_accepts(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    *_, example = capsys.readouterr().out.partition("example: python -m data_prep ")
+    assert _parser().parse_args(shlex.split(example)).command == name
+
+
+@pytest.mark.parametrize("words", [["sheet", "d", "--ou", "x.png"], ["jfsfdb", "combine", "--ou"]])
+def test_an_abbreviated_option_is_refused(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2 and "required: " in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0 and re.match(r"lasoftmoe \d+\.\d+", capsys.readouterr().out)

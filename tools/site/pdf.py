@@ -101,7 +101,11 @@ def name_bookmarks(pdf: Path, titles: list[str]) -> None:
 
 def main() -> None:
     """Read the command line, put the pages together, print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="example: python -m tools.site.pdf --solutions none",
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "--solutions",
         choices=solutions.CHOICES,

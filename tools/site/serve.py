@@ -51,7 +51,11 @@ async def serve(folder: Path, port: int) -> None:
 
 def main() -> None:
     """Read the command line and serve."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="example: python -m tools.site.serve --port 8001",
+        allow_abbrev=False,
+    )
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     parser.add_argument("--folder", type=Path, default=HTML, help="default: _build/html")
     given = parser.parse_args()

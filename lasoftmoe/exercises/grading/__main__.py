@@ -147,12 +147,22 @@ def mark_of(chapter: Chapter, secret: bytes, arguments: argparse.Namespace) -> s
     return digest.hexdigest()
 
 
-def grade_for_gradescope(grader: Grader, notebook: Path, out: Path) -> None:
-    """Grade the one notebook of a Gradescope container and write ``results.json``."""
-    grade = grader.grade(find_submissions(notebook, grader.chapter.number)[0])
+def grade_for_gradescope(grader: Grader, submission: Path, out: Path) -> None:
+    """Grade what a student gave to Gradescope and write ``results.json``.
+
+    Of several notebooks, the one named after the chapter counts. Without any, the student is told
+    so: a grader that stops would show only that something went wrong.
+    """
+    name = f"ch{grader.chapter.number}.ipynb"
+    try:
+        found = find_submissions(submission, grader.chapter.number)
+    except FileNotFoundError:
+        results: dict[str, object] = {"score": 0, "output": f"No notebook found: hand in {name}."}
+    else:
+        chosen = next((one for one in found if f"{one.student_id}.ipynb" == name), found[0])
+        results = gradebook.gradescope_results(grader.grade(chosen))
     out.mkdir(parents=True, exist_ok=True)
-    results = json.dumps(gradebook.gradescope_results(grade), indent=1)
-    (out / "results.json").write_text(results + "\n", encoding="utf-8")
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def run(arguments: argparse.Namespace) -> None:

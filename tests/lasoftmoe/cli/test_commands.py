@@ -1,12 +1,15 @@
 """The command line: same runs as the functions, and errors in one message with exit code 2."""
 
+import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
+import lasoftmoe
 from lasoftmoe.cli import main
+from lasoftmoe.cli.parser import COMMANDS, make_parser
 from lasoftmoe.experiment import RunError, load_config, tables
 from lasoftmoe.experiment import runs as experiment
 from lasoftmoe.experiment.preflight import StepCost
@@ -350,3 +353,24 @@ def test_an_exported_run_scores_as_the_run(command, runs, tiny_folder, tmp_path)
         for which in (path, folder)
     ]
     assert both[0] == both[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_ends_in_a_call_that_it_accepts(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    *_, example = capsys.readouterr().out.partition("example: lasoftmoe ")
+    words = shlex.split(example)
+    assert make_parser(words).parse_args(words, defaults=False).command == name
+
+
+def test_an_abbreviated_option_is_refused(command):
+    code, _, err = command("run", "vanilla", "--training.epoch", "7", small=False)
+    assert code == 2 and "--training.epoch 7" in err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.strip() == f"lasoftmoe {lasoftmoe.__version__}"
