@@ -23,7 +23,7 @@ EXAMPLES = {
     "audit": f"{DATA} --protocol p1",
     "uniattackdata": "--root /data/UniAttackData --protocol p1 --out data/uniattackdata-p1",
     "folder": "--live my/live --fake my/fakes --out data/mine",
-    "jfsfdb": "msu --root /data/MSU --out data/msu",
+    "jfsfdb": "msu_mfsd --root /data/MSU-MFSD --out data/msu_mfsd",
     "fetch-yunet": "--out yunet.onnx",
     "inspect": f"{DATA} --out inspection.html",
     "shards": f"{DATA} --out data/shards",

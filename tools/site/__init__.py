@@ -21,6 +21,7 @@ from tools.site import (
     markup,
     metadata,
     origin,
+    quiz,
     solutions,
     values,
 )
@@ -55,6 +56,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.add_role("value", values.value_role)
     app.add_directive("ledger", ledger.Ledger)
+    app.add_directive("quiz", quiz.QuizDirective)
     app.connect("config-inited", configure)
     app.connect("doctree-resolved", ledger.resolve)
     app.connect("doctree-resolved", solutions.apply)
