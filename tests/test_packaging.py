@@ -256,3 +256,11 @@ def test_make_help_lists_every_target() -> None:
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == targets
+
+
+def test_dev_container_has_a_python_that_the_project_allows() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    number = re.match(r"python:(\d+\.\d+)", container["image"])[1]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(number)
+    target = container["postCreateCommand"].removeprefix("make ")
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

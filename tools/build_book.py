@@ -22,7 +22,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from tools import machine
+from tools import machine, quiz, slides
 from tools.fingerprint import notebook_fingerprint, shared_fingerprint, site_fingerprint
 from tools.run_notebooks import Run, Store, execute_all
 from tools.site import downloads, solutions
@@ -167,6 +167,9 @@ def build(jobs: int, shown_solutions: str) -> None:
     build_site()
     repository = config["repository"]["url"]
     downloads.write_all(paths, INDEX.parent, repository, with_solved=shown_solutions != "none")
+    slides.write_all(BUILD / "executed" / preset, INDEX.parent / "slides")
+    if shown_solutions != "none":
+        quiz.write(INDEX.parent / downloads.BLANK)
     SITE_STAMP.write_text(json.dumps(site))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tools.notebooks import BOOK
 
 BANK = BOOK / "_quiz" / "quiz.gift"
+FILES = ("quiz.gift.txt", "quiz.xml")
 QUESTION = re.compile(
     r"::(?P<name>(?P<chapter>\d\d)-\d\d):: (?P<text>[^{}]+) \{\n(?P<body>.+)\n\}", re.DOTALL
 )
@@ -138,9 +139,9 @@ def _text(parent: ET.Element, name: str, text: str, **attributes: str) -> None:
 
 
 def write(out: Path) -> list[Path]:
-    """Write the bank as ``quiz.gift.txt`` and ``quiz.xml`` and return their paths."""
+    """Write `FILES` and return their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    gift, xml = out / "quiz.gift.txt", out / "quiz.xml"
+    gift, xml = (out / name for name in FILES)
     gift.write_bytes(BANK.read_bytes())
     xml.write_text(moodle_xml(read_bank()), encoding="utf-8")
     return [gift, xml]

@@ -67,8 +67,8 @@ exec "$root/venv/bin/python" -m lasoftmoe.exercises.grading --gradescope \\
     --submissions "$root/submission" --out "$root/results"
 """
 
-NOTE = """Gradescope's autograder of one chapter. Choose an image with Python 3.11 or 3.12 (Ubuntu 24.04
-has 3.12). `course_secret`, 32 random bytes, must be in this archive: `make assignments` puts it
+NOTE = """Gradescope's autograder of one chapter. Choose an image with Python 3.11 or 3.12, such as
+Ubuntu 24.04. `course_secret`, 32 random bytes, must be in this archive: `make assignments` puts it
 there if it is given SECRET=FILE, and `make grade` makes one.
 
 As root, the grader runs answers as the user "nobody" and without network. They cannot read this

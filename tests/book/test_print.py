@@ -113,4 +113,4 @@ def test_the_whole_book_is_one_pdf_with_its_headings_as_bookmarks(
     assert len({name for name in named if re.match(r"\d+\. ", name)}) == len(CHAPTERS) - 1
     paper = squeeze("".join(sheet.extract_text() for sheet in reader.pages))
     assert paper.count("raiseNotImplementedError#yourcode") > 40
-    assert paper.count("#BEGINSOLUTION") == 1, "once, where the book explains the markers"
+    assert "#BEGINSOLUTION" not in paper

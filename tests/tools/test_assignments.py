@@ -2,7 +2,9 @@
 
 import ast
 import copy
+import csv
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -13,10 +15,11 @@ import pytest
 from packaging.requirements import Requirement
 
 from lasoftmoe.exercises.exercise import BLANK
+from tests.lasoftmoe.exercises.grading import kit
 from tools import notebooks, other_formats
 from tools.assignments import assignment, build, execute, main, readable
 from tools.plain_markdown import plain
-from tools.teacher import SLIM
+from tools.teacher import SECRET, WHEEL, build_wheel, slim_packages
 
 NUMBERS = notebooks.chapter_numbers()
 LINE = "return logits.softmax(dim=1)"
@@ -145,12 +148,15 @@ def test_folder_of_a_chapter(tmp_path):
 
 
 def test_archive_for_gradescope_holds_no_solution_and_starts(tmp_path):
-    folder = build("06", "plain", tmp_path, run=False)
+    (tmp_path / SECRET).write_bytes(bytes(32))
+    folder = build("06", "plain", tmp_path, run=False, private=[tmp_path / SECRET])
     with zipfile.ZipFile(folder / "gradescope" / "autograder.zip") as archive:
-        assert archive.namelist() == ["setup.sh", "run_autograder", "README.txt"]
+        names = ["setup.sh", "run_autograder", "requirements.txt", "README.txt"]
+        assert archive.namelist() == [*names, SECRET]
         assert archive.getinfo("run_autograder").external_attr >> 16 & 0o111
         texts = [archive.read(name).decode() for name in archive.namelist()]
-    assert texts[0].startswith("#!") and "chmod -R go= /autograder/source" in texts[0]
+    assert texts[0].startswith("#!") and 'chmod -R go= "$root/source"' in texts[0]
+    assert "torch==" in texts[2] and "torchvision" not in texts[2]
     assert "--chapter 06" in texts[1] and "--gradescope" in texts[1]
     assert LINE not in "".join(texts)
 
@@ -176,6 +182,7 @@ def test_otter_form():
         assert text.count(mark) == 5
     assert text.count("hidden: true") == 5 and text.count("all_or_nothing: true") == 5
     assert "  - course_secret\n" in text and text.count('_Path("course_secret")') == 5
+    assert text.count(f'{notebooks.STUB}\n    """; # END PROMPT') == 5
     assert "def visible(count_tokens):" in text and "def hidden(count_tokens):" in text
 
 
@@ -287,7 +294,7 @@ def needed(names):
 
 @pytest.mark.slow
 def test_small_environment_checks_all_exercises_and_starts_the_grader():
-    small = needed(SLIM) | {"lasoftmoe"}
+    small = needed(slim_packages()) | {"lasoftmoe"}
     others = [
         module
         for module, names in metadata.packages_distributions().items()
@@ -306,3 +313,104 @@ def test_small_environment_checks_all_exercises_and_starts_the_grader():
         len(notebooks.chapter(number).exercises) for number in NUMBERS
     )
     assert "scipy" in others and "timm" in others
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.mark.slow
+def test_wheel_is_the_one_that_the_readme_names_and_leaves_no_traces(wheel, tmp_path):
+    assert wheel.name == WHEEL and zipfile.ZipFile(wheel).testzip() is None
+    assert not (notebooks.ROOT / "build").exists()
+    build("06", "plain", tmp_path, run=False)
+    assert WHEEL in (tmp_path / "ch06" / "student" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_unpacked_autograder_grades_in_an_empty_folder(wheel, tmp_path):
+    """Its environment is this one; what setup.sh would download, a test cannot."""
+    (tmp_path / SECRET).write_bytes(kit.SECRET)
+    folder = build("06", "plain", tmp_path / "out", run=False, private=[wheel, tmp_path / SECRET])
+    root = tmp_path / "autograder"
+    for name in ("source", "submission", "results", "venv/bin"):
+        (root / name).mkdir(parents=True)
+    with zipfile.ZipFile(folder / "gradescope" / "autograder.zip") as archive:
+        archive.extractall(root / "source")
+    python = root / "venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+
+    def results():
+        environment = os.environ | {"AUTOGRADER": str(root), "PYTHONPATH": str(notebooks.ROOT)}
+        command = ["bash", str(root / "source" / "run_autograder")]
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        return json.loads((root / "results" / "results.json").read_text())
+
+    assert results() == {"score": 0, "output": "No notebook found: hand in ch06.ipynb."}
+    notebooks.write(kit.filled(kit.RIGHT | kit.SWAPPED), root / "submission" / "ch06.ipynb")
+    (root / "submission" / "another.ipynb").write_text("{}")
+    assert results()["score"] == 6
+
+
+def filled_release(path, answers):
+    """A released notebook with some answers in place of its stubs."""
+    notebook = notebooks.read(path)
+    for cell in notebook["cells"]:
+        name = notebooks.function_name(notebooks.source(cell))
+        if name in answers and notebooks.STUB in notebooks.source(cell):
+            text = notebooks.source(cell).replace(notebooks.STUB, answers[name])
+            notebooks.set_source(cell, text)
+    return notebook
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home with a course secret, and the programs of this environment."""
+    secret = tmp_path / "home" / ".config" / "lasoftmoe" / SECRET
+    secret.parent.mkdir(parents=True)
+    secret.write_bytes(kit.SECRET)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", str(notebooks.ROOT))
+    return secret
+
+
+def run_in(folder, *words):
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_nbgrader_releases_and_grades(tmp_path, home):
+    pytest.importorskip("nbgrader")
+    folder = build("06", "nbgrader", tmp_path, run=False) / "nbgrader"
+    assert run_in(folder, "nbgrader", "generate_assignment", "ch06").returncode == 0
+    release = folder / "release" / "ch06" / "ch06.ipynb"
+    assert "HIDDEN" not in release.read_text() and "SOLUTION" not in release.read_text()
+    for name, answers in {"right": kit.RIGHT, "half": kit.RIGHT | kit.SWAPPED, "blank": {}}.items():
+        path = folder / "submitted" / name / "ch06" / "ch06.ipynb"
+        notebooks.write(filled_release(release, answers), path)
+    moved = home.rename(tmp_path / SECRET)
+    refused = run_in(folder, "nbgrader", "autograde", "ch06")
+    assert refused.returncode and "is missing: `make grade` makes a course secret" in refused.stderr
+    moved.rename(home)
+    assert run_in(folder, "nbgrader", "autograde", "ch06").returncode == 0
+    assert run_in(folder, "nbgrader", "export", "--to", str(tmp_path / "all.csv")).returncode == 0
+    with (tmp_path / "all.csv").open() as file:
+        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert scores == {"right": 10, "half": 6, "blank": 0}
+
+
+@pytest.mark.slow
+def test_otter_releases_and_grades(tmp_path, home, wheel):
+    pytest.importorskip("otter")
+    folder = build("06", "otter", tmp_path, run=False, private=[wheel, home]) / "otter"
+    assert run_in(folder, "otter", "assign", "ch06.ipynb", "dist").returncode == 0
+    release = folder / "dist" / "student" / "ch06.ipynb"
+    assert release.read_text().count(notebooks.STUB) == 5 and "SOLUTION" not in release.read_text()
+    assert not list(release.parent.glob(f"{SECRET}*"))
+    (archive,) = (folder / "dist" / "autograder").glob("*.zip")
+    notebooks.write(filled_release(release, kit.RIGHT | kit.SWAPPED), tmp_path / "half.ipynb")
+    done = run_in(tmp_path, "otter", "run", "-a", str(archive), str(tmp_path / "half.ipynb"))
+    assert "Total Score: 6.000 / 10.000" in done.stdout, done.stderr

@@ -57,6 +57,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("value", values.value_role)
     app.add_directive("ledger", ledger.Ledger)
     app.add_directive("quiz", quiz.QuizDirective)
+    app.add_directive("quiz-files", quiz.QuizFilesDirective)
     app.connect("config-inited", configure)
     app.connect("doctree-resolved", ledger.resolve)
     app.connect("doctree-resolved", solutions.apply)

@@ -1,4 +1,4 @@
-"""The directive ``quiz``: the questions of a chapter, each answer with a folded reason.
+"""Two directives: ``quiz``, the questions of a chapter, and ``quiz-files``, links to the bank.
 
 ```{quiz} 06
 ```
@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from tools import quiz
-from tools.site import solutions
+from tools.site import downloads, solutions
 
 
 class QuizDirective(SphinxDirective):
@@ -30,6 +30,19 @@ class QuizDirective(SphinxDirective):
         solved = solutions.chosen() != "none"
         body = "".join(question_html(question, solved) for question in questions)
         return [nodes.raw("", f'<ol class="quiz">{body}</ol>', format="html")]
+
+
+class QuizFilesDirective(SphinxDirective):
+    """Links to the bank for Moodle, on a site that shows solutions."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the links, or nothing on a site without solutions, which has no such files."""
+        if solutions.chosen() == "none":
+            return []
+        links = " · ".join(
+            f'<a href="{downloads.BLANK}/{name}" download>{name}</a>' for name in quiz.FILES
+        )
+        return [nodes.raw("", f'<p class="noprint">Download {links}</p>', format="html")]
 
 
 def question_html(question: quiz.Question, solved: bool) -> str:
