@@ -29,6 +29,10 @@ MATHJAX = "../_static/vendor/mathjax/tex-mml-chtml.js"
 UNTAUGHT = ("Exercises", "Further reading", "Summary")
 SENTENCES = 3  # of a section's beginning that stand on a slide
 FORMULA = re.compile(r"^\$\$.*?^\$\$$|^\$\$.*?\$\$$", re.DOTALL | re.MULTILINE)
+SHORT = 4  # words; a shorter sentence ("Count.") says nothing by itself
+ROWS = 13  # lines of a table that fit on a slide
+LIST = re.compile(r"\s*(?:- |1\. )")
+TABLE = re.compile(r"^(?:\|.*\n?){3,}", re.MULTILINE)
 SENTENCE = re.compile(r"(?<=[.?!:])\s+(?=[A-Z*`$\"(])")
 STYLE = (Path(__file__).parent / "slides.css").read_text(encoding="utf-8")
 TURN = (Path(__file__).parent / "slides.js").read_text(encoding="utf-8")
@@ -83,7 +87,7 @@ def sections(notebook: Notebook) -> list[Section]:
             if found:
                 found[-1][2].append(cell)
             continue
-        pieces = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+        pieces = re.split(r"^###? (.+)$", text, flags=re.MULTILINE)
         if found:
             found[-1][1].append(pieces[0])
         for title, words in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -103,14 +107,26 @@ def opening(notebook: Notebook) -> tuple[str, str, list[str]]:
 
 
 def beginning(words: str) -> str:
-    """Return the first sentences of a section as a list, and its first formula."""
+    """Return the first sentences of a section as a list, its first list, and its first formula."""
     without_boxes = FENCE.sub("", words)
     formula = FORMULA.search(without_boxes)
-    paragraphs = [part for part in FORMULA.sub("", without_boxes).split("\n\n") if part.strip()]
-    text = next((one for one in paragraphs if not one.lstrip().startswith(("#", "|", "-"))), "")
-    sentences = SENTENCE.split(" ".join(text.split()))[:SENTENCES]
-    items = "\n".join(f"- {sentence}" for sentence in sentences if sentence)
-    return f"{items}\n\n{formula[0] if formula else ''}"
+    parts = [part for part in FORMULA.sub("", without_boxes).split("\n\n") if part.strip()]
+    lists = [place for place, part in enumerate(parts) if LIST.match(part)]
+    texts = [part for part in parts if not part.lstrip().startswith(("#", "|", "-", "1.", "<"))]
+    sentences = [one for one in SENTENCE.split(" ".join(" ".join(texts[:1]).split())) if one]
+    told = [one for one in sentences if len(one.split()) >= SHORT] or sentences
+    # A list that the first paragraph introduces says more than the sentences before it.
+    follows = lists and lists[0] == 1
+    items = parts[1] if follows else "\n".join(f"- {one}" for one in told[:SENTENCES])
+    above = told[-1] if follows and told else ""
+    return "\n\n".join([above, items, formula[0] if formula else ""])
+
+
+def tables(words: str) -> Iterator[str]:
+    """Give the tables of a section that fit on a slide."""
+    for table in TABLE.findall(FENCE.sub("", words)):
+        if table.count("\n") <= ROWS:
+            yield table
 
 
 def quotes(words: str) -> Iterator[str]:
@@ -148,6 +164,8 @@ def section_slides(section: Section) -> Iterator[Slide]:
     drawn = list(figures(section))
     guess = "<p class='guess'>What do you expect the figure to show?</p>" if drawn else ""
     yield Slide(section.title, as_html(beginning(section.words)) + guess)
+    for table in tables(section.words):
+        yield Slide(section.title, as_html(table), "table")
     for quote in quotes(section.words):
         yield Slide("From the paper", as_html(quote), "quote")
     for address, described in drawn:

@@ -20,13 +20,19 @@ def test_every_chapter_has_ten_questions_with_three_or_more_answers() -> None:
     assert len({question.name for question in bank}) == len({q.text for q in bank}) == len(bank)
     for question in bank:
         assert len(question.answers) >= 3 and sum(one.right for one in question.answers) == 1
-        assert all(one.reason.endswith((".", '."')) for one in question.answers), question.name
+        assert all(one.reason.endswith((".", ".”")) for one in question.answers), question.name
 
 
 def test_the_right_answer_is_not_always_at_the_same_place() -> None:
     bank = quiz.read_bank()
     places = Counter([one.right for one in question.answers].index(True) for question in bank)
     assert all(places[place] > len(bank) / 6 for place in range(3))
+
+
+def test_the_right_answer_is_not_given_away_by_its_length() -> None:
+    bank = quiz.read_bank()
+    longest = [max(question.answers, key=lambda one: len(one.text)).right for question in bank]
+    assert sum(longest) < 0.4 * len(bank)
 
 
 @pytest.mark.parametrize(

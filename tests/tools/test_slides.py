@@ -19,7 +19,7 @@ Something is odd. **What is it?**
 ```"""
 WORDS = """## First idea
 
-One sentence with $x < y$. A second one {cite:p}`zou2024lasoftmoe`. A third. A fourth.
+Short. One sentence with $x < y$. A second one cites {cite:p}`zou2024lasoftmoe`. A third one is here. A fourth one is not.
 
 $$
 a = b
@@ -61,7 +61,9 @@ def test_a_deck_opens_with_the_question_and_ends_with_the_exercises() -> None:
 
 def test_a_section_gives_its_beginning_its_formula_its_quotation_and_its_figure() -> None:
     words, figure = by_title("First idea")
-    assert words.body.count("<li>") == 3 and "A fourth" not in words.body
+    assert (
+        words.body.count("<li>") == 3 and "A fourth" not in words.body and "Short" not in words.body
+    )
     assert r"\(x &lt; y\)" in words.body and r"\[" in words.body and "Zou et al. 2024" in words.body
     assert "What do you expect" in words.body
     assert f"base64,{PIXEL}" in figure.body and "A line that &quot;rises&quot;." in figure.body
@@ -85,3 +87,17 @@ def test_a_deck_loads_nothing_from_other_hosts() -> None:
     page = slides.deck(chapter(), "06")
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
     assert page.count(slides.MATHJAX) == 1 and page.count("<h1>") == 1
+
+
+def test_a_list_that_the_first_paragraph_introduces_is_shown() -> None:
+    words = "There are many kinds of attack. Attacks come in two families:\n\n- one\n- two\n\nMore."
+    assert slides.beginning(words).split("\n\n")[:2] == [
+        "Attacks come in two families:",
+        "- one\n- two",
+    ]
+
+
+def test_a_table_gets_a_slide_if_it_fits() -> None:
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert list(slides.tables(f"Words.\n\n{table}\nMore.")) == [table]
+    assert not list(slides.tables(table + "| 1 | 2 |\n" * slides.ROWS))
