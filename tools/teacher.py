@@ -19,13 +19,15 @@ from lasoftmoe.exercises.exercise import Chapter, Exercise, Mistake, NotYet
 from lasoftmoe.exercises.trials import attempt
 from tools import notebooks
 from tools.notebooks import Notebook
+from tools.plain_markdown import plain
 
+MARKS = re.compile(r"^ *# (?:BEGIN|END) SOLUTION\n", re.MULTILINE)
 WHEEL = f"lasoftmoe-{__version__}-py3-none-any.whl"
 SECRET = "course_secret"
 README = """# Assignment of chapter {number}
 
-You need Python 3.11 or 3.12 and about 1.5 GB of disk. In this folder, with the file `{wheel}` that
-your teacher gives you:
+You need Python 3.11 or 3.12 and about 1.5 GB of disk. In this folder, with the file that your
+teacher gives you, `{wheel}`:
 
 ```
 python3 -m venv .venv
@@ -118,7 +120,7 @@ def student_requirements() -> str:
 
 
 def rubric(chapter: Chapter, book: Notebook) -> str:
-    """Return questions, points, solutions and the mistakes that have a message of their own."""
+    """Return tasks, points, solutions, and the mistakes that have a message of their own."""
     parts = [f"# Rubric of chapter {chapter.number}: {chapter.title}", f"{chapter.points} points."]
     for task in notebooks.tasks(book, chapter):
         exercise = task.exercise
@@ -126,7 +128,8 @@ def rubric(chapter: Chapter, book: Notebook) -> str:
         sentences = dict.fromkeys(told(exercise, one) for one in exercise.misconceptions)
         parts += [
             f"## `{exercise.function}` ({exercise.points} points, {stars})",
-            f"```python\n{notebooks.source(task.code)}\n```",
+            plain(notebooks.source(task.text).partition("\n\n<details")[0]),
+            f"```python\n{MARKS.sub('', notebooks.source(task.code))}\n```",
             "All or nothing: a right answer is right in all hidden cases. Named mistakes:",
             "\n".join(f"- {sentence}" for sentence in sentences),
             "Hints: " + " / ".join(exercise.hints),

@@ -94,13 +94,15 @@ def dataset_problems(config: ExperimentConfig, data: Path | None) -> list[str]:
         how = f"`{EMBEDDED_COMMAND}` writes it."
     elif not config.data.folder.startswith("$"):
         how = "Correct data.folder, or write the dataset (`python -m data_prep --help`)."
-    for path in (
-        data,
-        data / "dataset.json",
-        data / "protocols" / f"{config.data.protocol}.parquet",
-    ):
+    for path in (data, data / "dataset.json"):
         if not os.access(path, os.R_OK):
             return [f"a dataset: {path} is not there or not readable. {how}"]
+    if not os.access(data / "protocols" / f"{config.data.protocol}.parquet", os.R_OK):
+        known = ", ".join(sorted(path.stem for path in (data / "protocols").glob("*.parquet")))
+        return [
+            f"a protocol: the dataset {data} has no readable {config.data.protocol!r}, but "
+            f"{known or 'none at all'}. Name one with --data.protocol."
+        ]
     return []
 
 

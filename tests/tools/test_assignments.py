@@ -138,7 +138,11 @@ def test_folder_of_a_chapter(tmp_path):
     }
     assert stat.S_IMODE((folder / "teacher").stat().st_mode) == 0o700
     rubric = (folder / "teacher" / "rubric.md").read_text()
-    assert "10 points." in rubric and "These are combine weights" in rubric
+    assert (
+        "10 points." in rubric
+        and "SOLUTION" not in rubric
+        and "These are combine weights" in rubric
+    )
     assert "wanted as many, got another number." in rubric  # the whole message, not its beginning
     lines = notebooks.solution_lines(notebooks.read(notebooks.notebook_path("06")))
     for path in (folder / "student").iterdir():

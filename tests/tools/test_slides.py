@@ -19,7 +19,8 @@ Something is odd. **What is it?**
 ```"""
 WORDS = """## First idea
 
-Short. One sentence with $x < y$. A second one cites {cite:p}`zou2024lasoftmoe`. A third one is here. A fourth one is not.
+Short. One sentence with $x < y$. A second one cites {cite:p}`zou2024lasoftmoe`.
+A third one is here. A fourth one is not.
 
 $$
 a = b

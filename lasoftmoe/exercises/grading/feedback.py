@@ -12,6 +12,7 @@ from pathlib import Path
 from lasoftmoe.exercises.exercise import Chapter
 from lasoftmoe.exercises.grading.grade import BLANK, RIGHT, Grade, Question
 
+MOST_CODE = 4000  # characters of an answer on a page
 STYLE = """
 :root { color-scheme: light dark; --text: #1f2328; --page: #ffffff; --soft: #f2f4f7;
   --line: #8a929c; --good: #116329; --bad: #a40e26; }
@@ -27,10 +28,11 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
 section h2 { margin: 0; }
 .points { font-weight: 600; } .right .points { color: var(--good); }
 .open .points { color: var(--bad); }
-code { font-family: ui-monospace, monospace; }
+code, pre { font-family: ui-monospace, monospace; }
+pre { white-space: pre-wrap; } summary { min-height: 24px; }
 table { border-collapse: collapse; } th, td { border: 1px solid var(--line);
   padding: .3rem .7rem; text-align: left; vertical-align: top; }
-thead th { overflow-wrap: normal; }
+th { overflow-wrap: normal; }
 """
 PAGE = """<!doctype html>
 <html lang="en">
@@ -64,13 +66,21 @@ def _points(value: float) -> str:
     return f"{value:g}"
 
 
-def _question(question: Question) -> str:
+def _question(number: int, question: Question, source: str) -> str:
     kind = "right" if question.state == RIGHT else "open"
     return (
-        f'<section class="{kind}"><h2><code>{question.function}</code></h2>\n'
+        f'<section class="{kind}"><h2>{number}. <code>{question.function}</code></h2>\n'
         f'<p class="points">{_points(question.points)} of {_points(question.possible)} points, '
-        f"{question.state}</p>\n<p>{with_code(question.message)}</p></section>"
+        f"{question.state}</p>\n<p>{with_code(question.message)}</p>{_graded(source)}</section>"
     )
+
+
+def _graded(source: str) -> str:
+    """The student's own cell, folded: of several that define a function, one counts."""
+    if not source:
+        return ""
+    code = html.escape(source[:MOST_CODE])
+    return f"<details><summary>The code that was graded</summary><pre>{code}</pre></details>"
 
 
 def feedback_page(chapter: Chapter, grade: Grade, name: str = "") -> str:
@@ -80,7 +90,10 @@ def feedback_page(chapter: Chapter, grade: Grade, name: str = "") -> str:
     if grade.late_days:
         total += f" ({_points(grade.points)} before the deduction, days late: {grade.late_days})"
     lines.append(f"<p><strong>{total}</strong></p>")
-    lines += [_question(question) for question in grade.questions]
+    lines += [
+        _question(number, question, grade.sources.get(question.function, ""))
+        for number, question in enumerate(grade.questions, 1)
+    ]
     return page(f"Chapter {int(chapter.number)}: {chapter.title}", "\n".join(lines))
 
 
@@ -144,7 +157,7 @@ def _limits(limits: Mapping[str, bool]) -> str:
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in header)
     lines = [
-        f'<tr><th scope="row">{with_code(row[0])}</th>'
+        f'<tr><th scope="row">{with_code(row[0]).replace("_", "_<wbr>")}</th>'
         + "".join(f"<td>{with_code(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows

@@ -75,3 +75,10 @@ def test_weights_named_by_a_path_must_exist(bare_machine, tiny_folder):
     overrides = {"detector": {"clip": {"pretrained": "/nowhere/clip.safetensors"}}}
     config = load_config("vanilla", "a100", overrides=overrides)
     assert "no file at /nowhere/clip.safetensors" in problems(config, tiny_folder)
+
+
+def test_an_unknown_protocol_is_told_with_those_that_there_are(tiny_folder):
+    config = load_config("vanilla", "laptop", 0, {"data": {"protocol": "p9"}})
+    message = problems(config, tiny_folder)
+    assert "has no readable 'p9', but p1" in message and "Name one with --data.protocol" in message
+    assert "writes it" not in message

@@ -144,6 +144,13 @@ def test_page_escapes_what_students_wrote():
     assert with_code("an odd ` backtick") == "an odd ` backtick"
 
 
+def test_page_shows_the_code_that_was_graded():
+    grade = a_grade(sources={"dispatch_weights": "def dispatch_weights(a):\n    return a < 1"})
+    page = feedback_page(ch06.CHAPTER, grade)
+    assert page.count("The code that was graded") == 1 and "return a &lt; 1</pre>" in page
+    assert "<h2>2. <code>combine_weights</code></h2>" in page
+
+
 def test_a_students_id_stays_in_its_folder():
     assert file_name("../../x") == "_.._x" and file_name("..") == "student"
     assert file_name("Ada Lovelace") == "Ada_Lovelace"
