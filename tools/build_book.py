@@ -167,7 +167,7 @@ def build(jobs: int, shown_solutions: str) -> None:
     build_site()
     repository = config["repository"]["url"]
     downloads.write_all(paths, INDEX.parent, repository, with_solved=shown_solutions != "none")
-    slides.write_all(BUILD / "executed" / preset, INDEX.parent / "slides")
+    slides.write_all(paths, BUILD / "executed" / preset, INDEX.parent / "slides")
     if shown_solutions != "none":
         quiz.write(INDEX.parent / downloads.BLANK)
     SITE_STAMP.write_text(json.dumps(site))

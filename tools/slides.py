@@ -229,16 +229,21 @@ def deck(notebook: Notebook, number: str) -> str:
     )
 
 
-def write_all(executed: Path, out: Path) -> list[Path]:
-    """Write a deck for every chapter that has exercises, and return their paths."""
+def write_all(chapters: Sequence[Path], executed: Path, out: Path) -> list[Path]:
+    """Write a deck for every chapter that has exercises, and return their paths.
+
+    Args:
+        chapters: notebooks of the book.
+        executed: folder of the same notebooks with outputs.
+        out: folder of the decks.
+    """
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for number in notebooks.chapter_numbers():
-        name = notebooks.notebook_path(number).stem
-        path = out / f"{name}.html"
-        notebook = notebooks.read(executed / f"{name}.ipynb")
-        path.write_text(deck(notebook, number), encoding="utf-8")
-        written.append(path)
+    for name in sorted(path.stem for path in chapters):
+        if name[:2] in notebooks.chapter_numbers():
+            page = deck(notebooks.read(executed / f"{name}.ipynb"), name[:2])
+            written.append(out / f"{name}.html")
+            written[-1].write_text(page, encoding="utf-8")
     return written
 
 
@@ -254,7 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not given.executed.is_dir():
         raise SystemExit(f"{given.executed} does not exist: run make book first")
-    for path in write_all(given.executed, given.out):
+    chapters = [notebooks.notebook_path(number) for number in notebooks.chapter_numbers()]
+    for path in write_all(chapters, given.executed, given.out):
         print(path)
 
 

@@ -21,7 +21,7 @@ from tools import notebooks
 from tools.notebooks import Notebook
 from tools.plain_markdown import plain
 
-MARKS = re.compile(r"^ *# (?:BEGIN|END) SOLUTION\n", re.MULTILINE)
+MARKS = re.compile(r"^ *# (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)
 WHEEL = f"lasoftmoe-{__version__}-py3-none-any.whl"
 SECRET = "course_secret"
 README = """# Assignment of chapter {number}
@@ -129,7 +129,7 @@ def rubric(chapter: Chapter, book: Notebook) -> str:
         parts += [
             f"## `{exercise.function}` ({exercise.points} points, {stars})",
             plain(notebooks.source(task.text).partition("\n\n<details")[0]),
-            f"```python\n{MARKS.sub('', notebooks.source(task.code))}\n```",
+            f"```python\n{MARKS.sub('', notebooks.source(task.code)).rstrip()}\n```",
             "All or nothing: a right answer is right in all hidden cases. Named mistakes:",
             "\n".join(f"- {sentence}" for sentence in sentences),
             "Hints: " + " / ".join(exercise.hints),

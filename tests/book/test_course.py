@@ -43,7 +43,6 @@ def test_commands_on_the_pages_of_the_course_exist() -> None:
 def test_slides_fit_load_from_file_and_are_accessible(visit, name: str) -> None:
     opened = visit(f"slides/{name}", width=1280)
     opened.page.set_viewport_size({"width": 1280, "height": 720})
-    opened.page.wait_for_load_state("networkidle")
     assert opened.problems() == {} and opened.page.locator("mjx-merror").count() == 0
     assert opened.page.evaluate(SLIDE_CUT) == []
     assert violations(opened.page) == []

@@ -64,7 +64,7 @@ def test_without_addresses_nothing_points_to_none(site: Path, name: str) -> None
     text = (site / f"{name}.html").read_text()
     if 'rel="canonical"' in text:
         pytest.skip("this copy was built with an address")
-    for absent in ("og:url", "og:image", "mybinder", "colab", "source-repository-button"):
+    for absent in ("og:url", "og:image", "mybinder", "colab.research", "source-repository-button"):
         assert absent not in text
 
 

@@ -52,7 +52,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, project / name, ignore=ignored)
     for name in ("_config.yml", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, project)
-    for name in ("_static", "_templates"):
+    for name in ("_static", "_templates", "_quiz"):
         shutil.copytree(ROOT / "book" / name, project / "book" / name)
     (project / "book" / "_vendor").mkdir()
     (project / "book" / "_toc.yml").write_text(TOC)
