@@ -208,7 +208,8 @@ def _exercises(number: str) -> str:
         f"<li><code>{one.function}</code> {'★' * one.difficulty} ({one.points} points)</li>"
         for one in notebooks.chapter(number).exercises
     )
-    return f"<ol>{rows}</ol>"
+    page = f"../{notebooks.notebook_path(number).stem}.html"
+    return f'<ol>{rows}</ol><p><a href="{page}">The chapter, with figures that move</a></p>'
 
 
 def deck(notebook: Notebook, number: str) -> str:
