@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from itertools import takewhile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -26,7 +27,7 @@ from tools.plain_markdown import FENCE, plain
 SITE = notebooks.ROOT / "_build" / "html"
 EXECUTED = notebooks.ROOT / "_build" / "executed" / "laptop"
 MATHJAX = "../_static/vendor/mathjax/tex-mml-chtml.js"
-UNTAUGHT = ("Exercises", "Further reading", "Summary")
+SUMMARY, LAST = "Summary", "Exercises"
 SENTENCES = 3  # of a section's beginning that stand on a slide
 FORMULA = re.compile(r"^\$\$.*?^\$\$$|^\$\$.*?\$\$$", re.DOTALL | re.MULTILINE)
 SHORT = 4  # words; a shorter sentence ("Count.") says nothing by itself
@@ -186,15 +187,15 @@ def slides(notebook: Notebook, number: str) -> list[Slide]:
     items = "".join(f"<li>{line_html(one)}</li>" for one in objectives)
     made = [Slide(f"{int(number)}. {title}", as_html(question), "title")]
     made += [Slide("Afterwards you can", f"<ul>{items}</ul>"), *question_slides(first)]
-    found = sections(notebook)
-    taught = [one for one in found if one.title not in UNTAUGHT]
+    found = list(takewhile(lambda one: one.title != LAST, sections(notebook)))
+    taught = [one for one in found if one.title != SUMMARY]
     for place, section in enumerate(taught):
         made += section_slides(section)
         if place == len(taught) // 2:
             made += question_slides(middle[0])
     made += question_slides(middle[1])
-    made += [Slide("Summary", as_html(_list(one.words))) for one in found if one.title == "Summary"]
-    return [*made, Slide("Exercises", _exercises(number))]
+    made += [Slide(SUMMARY, as_html(_list(one.words))) for one in found if one.title == SUMMARY]
+    return [*made, Slide(LAST, _exercises(number))]
 
 
 def _list(words: str) -> str:

@@ -30,6 +30,18 @@ $$
 :class: from-the-paper
 “It proves that.”
 ```"""
+ENDING = """## Summary
+
+- One
+- Two
+
+And a bridge.
+
+## Exercises
+
+### A riddle
+
+Solve."""
 PIXEL = "iVBORw0KGgo="
 
 
@@ -41,9 +53,7 @@ def chapter() -> notebooks.Notebook:
         new_code_cell("import torch"),
         new_markdown_cell(WORDS),
         new_code_cell("plot()", metadata=alt, outputs=[drawn]),
-        new_markdown_cell(
-            "More words.\n\n## Summary\n\n- One\n- Two\n\nAnd a bridge.\n\n## Exercises"
-        ),
+        new_markdown_cell(f"More words.\n\n{ENDING}"),
     ]
     return {"cells": cells}
 
@@ -57,6 +67,7 @@ def test_a_deck_opens_with_the_question_and_ends_with_the_exercises() -> None:
     assert made[0].title == "6. A chapter" and "<strong>What is it?</strong>" in made[0].body
     assert made[1].body == "<ul><li>do <em>this</em></li><li>say why</li><li>do that</li></ul>"
     assert made[-1].title == "Exercises" and "dispatch_weights" in made[-1].body
+    assert "A riddle" not in [one.title for one in made]
     assert "Time and hardware" not in "".join(one.body for one in made)
 
 
