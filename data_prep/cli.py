@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from data_prep.commands import audit, embedded, jfsfdb, looking, releases, scale, studies
-from data_prep.commands.options import Help, add_shared_options, refuse_abbreviations
+from data_prep.commands.options import Parser, add_shared_options
 from data_prep.errors import printable
 from data_prep.limits import limits_set
 from data_prep.provenance import versions
@@ -52,12 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m data_prep",
         description="Prepare datasets for face attack detection.",
         epilog=f"example: python -m data_prep synthetic {EXAMPLES['synthetic']}",
-        formatter_class=Help,
-        allow_abbrev=False,
     )
     number = versions().get("lasoftmoe", "unknown")
     parser.add_argument("--version", action="version", version=f"lasoftmoe {number}")
@@ -69,6 +67,4 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in commands.choices.items():
         add_shared_options(command)
         command.epilog = f"example: python -m data_prep {name} {EXAMPLES[name]}"
-        command.formatter_class = Help
-        refuse_abbreviations(command)
     return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 from data_prep.limits import LIMITS, parse_limits
 
@@ -32,13 +33,18 @@ class Help(argparse.HelpFormatter):
         return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
 
 
-def refuse_abbreviations(parser: argparse.ArgumentParser) -> None:
-    """Accept whole names of options only, in a command and in the commands below it."""
-    parser.allow_abbrev = False
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                refuse_abbreviations(command)
+class Parser(argparse.ArgumentParser):
+    """Parser that takes whole names of options only and tells a wrong call in one line.
+
+    The parsers of its commands are of this class, too.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": Help, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and exit with 2."""
+        self.exit(2, f"error: {message}; `{self.prog} --help` ends in an example\n")
 
 
 def _limit(pair: str) -> str:

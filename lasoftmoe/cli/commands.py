@@ -6,6 +6,7 @@ An error is one message on stderr, with exit code 2; ``--debug`` adds the traceb
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        code, message = 2, f"lasoftmoe: error: {_message(error)}"
+        code, message = 2, f"lasoftmoe: error: {_message(error)}{_hint(error, arguments)}"
     # Not earlier: the error keeps a progress bar alive, which would share the message's line.
     print(printable(message), file=sys.stderr)
     return code
@@ -93,7 +94,17 @@ def _say_unused_preset_data(preset: str | None) -> None:
 def _message(error: Exception) -> str:
     """Return the error's own message, with its type if the message alone is not enough."""
     expected = isinstance(error, ArgumentError | ValueError | RuntimeError | OSError)
+    if isinstance(error, ArgumentError):
+        return re.sub(r"(required: )\w+\.", r"\1", str(error)).rstrip(".")
     return str(error) if expected and str(error) else f"{type(error).__name__}: {error}"
+
+
+def _hint(error: Exception, arguments: list[str]) -> str:
+    """Return where a call is shown, after arguments that no command understands."""
+    if not isinstance(error, ArgumentError):
+        return ""
+    command = next((f"{word} " for word in arguments if word in COMMANDS), "")
+    return f"; `lasoftmoe {command}--help` ends in an example"
 
 
 # Modules that load torch are imported inside functions, so that --help is fast.

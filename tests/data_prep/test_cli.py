@@ -121,7 +121,9 @@ def test_help_of_a_command_ends_in_a_call_that_it_accepts(name, capsys):
 def test_an_abbreviated_option_is_refused(words, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(words)
-    assert stopped.value.code == 2 and "required: " in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert stopped.value.code == 2 and "required: " in message and message.count("\n") == 1
+    assert message.startswith("error: ") and "--help` ends in an example" in message
 
 
 def test_version(capsys):

@@ -374,3 +374,11 @@ def test_version(capsys):
         main(["--version"])
     assert stopped.value.code == 0
     assert capsys.readouterr().out.strip() == f"lasoftmoe {lasoftmoe.__version__}"
+
+
+def test_a_missing_argument_is_told_with_the_way_to_an_example(command):
+    code, _, err = command("run", small=False)
+    assert code == 2 and err == (
+        "lasoftmoe: error: the following arguments are required: name; "
+        "`lasoftmoe run --help` ends in an example\n"
+    )
