@@ -135,6 +135,13 @@ def _needed(cells: Sequence[Code], answer: Code) -> list[Code]:
     return [cell for cell in cells if cell in chosen and cell != answer]
 
 
+# An import may stand in another cell than the answer, so uses of what it brings count, too. `naive`
+# alone is a name that students give to their own variables.
+PACKAGE_ANSWERS = re.compile(
+    r"lasoftmoe\.exercises|\bch\d\d\.|\bmoe\.naive\b|\bimport\b.*\bnaive\b|\bnaive\.\w*soft_moe\b"
+)
+
+
 def reads_package_answers(source: str) -> bool:
     """Return whether an answer mentions modules of the package in which right answers stand."""
-    return re.search(r"lasoftmoe\.exercises|\bch\d\d\.|\bnaive\b", source) is not None
+    return PACKAGE_ANSWERS.search(source) is not None

@@ -103,4 +103,13 @@ def test_mention_of_the_package_answers_is_noticed():
     assert reads_package_answers("return ch06.DISPATCH.answer(x)")
     assert reads_package_answers("import lasoftmoe.exercises.ch06")
     assert reads_package_answers("from lasoftmoe.moe import naive")
-    assert not reads_package_answers("return patch06.x")
+    assert reads_package_answers("from lasoftmoe.moe import Experts, naive")
+    assert reads_package_answers("from lasoftmoe.moe.naive import soft_moe")
+    assert reads_package_answers("return naive.la_soft_moe(x, phi, attention, experts)")
+
+
+@pytest.mark.parametrize(
+    "source", ["return patch06.x", "naive = x.mean()\nreturn naive", "# the naive way\nreturn x"]
+)
+def test_names_of_a_students_own_are_no_mention(source):
+    assert not reads_package_answers(source)
