@@ -74,7 +74,7 @@ def check_code(task: Task, number: str) -> str:
 
 def task_text(task: Task) -> str:
     """Return a task in plain Markdown, with its points."""
-    points = f"*({task.exercise.points} point{'s' * (task.exercise.points != 1)})*"
+    points = f"*({notebooks.points(task.exercise.points)})*"
     head, _, hints = plain(notebooks.source(task.text)).partition("\n\n<details")
     return f"{head} {points}" + (f"\n\n<details{hints}" if hints else "")
 

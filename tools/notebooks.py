@@ -88,6 +88,11 @@ def tags(cell: Cell) -> list[str]:
     return cell["metadata"].get("tags", [])
 
 
+def points(count: int) -> str:
+    """Return a number of points in words, such as "1 point"."""
+    return f"{count} point{'s' * (count != 1)}"
+
+
 def tasks(notebook: Notebook, described: Chapter) -> list[Task]:
     """Return the exercises of a notebook in order.
 

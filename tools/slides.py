@@ -183,17 +183,18 @@ def slides(notebook: Notebook, number: str) -> list[Slide]:
     """
     title, question, objectives = opening(notebook)
     questions = quiz.chapter_questions(number)
-    first, *middle = questions[0], questions[4], questions[-1]
+    asked = questions[0], questions[4], questions[-1]  # one after each third of the sections
     items = "".join(f"<li>{line_html(one)}</li>" for one in objectives)
     made = [Slide(f"{int(number)}. {title}", as_html(question), "title")]
-    made += [Slide("Afterwards you can", f"<ul>{items}</ul>"), *question_slides(first)]
+    made += [Slide("Afterwards you can", f"<ul>{items}</ul>")]
     found = list(takewhile(lambda one: one.title != LAST, sections(notebook)))
     taught = [one for one in found if one.title != SUMMARY]
-    for place, section in enumerate(taught):
+    ends = [-(-third * len(taught) // 3) for third in (1, 2, 3)]
+    for place, section in enumerate(taught, 1):
         made += section_slides(section)
-        if place == len(taught) // 2:
-            made += question_slides(middle[0])
-    made += question_slides(middle[1])
+        for end, question in zip(ends, asked, strict=True):
+            if place == end:
+                made += question_slides(question)
     made += [Slide(SUMMARY, as_html(_list(one.words))) for one in found if one.title == SUMMARY]
     return [*made, Slide(LAST, _exercises(number))]
 
@@ -206,7 +207,8 @@ def _list(words: str) -> str:
 
 def _exercises(number: str) -> str:
     rows = "".join(
-        f"<li><code>{one.function}</code> {'★' * one.difficulty} ({one.points} points)</li>"
+        f"<li><code>{one.function}</code> {'★' * one.difficulty} "
+        f"({notebooks.points(one.points)})</li>"
         for one in notebooks.chapter(number).exercises
     )
     page = f"../{notebooks.notebook_path(number).stem}.html"

@@ -127,7 +127,7 @@ def rubric(chapter: Chapter, book: Notebook) -> str:
         stars = "★" * exercise.difficulty
         sentences = dict.fromkeys(told(exercise, one) for one in exercise.misconceptions)
         parts += [
-            f"## `{exercise.function}` ({exercise.points} points, {stars})",
+            f"## `{exercise.function}` ({notebooks.points(exercise.points)}, {stars})",
             plain(notebooks.source(task.text).partition("\n\n<details")[0]),
             f"```python\n{MARKS.sub('', notebooks.source(task.code)).rstrip()}\n```",
             "All or nothing: a right answer is right in all hidden cases. Named mistakes:",

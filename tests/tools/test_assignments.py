@@ -143,6 +143,7 @@ def test_folder_of_a_chapter(tmp_path):
         and "SOLUTION" not in rubric
         and "These are combine weights" in rubric
     )
+    assert "(1 point, ★" in rubric and "(1 points" not in rubric
     assert "wanted as many, got another number." in rubric  # the whole message, not its beginning
     lines = notebooks.solution_lines(notebooks.read(notebooks.notebook_path("06")))
     for path in (folder / "student").iterdir():

@@ -67,6 +67,7 @@ def test_a_deck_opens_with_the_question_and_ends_with_the_exercises() -> None:
     assert made[0].title == "6. A chapter" and "<strong>What is it?</strong>" in made[0].body
     assert made[1].body == "<ul><li>do <em>this</em></li><li>say why</li><li>do that</li></ul>"
     assert made[-1].title == "Exercises" and "dispatch_weights" in made[-1].body
+    assert "(1 point)" in made[-1].body and "(1 points)" not in made[-1].body
     assert "A riddle" not in [one.title for one in made]
     assert "Time and hardware" not in "".join(one.body for one in made)
 
@@ -93,6 +94,17 @@ def test_a_question_comes_before_its_answer() -> None:
     assert len(asked) == len(told) == 3
     assert all("<strong>" not in one.body for one in asked)
     assert all("<strong>" in one.body for one in told)
+
+
+def test_questions_come_after_the_sections_that_they_ask_about() -> None:
+    words = "".join(f"## Section {number}\n\nSome words here.\n\n" for number in range(1, 5))
+    cells = [new_markdown_cell(OPENING), new_markdown_cell(words + ENDING)]
+    titles = [one.title for one in slides.slides({"cells": cells}, "06")]
+    asked = ["What do you think?", "Why"]
+    assert titles[2:-2] == [
+        *["Section 1", "Section 2", *asked, "Section 3", *asked],
+        *["Section 4", *asked],
+    ]
 
 
 def test_a_deck_loads_nothing_from_other_hosts() -> None:
