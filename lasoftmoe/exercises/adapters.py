@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from torch import Tensor, nn
 
 
@@ -61,7 +62,12 @@ def la_soft_moe(
 
 
 def build_la_soft_moe(dim: int, num_experts: int, slots_per_expert: int) -> nn.Module:
-    """Build La-SoftMoE as a module that maps (batch, tokens, dim) to the same shape.
+    """Build La-SoftMoE (Algorithm 2) as a module that maps (batch, tokens, dim) to the same shape.
+
+    Its parameters are phi (num_experts, slots_per_expert, dim); for each expert a two-layer MLP
+    with biases, GELU, and 4 * dim hidden units; and three linear projections without bias, from
+    num_experts * slots_per_expert to the same width, for queries, keys, and values. One head, no
+    output projection.
 
     Args:
         dim: Width of a token.
@@ -85,11 +91,14 @@ def clip_contrastive(image_emb: Tensor, text_emb: Tensor, logit_scale: float) ->
     raise NotImplementedError
 
 
-def eer(attack_score: Tensor, is_attack: Tensor) -> float:
+def eer(attack_score: np.ndarray, is_attack: np.ndarray) -> float:
     """Compute the equal error rate, a fraction; higher scores mean attacks.
 
+    It is the height at which APCER and BPCER cross over the threshold, with neighboring steps
+    joined by straight lines (Chapter 2).
+
     Args:
-        attack_score: (images,).
-        is_attack: Booleans (images,).
+        attack_score: NumPy array (images,).
+        is_attack: NumPy array of Booleans (images,).
     """
     raise NotImplementedError
