@@ -40,7 +40,8 @@ def text_of(expression: str) -> str:
     """Return the text of a number, such as ``"-0.1 [-1.2, 0.9]"``.
 
     Raises:
-        UnknownValue: The function, the record, the row, or the key does not exist.
+        UnknownValue: The function, the record, the row, or the key does not exist, or a quote is
+            left open.
     """
     try:
         found = value_of(expression)
@@ -57,7 +58,10 @@ def value_of(expression: str) -> Interval | float | str:
         UnknownValue: As in :func:`text_of`.
         NotRecorded: The record is planned and not made yet.
     """
-    name, *arguments = shlex.split(expression) or [""]
+    try:
+        name, *arguments = shlex.split(expression) or [""]
+    except ValueError as error:
+        raise UnknownValue(f"{expression!r}: {error}; close every quote") from error
     function = VALUES.get(name)
     if function is None:
         raise UnknownValue(f"{expression!r}: no value {name!r}; known: {', '.join(VALUES)}")
@@ -250,11 +254,20 @@ def _command(name: str) -> str:
 
 
 def _claims(verdict: str = "") -> str:
-    """Number of claims in the ledger, or of those with one verdict."""
+    """Number of the paper's claims in the ledger, or of those with one verdict."""
+    from tools.claims.ledger import VERDICTS, read_ledger
+
+    if verdict not in ("", *VERDICTS):
+        raise UnknownValue(f"no verdict {verdict!r}; known: {'; '.join(VERDICTS)}")
+    mine = [claim for claim in read_ledger() if not claim.is_hearsay]
+    return str(sum(verdict in ("", claim.verdict) for claim in mine))
+
+
+def _hearsay() -> str:
+    """Number of sentences in the ledger that circulate and are not the paper's."""
     from tools.claims.ledger import read_ledger
 
-    claims = read_ledger()
-    return str(len([claim for claim in claims if verdict in ("", claim.verdict)]))
+    return str(sum(claim.is_hearsay for claim in read_ledger()))
 
 
 VALUES: dict[str, Callable[..., Interval | float | str]] = {
@@ -280,6 +293,7 @@ VALUES: dict[str, Callable[..., Interval | float | str]] = {
     "source": _source,
     "command": _command,
     "claims": _claims,
+    "hearsay": _hearsay,
 }
 """What a page may ask for, by name."""
 

@@ -1,7 +1,8 @@
 """What lies close to what in a feature space, with intervals over people.
 
-The paper calls the features of unified attack detection "sparse" and says that joining physical
-and digital attacks "increases the intra-class distance for the fake category". It defines neither.
+The paper calls the features of unified attack detection "sparse". If physical and digital attacks
+are both called fake, it says, "the significant differences between these two types of attacks
+increase the intra-class distance" of that category. It defines neither.
 Here both get a definition that can be measured in any space of features, standardized first:
 
 ===================== ============================================================================

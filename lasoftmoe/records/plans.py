@@ -1,7 +1,9 @@
 """Analysis files, written before a recording: what is run, compared, and concluded.
 
-``studies/<name>.yaml`` holds a plan. A record made under it carries the SHA-256 digest of the file,
-so a plan that was changed after its recording is noticed. What was done differently is listed in
+``studies/<name>.yaml`` holds the plan of the record ``<name>``. A record made under it has the
+field ``plan`` with the SHA-256 digest of the file (:func:`plan_fields`), so a plan that was changed
+after its recording is noticed (:func:`require_plan`). A record without that field is older than the
+plan, which names its day in ``replaces``. What was done differently is listed in
 ``studies/deviations/<name>.yaml``, a list of :class:`Deviation`.
 """
 
@@ -59,6 +61,7 @@ class Plan(BaseModel):
     Attributes:
         question: What is asked.
         decided: Day on which the plan was fixed.
+        replaces: Day of a record from before the plan, which the recording under it replaces.
         run: The commands that make the record.
         seeds: How many seeds, and which other draws.
         compare: The comparisons, decided before anything is measured.
@@ -69,6 +72,7 @@ class Plan(BaseModel):
     model_config = STRICT
     question: Text
     decided: date
+    replaces: date | None = None
     run: list[Text]
     seeds: Text
     compare: list[Comparison]

@@ -11,6 +11,7 @@ from lasoftmoe.records.recorded import read_recorded
 from lasoftmoe.records.reported import reported
 from tests.book.conftest import BOOK
 from tools import values
+from tools.claims.ledger import VERDICTS, read_ledger
 from tools.values import PENDING, UnknownValue, solved_rates, text_of, value_of
 
 ROLE = re.compile(r"\{value\}`([^`]+)`")
@@ -77,6 +78,8 @@ def test_a_record_that_is_only_planned_says_so(tmp_path, monkeypatch: pytest.Mon
     [
         ("", "no value ''"),
         ("guess table6", "no value 'guess'; known: reported"),
+        ('reported table6 "vanilla CLIP', "'reported table6 \"vanilla CLIP': No closing quotation"),
+        ("claims hold", "'claims hold': no verdict 'hold'; known: holds; holds, with condition"),
         ("mean table6 vanilla", "missing a required argument"),
         ("mean table6 vanilla f1", "KeyError: 'f1'"),
         ("mean tabel6 vanilla acer", "no record 'tabel6'"),
@@ -89,6 +92,15 @@ def test_a_record_that_is_only_planned_says_so(tmp_path, monkeypatch: pytest.Mon
 def test_a_name_that_leads_nowhere_is_an_error_with_the_name(expression: str, message: str) -> None:
     with pytest.raises(UnknownValue, match=re.escape(message)):
         text_of(expression)
+
+
+def test_claims_are_counted_by_verdict_and_hearsay_for_itself() -> None:
+    claims = read_ledger()
+    hearsay = [claim for claim in claims if claim.kind == "hearsay"]
+    assert text_of("hearsay") == str(len(hearsay)) != "0"
+    assert text_of("claims") == str(len(claims) - len(hearsay))
+    counts = [int(text_of(f'claims "{verdict}"')) for verdict in VERDICTS]
+    assert sum(counts) == len(claims) - len(hearsay)
 
 
 def test_a_space_over_seeds_is_their_mean_with_the_outer_bounds(
@@ -106,6 +118,15 @@ def test_a_space_over_seeds_is_their_mean_with_the_outer_bounds(
     assert text_of("deviation order") == "1.10 [0.50, 2.00]"
     with pytest.raises(UnknownValue, match="no 'family_gap' in the space 'clip_befor'"):
         text_of("space clip_befor family_gap")
+
+
+def test_what_the_pages_say_of_prompts_is_said_of_one_seed() -> None:
+    """After a recording with more seeds, settle claim D12 and rewrite both sentences."""
+    (claim,) = (claim for claim in read_ledger() if claim.id == "D12")
+    for text in (claim.finding, (BOOK / "reproduction.md").read_text("utf-8")):
+        assert "One seed each: the eight span" in text
+    assert text_of("seeds prompts") == "1"
+    assert float(text_of("apart prompts acer")) > float(text_of("spread table6 acer"))
 
 
 OPEN = {"difference table6 soft_moe", "difference table6 la_soft_moe"}

@@ -29,7 +29,7 @@ MEANINGS: dict[Verdict, str] = {
     "holds": "We checked it, and it is so.",
     "holds, with condition": "It is so under a condition that the paper does not state.",
     "contradicted": "Arithmetic, the paper itself, or our tensors say otherwise.",
-    "not shown here": "We tested it on synthetic faces, and our data do not show it.",
+    "not shown here": "We measured it here, and our measurements do not show it.",
     "untestable here": "It needs the licensed data or the authors' code, or it is an opinion.",
     "silent": "The paper leaves it open, and we had to choose.",
     "not yet treated": "It can be tested here, and nobody has yet.",
@@ -37,6 +37,8 @@ MEANINGS: dict[Verdict, str] = {
 CONDITION: Verdict = "holds, with condition"
 UNGUARDED: tuple[Verdict, ...] = ("untestable here", "silent", "not yet treated")
 """Verdicts that need no test: nothing was measured."""
+OWN_TEST = "tests/tools/claims/test_ledger.py::test_the_committed_ledger_has_no_problems"
+"""Test of the ledger itself. Without ``expects`` it holds whatever a record says."""
 Outcome = Literal["open", "below zero", "above zero", "not below 0.95", "not above 1.05"]
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -93,7 +95,14 @@ class Claim(BaseModel):
         prose_only = self.kind in ("literature", "hearsay")
         if not self.tests and self.verdict not in UNGUARDED and not prose_only:
             raise ValueError(f"the verdict {self.verdict!r} needs a test that guards it")
+        if self.tests == [OWN_TEST] and not self.expects:
+            raise ValueError("the ledger's own test guards nothing without expects; add that field")
         return self
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether the sentence is about the paper and not in it."""
+        return self.kind == "hearsay"
 
     @property
     def page(self) -> str:

@@ -17,6 +17,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from lasoftmoe.records.recorded import read_recorded
 from tools.claims.ledger import FILE, MEANINGS, VERDICTS, Claim, read_ledger
 from tools.values import text_of
 
@@ -105,7 +106,10 @@ def _guards(claim: Claim) -> list[nodes.Node]:
     """Tests, record, and analysis file; empty if there are none."""
     named = [("", test) for test in claim.tests]
     named += [("record ", claim.record)] if claim.record else []
-    named += [("analysis file ", f"studies/{claim.plan}.yaml")] if claim.plan else []
+    if claim.plan:
+        made = claim.record and "plan" in read_recorded(claim.record).facts
+        label = "analysis file " if made else "analysis file of a coming recording "
+        named.append((label, f"studies/{claim.plan}.yaml"))
     found: list[nodes.Node] = []
     for label, name in named:
         found += [nodes.Text((", " if found else "") + label), nodes.literal("", name)]
@@ -113,7 +117,8 @@ def _guards(claim: Claim) -> list[nodes.Node]:
 
 
 def _counts(claims: list[Claim]) -> nodes.table:
-    """Number of claims for each verdict, with what the verdict means."""
+    """Number of the paper's claims for each verdict, with what the verdict means."""
+    claims = [claim for claim in claims if not claim.is_hearsay]
     rows: list[list[str]] = []
     for verdict in VERDICTS:
         count = sum(claim.verdict == verdict for claim in claims)

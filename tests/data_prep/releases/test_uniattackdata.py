@@ -74,6 +74,15 @@ def test_lists_of_full_length_have_the_published_counts(protocol, tmp_path):
     assert +found == Counter(published)
 
 
+def test_protocol_1_tests_on_nine_attacks_that_training_does_not_show(tmp_path):
+    """In lists written by the rule that was seen in the released ones."""
+    write_lists(tmp_path, "p1", published_lines("p1", PEOPLE.__contains__))
+    table, _ = read_labeled(find_layout(tmp_path, "p1"), "p1", MINIATURE)
+    attacks = table[table["family"] != "live"].groupby("split")["type"].agg(set)
+    assert (len(attacks["train"]), len(attacks["test"])) == (3, 9)
+    assert not attacks["train"] & attacks["test"]
+
+
 def test_the_published_table_adds_up():
     totals = {name: sum(sum(row.values()) for row in t.values()) for name, t in PUBLISHED.items()}
     assert totals == {"p1": 35_906, "p2.1": 35_906, "p2.2": 35_906}

@@ -1,10 +1,15 @@
 """Analysis files: complete, and unchanged since their record."""
 
+import json
+import shlex
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lasoftmoe.cli.parser import make_parser
+from lasoftmoe.experiment.config import known_tables
 from lasoftmoe.records.plans import (
     PlanError,
     plan_fields,
@@ -12,7 +17,7 @@ from lasoftmoe.records.plans import (
     read_plan,
     require_plan,
 )
-from lasoftmoe.records.recorded import read_recorded, recorded_names
+from lasoftmoe.records.recorded import FOLDER, read_recorded, recorded_names
 
 STUDIES = Path(__file__).parents[3] / "studies"
 PLAN = {
@@ -37,11 +42,60 @@ def test_every_analysis_file_is_complete(path):
     assert read_plan(path).question.endswith("?")
 
 
-def test_every_record_made_under_a_plan_still_has_it():
-    for name in recorded_names():
-        fields = read_recorded(name).facts.get("plan")
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_command_that_fills_a_table_can_be_run(path):
+    for words in map(shlex.split, read_plan(path).run):
+        if words[:2] == ["lasoftmoe", "run"]:
+            assert make_parser(words[1:]).parse_args(words[1:]).run.name in known_tables()
+            assert words[2] == path.stem
+
+
+def require_plans(records: Path, studies: Path) -> None:
+    """Each record that has an analysis file was made under it, or before it, as the file says."""
+    for name in recorded_names(records):
+        record = read_recorded(name, records)
+        fields, path = record.facts.get("plan"), studies / f"{name}.yaml"
         if fields:
-            require_plan(fields, STUDIES)
+            require_plan(fields, studies)
+        elif path.exists():
+            plan, made = read_plan(path), date.fromisoformat(record.origin.date[:10])
+            if made >= plan.decided:
+                raise PlanError(f"{name} was made on {made} and has no field plan; see {path}")
+            if made != plan.replaces:
+                raise PlanError(f"{path}: replaces is not {made}, the day of an older record")
+
+
+def test_every_record_with_a_plan_was_made_under_it_or_before_it():
+    require_plans(FOLDER, STUDIES)
+
+
+@pytest.mark.parametrize(
+    ("day", "planned", "changes", "message"),
+    [
+        ("2026-11-28", True, {}, None),
+        ("2026-11-28", False, {}, "mine was made on 2026-11-28 and has no field plan"),
+        ("2026-11-27", False, {}, "mine was made on 2026-11-27 and has no field plan"),
+        ("2026-11-22", False, {}, "replaces is not 2026-11-22"),
+        ("2026-11-22", False, {"replaces": "2026-11-22"}, None),
+        ("2026-11-28", True, {"seeds": "0 to 9"}, "not the file that the record was made under"),
+    ],
+)
+def test_a_planted_record_that_does_not_fit_its_plan_is_found(
+    tmp_path, day, planned, changes, message
+):
+    studies, records = tmp_path / "studies", tmp_path / "records"
+    studies.mkdir()
+    records.mkdir()
+    fields = plan_fields(write(studies)) if planned else {}
+    write(studies, **changes)
+    made = json.loads((FOLDER / "benchmark_moe_cpu.json").read_text("utf-8"))
+    made |= {"date": f"{day}T10:00:00+00:00", **fields}
+    (records / "mine.json").write_text(json.dumps(made))
+    if message is None:
+        require_plans(records, studies)
+    else:
+        with pytest.raises(PlanError, match=message):
+            require_plans(records, studies)
 
 
 def test_a_plan_changed_after_its_record_is_noticed(tmp_path):

@@ -10,7 +10,7 @@ import yaml
 
 from lasoftmoe.metrics.intervals import Interval
 from tools.claims import places
-from tools.claims.ledger import KINDS, VERDICTS, LedgerError, read_ledger
+from tools.claims.ledger import KINDS, OWN_TEST, VERDICTS, LedgerError, read_ledger
 from tools.claims.places import headings, problems
 
 ENTRY: dict[str, Any] = {
@@ -21,7 +21,7 @@ ENTRY: dict[str, Any] = {
     "verdict": "holds",
     "finding": "It is.",
     "section": "08_la_soft_moe: Summary",
-    "tests": ["tests/tools/claims/test_ledger.py::test_the_committed_ledger_has_no_problems"],
+    "tests": ["tests/tools/claims/test_ledger.py::test_a_good_entry_has_no_problems"],
 }
 
 
@@ -117,6 +117,12 @@ def test_a_ratio_is_held_against_its_bound(tmp_path: Path, monkeypatch: pytest.M
         assert (not found) == fine
 
 
+def test_the_ledgers_own_test_guards_a_verdict_that_says_what_it_expects(tmp_path: Path) -> None:
+    expected = {"difference table6 soft_moe": "open"}
+    assert changed(tmp_path, tests=[OWN_TEST], expects=expected) == []
+    assert OWN_TEST.endswith(test_the_committed_ledger_has_no_problems.__name__)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -128,6 +134,7 @@ def test_a_ratio_is_held_against_its_bound(tmp_path: Path, monkeypatch: pytest.M
         ({"section": "Chapter 8"}, "section is 'Chapter 8'"),
         ({"tests": ["test_it"]}, "tests.0 is 'test_it'"),
         ({"tests": []}, "the verdict 'holds' needs a test"),
+        ({"tests": [OWN_TEST]}, "guards nothing without expects"),
         ({"verdict": "holds, with condition"}, "a condition belongs to the verdict"),
         ({"condition": "sometimes"}, "a condition belongs to the verdict"),
         ({"verdit": "holds"}, "verdit"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
@@ -29,6 +30,21 @@ def test_every_entry_of_the_ledger_can_be_written() -> None:
         for words in (claim.claim, claim.condition or "", claim.finding):
             text = "".join(node.astext() for node in ledger.inline(words))
             assert "{value}" not in text and text.count("“") == text.count("”"), claim.id
+
+
+def test_hearsay_is_not_counted_among_the_papers_claims() -> None:
+    claims = read_ledger()
+    rows = [row.astext().split("\n\n") for row in ledger._counts(claims).findall(nodes.row)]
+    assert rows[-1][:2] == ["all", str(sum(claim.kind != "hearsay" for claim in claims))]
+    assert sum(int(row[1]) for row in rows[1:-1]) == int(rows[-1][1])
+
+
+def test_a_plan_is_shown_as_that_of_the_record_only_if_the_record_has_it(monkeypatch) -> None:
+    (claim,) = (claim for claim in read_ledger() if claim.id == "D16")
+    for facts, label in (({}, "analysis file of a coming recording "), ({"plan": {}}, "file ")):
+        monkeypatch.setattr(ledger, "read_recorded", lambda name, f=facts: SimpleNamespace(facts=f))
+        told = "".join(node.astext() for node in ledger._guards(claim))
+        assert told.endswith(f"{label}studies/table6.yaml")
 
 
 def test_ids_and_classes_are_safe_in_an_address() -> None:
