@@ -68,10 +68,12 @@ def _points(value: float) -> str:
 
 def _question(number: int, question: Question, source: str) -> str:
     kind = "right" if question.state == RIGHT else "open"
+    unit = "point" if question.possible == 1 else "points"
     return (
         f'<section class="{kind}"><h2>{number}. <code>{question.function}</code></h2>\n'
         f'<p class="points">{_points(question.points)} of {_points(question.possible)} '
-        f"{'point' if question.possible == 1 else 'points'}, {question.state}</p>\n<p>{with_code(question.message)}</p>{_graded(source)}</section>"
+        f"{unit}, {question.state}</p>\n<p>{with_code(question.message)}</p>"
+        f"{_graded(source)}</section>"
     )
 
 
