@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import random
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from data_prep.building.journal import WORK, read_journal
 from data_prep.building.resume import prepare_folder
@@ -197,7 +199,7 @@ def _tables_lost(build: Build, home: Path) -> int:
 def _attempt(build: Build, out: Path, recipe: int, seconds: float | None, outcome: Outcome) -> bool:
     """Run a build in a process of its own; whether it was killed (``None``: it never is)."""
     # forked, so that an attempt takes milliseconds to start instead of an import of torch
-    process = multiprocessing.get_context("fork").Process(target=build, args=(out, recipe))
+    process = multiprocessing.get_context("fork").Process(target=_alone, args=(build, out, recipe))
     process.start()
     process.join(seconds)
     killed = process.is_alive()
@@ -209,6 +211,15 @@ def _attempt(build: Build, out: Path, recipe: int, seconds: float | None, outcom
     elif process.exitcode:
         outcome.failures.append(f"exit code {process.exitcode} after {outcome.kills} kills")
     return killed
+
+
+def _alone(build: Build, out: Path, recipe: int) -> None:
+    """Build with a lock of one's own for progress bars.
+
+    tqdm's is shared with forked processes, and one that is killed while it draws keeps it forever.
+    """
+    tqdm.set_lock(threading.RLock())
+    build(out, recipe)
 
 
 def _moment(out: Path) -> str:
