@@ -25,4 +25,6 @@ def test_a_killed_build_goes_on_and_nothing_is_lost(command):
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r": [2-9]\d* kills .* [1-9]\d* datasets came to their end, 0 with", done.stdout)
+    assert re.search(
+        r": [2-9]\d* kills .* [1-9]\d* datasets came to their end, 0 with", done.stdout
+    )
