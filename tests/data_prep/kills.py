@@ -46,6 +46,7 @@ Build = Callable[[Path, int], Any]
 """Builds a dataset in a folder by one of two recipes, replacing what the other one made."""
 
 NOTE = "notes.txt"
+RECIPES = 2
 
 
 @dataclass
@@ -143,13 +144,13 @@ COMMANDS = {
 }
 
 
-def run_series(command: str, kills: int, seed: int, home: Path, recipes: int = 2) -> Outcome:
+def run_series(command: str, kills: int, seed: int, home: Path) -> Outcome:
     """Kill one command's builds until there were ``kills`` kills; ends when none is half done."""
     moments, outcome = random.Random(f"{command} {seed}"), Outcome(command)
     build = COMMANDS[command](home / "sources")
     before = contents(home / "sources")
     calm, seconds = [], 0.0
-    for recipe in range(recipes):
+    for recipe in range(RECIPES):
         start = time.perf_counter()
         _attempt(build, home / f"calm-{recipe}/out", recipe, None, outcome)
         seconds = max(seconds, time.perf_counter() - start)
@@ -157,7 +158,7 @@ def run_series(command: str, kills: int, seed: int, home: Path, recipes: int = 2
     number = 0
     while outcome.kills < kills and not outcome.failures:
         out = home / f"try-{number}/out"
-        for recipe in range(recipes):
+        for recipe in range(RECIPES):
             limit = 0.7 * seconds
             while _attempt(build, out, recipe, moments.uniform(0, limit), outcome):
                 limit *= 1.2  # where every attempt begins again, one has to get through
